@@ -1,0 +1,53 @@
+//! The command line: one file a verb, no logic of the field.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod catalog;
+mod trace;
+
+/// Decide about accelerators before you pay for them.
+#[derive(Debug, Parser)]
+#[command(name = "fleetsim", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Catalog(catalog::Args),
+    Trace(trace::Args),
+}
+
+/// How a verb ends when it does not end well.
+#[derive(Debug)]
+pub enum Failure {
+    /// The simulation or the plan failed: exit status 1.
+    Failed(String),
+    /// Bad input or usage: exit status 2.
+    BadInput(String),
+}
+
+/// Runs the program on the process's arguments.
+///
+/// Exit status: 0 done; 1 the simulation or the plan failed; 2 bad input or usage.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.verb {
+        Verb::Catalog(args) => catalog::run(args),
+        Verb::Trace(args) => trace::run(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Failed(why)) => {
+            eprintln!("{why}");
+            ExitCode::from(1)
+        }
+        Err(Failure::BadInput(why)) => {
+            eprintln!("{why}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! fleetsim: decide about accelerators before you pay for them.
+
+pub mod cli;
+pub mod sim;
+pub mod units;
