@@ -98,7 +98,7 @@ impl<E: Ranked> EventQueue<E> {
         // Hand the allocation back: the steady state allocates nothing.
         self.buckets[lowest] = bucket;
         if self.current.len() > 1 {
-            self.current.sort_unstable_by(|a, b| b.0.cmp(&a.0));
+            self.current.sort_unstable_by_key(|(rank, _)| std::cmp::Reverse(*rank));
         }
         Some(())
     }
