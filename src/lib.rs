@@ -1,5 +1,7 @@
 //! fleetsim: decide about accelerators before you pay for them.
 
 pub mod cli;
+pub mod metrics;
+pub mod perf;
 pub mod sim;
 pub mod units;

@@ -1,0 +1,490 @@
+//! The results of one run. Field names and their units are the file format of `summary.json`; the
+//! report, the plots and the exporters read these types and nothing else of the run.
+
+use serde::Serialize;
+
+use crate::units::{Duration, Instant, Usd};
+
+/// The version of `summary.json`; grows when a field changes its meaning.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// `summary.json`: the same scenario and seed give the same bytes. Values that do not exist (a percentile
+/// of no requests, a mean wait of a queue that grows) are null, never zero.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Summary {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// What was run.
+    pub scenario: ScenarioInfo,
+    /// Requests by how they ended.
+    pub requests: RequestCounts,
+    /// Latency of requests that arrived after the warm-up and completed.
+    pub latency: LatencySummary,
+    /// How many requests met their limits.
+    pub slo: SloSummary,
+    /// Tokens processed by completed requests.
+    pub tokens: TokenCounts,
+    /// Training and batch jobs.
+    pub jobs: JobsSummary,
+    /// Utilization over the window, all pools together.
+    pub utilization: UtilizationSummary,
+    /// What is billed.
+    pub spend: SpendSummary,
+    /// Energy drawn and carbon emitted.
+    pub energy: EnergySummary,
+    /// Whether the queues settle.
+    pub stability: StabilitySummary,
+    /// One item a stream, in the scenario's order.
+    pub streams: Vec<StreamSummary>,
+    /// One item a deployment, in the scenario's order.
+    pub deployments: Vec<DeploymentSummary>,
+    /// One item a pool, in the scenario's order.
+    pub pools: Vec<PoolSummary>,
+}
+
+/// What was run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ScenarioInfo {
+    /// The scenario's name.
+    pub name: String,
+    /// The seed.
+    pub seed: u64,
+    /// Simulated time.
+    pub duration_s: f64,
+    /// Time left out of latency statistics.
+    pub warmup_s: f64,
+}
+
+/// Requests by how they ended; `arrived` is the sum of the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct RequestCounts {
+    /// Arrived within the window.
+    pub arrived: u64,
+    /// Got all their tokens.
+    pub completed: u64,
+    /// Turned away: a queue was full or the request could never fit.
+    pub rejected: u64,
+    /// Gave up waiting.
+    pub timed_out: u64,
+    /// Lost to a failure.
+    pub failed: u64,
+    /// Still queued or running at the end.
+    pub in_flight: u64,
+}
+
+/// Mean and quantiles of one quantity in seconds; null when nothing was observed.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct Quantiles {
+    /// Arithmetic mean, exact.
+    pub mean: Option<f64>,
+    /// Median.
+    pub p50: Option<f64>,
+    /// 90th percentile.
+    pub p90: Option<f64>,
+    /// 95th percentile.
+    pub p95: Option<f64>,
+    /// 99th percentile.
+    pub p99: Option<f64>,
+    /// Largest, exact.
+    pub max: Option<f64>,
+}
+
+/// Latency in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct LatencySummary {
+    /// Arrival to first token.
+    pub ttft_s: Quantiles,
+    /// Mean time per output token after the first, per request; of requests with at least two tokens.
+    pub tpot_s: Quantiles,
+    /// Arrival to last token.
+    pub e2e_s: Quantiles,
+    /// Arrival to the first iteration that works on the request.
+    pub queue_wait_s: Quantiles,
+}
+
+/// Requests that met all their limits together.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct SloSummary {
+    /// `met` ÷ requests with limits that arrived after the warm-up; null when no stream has a limit.
+    /// Rejected, timed out, failed and past their limit at the end are misses; requests still within
+    /// their limits at the end are not counted.
+    pub attainment: Option<f64>,
+    /// Requests that met all their limits.
+    pub met: u64,
+    /// Requests per second that met all their limits.
+    pub goodput_rps: Option<f64>,
+}
+
+/// Tokens of completed requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct TokenCounts {
+    /// Prompt tokens.
+    pub prompt: u64,
+    /// Output tokens.
+    pub output: u64,
+}
+
+/// Jobs by state at the end, and how long they took.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct JobsSummary {
+    /// Submitted within the window.
+    pub submitted: u64,
+    /// Finished.
+    pub completed: u64,
+    /// Given up.
+    pub failed: u64,
+    /// Running at the end.
+    pub running: u64,
+    /// Waiting at the end.
+    pub queued: u64,
+    /// Submit to start, of jobs that started.
+    pub wait_s: Quantiles,
+    /// Submit to finish, of jobs that finished.
+    pub jct_s: Quantiles,
+    /// First submit to last finish; null while nothing has finished.
+    pub makespan_s: Option<f64>,
+}
+
+/// Utilization, never without its kind.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct UtilizationSummary {
+    /// Card-time leased ÷ card-time provisioned.
+    pub allocated: Option<f64>,
+    /// Card-time computing ÷ card-time provisioned.
+    pub busy: Option<f64>,
+    /// FLOP done ÷ peak FLOP of the card-time provisioned; null where a peak or FLOP are unknown.
+    pub mfu: Option<f64>,
+}
+
+/// What is billed, in US dollars; the causes add up to the total exactly (to the micro-dollar).
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct SpendSummary {
+    /// The total.
+    pub total_usd: f64,
+    /// By cause, largest first; causes without spend are left out.
+    #[serde(serialize_with = "as_map")]
+    pub by_cause: Vec<(String, f64)>,
+    /// The total ÷ million output tokens of completed requests; null without any.
+    pub usd_per_1m_output_tokens: Option<f64>,
+}
+
+/// Energy drawn by cards and carbon emitted; null where no figure is known.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct EnergySummary {
+    /// Kilowatt-hours.
+    pub kwh: Option<f64>,
+    /// Kilograms of CO2 equivalent.
+    pub kg_co2e: Option<f64>,
+}
+
+/// Whether the queues settle over the window.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct StabilitySummary {
+    /// False where demand exceeded capacity over the window.
+    pub stable: bool,
+    /// What was seen, in a sentence.
+    pub why: String,
+}
+
+/// One stream.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StreamSummary {
+    /// Its name.
+    pub name: String,
+    /// The model it asks for.
+    pub model: String,
+    /// Requests by how they ended.
+    pub requests: RequestCounts,
+    /// Latency.
+    pub latency: LatencySummary,
+    /// Limits met.
+    pub slo: SloSummary,
+    /// The attainment that the scenario asks for.
+    pub slo_target: Option<f64>,
+    /// Tokens.
+    pub tokens: TokenCounts,
+    /// Whether its queue settles.
+    pub stability: StabilitySummary,
+}
+
+/// One deployment.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DeploymentSummary {
+    /// Its name.
+    pub name: String,
+    /// The model it serves.
+    pub model: String,
+    /// How each replica is split and where it may run, in words: `fp8, TP=8 on aws-h100 (8 cards)`.
+    pub plan: Vec<String>,
+    /// Replicas at the end.
+    pub replicas: u32,
+    /// Requests by how they ended.
+    pub requests: RequestCounts,
+    /// Latency.
+    pub latency: LatencySummary,
+    /// Tokens.
+    pub tokens: TokenCounts,
+    /// Iterations run.
+    pub iterations: u64,
+    /// Times that the composition of a batch changed.
+    pub batch_changes: u64,
+    /// Requests taken off a full KV cache and started again later.
+    pub preemptions: u64,
+    /// Mean number of requests in a replica's batch while it computes.
+    pub mean_batch: Option<f64>,
+}
+
+/// One pool.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PoolSummary {
+    /// Its name.
+    pub name: String,
+    /// Who sells it.
+    pub provider: String,
+    /// What is bought: `aws/p5.48xlarge`.
+    pub offer: String,
+    /// How it is bought: `on-demand`, `reserved-3y`, ...
+    pub purchase: String,
+    /// The accelerator.
+    pub accelerator: String,
+    /// Nodes at the end.
+    pub nodes: u32,
+    /// Cards at the end.
+    pub cards: u32,
+    /// Card-hours provisioned over the window.
+    pub card_hours: f64,
+    /// Utilization.
+    pub utilization: UtilizationSummary,
+    /// What it cost.
+    pub spend: SpendSummary,
+    /// Energy.
+    pub energy: EnergySummary,
+}
+
+/// What a series or distribution is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "kind", content = "name")]
+pub enum Subject {
+    /// Everything together.
+    Fleet,
+    /// A stream, by name.
+    Stream(String),
+    /// A deployment, by name.
+    Deployment(String),
+    /// A pool, by name.
+    Pool(String),
+    /// A cause of spend, by name.
+    Cause(String),
+}
+
+/// A quantity over time, one value a bucket.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Series {
+    /// What it is about.
+    pub subject: Subject,
+    /// What is measured; see [`crate::metrics::results::metric`].
+    pub metric: &'static str,
+    /// The value in each bucket; null where nothing was observed.
+    pub values: Vec<Option<f64>>,
+}
+
+/// The names of the metrics in [`Series`]; each name ends in its unit where it has one.
+pub mod metric {
+    /// Stream: requests per second that the arrival process asks for, on average (the shape itself).
+    pub const EXPECTED_RPS: &str = "expected_rps";
+    /// Stream: requests per second that arrived.
+    pub const OFFERED_RPS: &str = "offered_rps";
+    /// Stream: requests per second that completed.
+    pub const COMPLETED_RPS: &str = "completed_rps";
+    /// Stream: requests per second turned away.
+    pub const REJECTED_RPS: &str = "rejected_rps";
+    /// Stream: requests per second that gave up.
+    pub const TIMED_OUT_RPS: &str = "timed_out_rps";
+    /// Stream: by completion time, seconds.
+    pub const TTFT_P50_S: &str = "ttft_p50_s";
+    /// Stream: by completion time, seconds.
+    pub const TTFT_P99_S: &str = "ttft_p99_s";
+    /// Stream: by completion time, seconds.
+    pub const TPOT_P50_S: &str = "tpot_p50_s";
+    /// Stream: by completion time, seconds.
+    pub const TPOT_P99_S: &str = "tpot_p99_s";
+    /// Stream: by completion time, seconds.
+    pub const E2E_P50_S: &str = "e2e_p50_s";
+    /// Stream: by completion time, seconds.
+    pub const E2E_P99_S: &str = "e2e_p99_s";
+    /// Deployment: requests waiting (time-weighted mean of the bucket).
+    pub const QUEUED_REQUESTS: &str = "queued_requests";
+    /// Deployment: most requests waiting at once in the bucket.
+    pub const QUEUED_REQUESTS_MAX: &str = "queued_requests_max";
+    /// Deployment: requests in batches (time-weighted mean).
+    pub const RUNNING_REQUESTS: &str = "running_requests";
+    /// Deployment: replicas that can take requests (time-weighted mean).
+    pub const READY_REPLICAS: &str = "ready_replicas";
+    /// Pool: cards provisioned (time-weighted mean).
+    pub const PROVISIONED_CARDS: &str = "provisioned_cards";
+    /// Pool: cards leased (time-weighted mean).
+    pub const ALLOCATED_CARDS: &str = "allocated_cards";
+    /// Pool: cards computing (time-weighted mean).
+    pub const BUSY_CARDS: &str = "busy_cards";
+    /// Pool or cause: US dollars billed in the bucket.
+    pub const SPEND_USD: &str = "spend_usd";
+    /// Fleet: jobs waiting (time-weighted mean).
+    pub const QUEUED_JOBS: &str = "queued_jobs";
+    /// Fleet: jobs running (time-weighted mean).
+    pub const RUNNING_JOBS: &str = "running_jobs";
+}
+
+/// The time series of a run: all have the same buckets, bucket `i` covers `[i·bucket, (i+1)·bucket)`; the
+/// last may be cut by the end of the run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TimeSeries {
+    /// The width of a bucket.
+    pub bucket: Duration,
+    /// The end of the run.
+    pub end: Instant,
+    /// Every series has as many values as there are buckets.
+    pub series: Vec<Series>,
+}
+
+/// The distribution of one latency of one stream, as points of its cumulative distribution.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Distribution {
+    /// The stream.
+    pub subject: Subject,
+    /// `ttft_s`, `tpot_s`, `e2e_s` or `queue_wait_s`.
+    pub metric: &'static str,
+    /// How many were observed.
+    pub count: u64,
+    /// (seconds, share of observations not above it), both increasing; empty when nothing was observed.
+    pub cumulative: Vec<(f64, f64)>,
+}
+
+/// Who holds one card over time, for the card-by-time strip.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CardStrip {
+    /// `POOL/node0/card3`.
+    pub card: String,
+    /// The pool.
+    pub pool: String,
+    /// Leases in order of time: (from, to, name of the holder such as `chat-70b` or a job's name).
+    pub leases: Vec<(Instant, Instant, String)>,
+    /// Share of each bucket in which the card computed.
+    pub busy: Vec<f64>,
+}
+
+/// One line of the ledger.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LedgerRow {
+    /// The end of the interval that is billed.
+    pub time: Instant,
+    /// The pool.
+    pub pool: String,
+    /// Who is paid.
+    pub provider: String,
+    /// How it was bought.
+    pub purchase: String,
+    /// What the money was spent on: `busy`, `idle`, `committed-unused`, `billing-remainder`, ...
+    pub cause: &'static str,
+    /// How much.
+    pub quantity: f64,
+    /// Of what: `node-hours`.
+    pub unit: &'static str,
+    /// Price of one unit in US dollars.
+    pub price_usd: f64,
+    /// What it cost.
+    pub amount: Usd,
+}
+
+/// One job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobRow {
+    /// Its name.
+    pub id: String,
+    /// Who submitted it; empty when the scenario does not say.
+    pub user: String,
+    /// The queue; empty when the scenario does not say.
+    pub queue: String,
+    /// When it was submitted.
+    pub submit: Instant,
+    /// When it first ran.
+    pub start: Option<Instant>,
+    /// When it finished.
+    pub end: Option<Instant>,
+    /// Cards it asks for.
+    pub accelerators: u32,
+    /// The pool it ran on.
+    pub pool: Option<String>,
+    /// Nodes it ran on.
+    pub nodes: Vec<u32>,
+    /// `completed`, `running`, `queued` or `failed`.
+    pub state: &'static str,
+    /// How often it was interrupted.
+    pub preemptions: u32,
+    /// Why it waited, in words; empty when it did not.
+    pub wait_reason: String,
+}
+
+/// One decision of a policy.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DecisionRow {
+    /// When.
+    pub time: Instant,
+    /// Which policy.
+    pub policy: String,
+    /// About what.
+    pub target: String,
+    /// Before.
+    pub current: f64,
+    /// What the rule asked for.
+    pub desired: f64,
+    /// What was done, after limits.
+    pub done: f64,
+    /// The rule that fired.
+    pub rule: String,
+    /// Limits that changed it.
+    pub limits: String,
+    /// In words.
+    pub reason: String,
+}
+
+/// A figure or default that the results rest on.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Assumption {
+    /// What it describes: `offer aws/p5.48xlarge`.
+    pub about: String,
+    /// Which figure: `on-demand price`.
+    pub figure: String,
+    /// Its value with unit.
+    pub value: String,
+    /// Where it comes from.
+    pub source: String,
+    /// As of when; empty when unknown.
+    pub date: String,
+    /// What is unsure about it; empty when nothing.
+    pub doubt: String,
+}
+
+/// Everything that a run leaves, except the per-request table, which is written while it runs.
+#[derive(Debug, Clone)]
+pub struct RunResults {
+    /// The summary.
+    pub summary: Summary,
+    /// Quantities over time.
+    pub timeseries: TimeSeries,
+    /// Latency distributions, a stream and metric each.
+    pub distributions: Vec<Distribution>,
+    /// Who held each card.
+    pub cards: Vec<CardStrip>,
+    /// The ledger.
+    pub ledger: Vec<LedgerRow>,
+    /// The jobs.
+    pub jobs: Vec<JobRow>,
+    /// The decisions.
+    pub decisions: Vec<DecisionRow>,
+    /// What the results rest on.
+    pub assumptions: Vec<Assumption>,
+}
+
+fn as_map<S: serde::Serializer>(pairs: &[(String, f64)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().map(|(cause, usd)| (cause, usd)))
+}

@@ -1,0 +1,75 @@
+//! The step model of a replica: from what is in the batch to how long iterations last.
+
+use super::segment::Segment;
+use crate::units::{Flop, Ticks};
+
+/// What one iteration has to process, summed over the requests in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BatchShape {
+    /// Requests that decode: one token each.
+    pub decode_requests: u32,
+    /// Tokens in the KV cache that the decoding requests attend to, in the first iteration.
+    pub decode_context: u64,
+    /// Of `decode_context`, what a sliding-window layer attends to: each request's context cut at the window.
+    pub window_context: u64,
+    /// Decoding requests whose context is still shorter than the window (grows by one an iteration).
+    pub window_growing: u32,
+    /// Requests that process a chunk of their prompt in this iteration.
+    pub prefill_requests: u32,
+    /// Prompt tokens processed, over all chunks.
+    pub prefill_tokens: u32,
+    /// Pairs of (new token, token it attends to) over all chunks: Σ c·before + c(c+1)/2.
+    pub prefill_pairs: u64,
+    /// Tokens in the KV cache that the chunks attend to, their own included: Σ before + c.
+    pub prefill_context: u64,
+}
+
+/// A step time that is affine in what is in the batch, for engines whose coefficients were measured.
+///
+/// An iteration lasts `base + per_request·(decoding + prefilling requests) + per_prefill_token·(prompt
+/// tokens) + per_context_token·(tokens in the KV cache attended to while decoding)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AffineStep {
+    /// Time that every iteration takes.
+    pub base: Ticks,
+    /// Time for each request in the batch.
+    pub per_request: Ticks,
+    /// Time for each prompt token processed.
+    pub per_prefill_token: Ticks,
+    /// Time for each token of context that decoding attends to.
+    pub per_context_token: Ticks,
+}
+
+/// How long the iterations of one replica last.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StepModel {
+    /// Measured coefficients.
+    Affine(AffineStep),
+}
+
+impl StepModel {
+    /// The segment that begins with this batch. Without prefill it holds for as long as the batch does;
+    /// with prefill it holds for one iteration.
+    pub fn segment(&self, batch: &BatchShape) -> Segment {
+        match self {
+            Self::Affine(step) => step.segment(batch),
+        }
+    }
+}
+
+impl AffineStep {
+    fn segment(&self, batch: &BatchShape) -> Segment {
+        let requests = u128::from(batch.decode_requests) + u128::from(batch.prefill_requests);
+        let first = self.base.0
+            + self.per_request.0 * requests
+            + self.per_prefill_token.0 * u128::from(batch.prefill_tokens)
+            + self.per_context_token.0 * u128::from(batch.decode_context);
+        Segment {
+            first: Ticks(first.max(1)),
+            slope: Ticks(self.per_context_token.0 * u128::from(batch.decode_requests)),
+            flop_first: Flop::ZERO,
+            flop_slope: Flop::ZERO,
+            max_iterations: if batch.prefill_requests > 0 { 1 } else { u64::MAX },
+        }
+    }
+}
