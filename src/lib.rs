@@ -1,7 +1,12 @@
 //! fleetsim: decide about accelerators before you pay for them.
 
+pub mod billing;
 pub mod cli;
+pub mod fleet;
+pub mod jobs;
 pub mod metrics;
 pub mod perf;
+pub mod policies;
+pub mod serving;
 pub mod sim;
 pub mod units;

@@ -1,0 +1,5 @@
+//! Nodes, pools and the inventory of cards.
+
+mod config;
+
+pub use config::{PoolConfig, PoolId};

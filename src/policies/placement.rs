@@ -1,0 +1,1 @@
+//! Placement: which cards a claim gets.

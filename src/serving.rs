@@ -1,0 +1,5 @@
+//! Serving: deployments and their replicas, routing, batching, KV cache.
+
+mod config;
+
+pub use config::{Batching, DeploymentConfig, ReplicaOption};
