@@ -2,4 +2,5 @@
 
 pub mod cli;
 pub mod sim;
+pub mod traffic;
 pub mod units;
