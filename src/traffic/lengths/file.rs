@@ -1,0 +1,1 @@
+//! Lengths from files.

@@ -1,0 +1,3 @@
+//! Draws lengths.
+/// x
+pub struct LengthSampler;
