@@ -37,7 +37,7 @@ pub use lengths::{JointLengths, Length, LengthDist, Lengths, LogNormal};
 pub use process::{ArrivalProcess, ClientShares, ClientSpread, ClientsConfig, Cv, MmppState, RenewalFamily};
 pub use shape::{Shape, Start, Weekday};
 pub use stream::Stream;
-pub use trace::{TraceConfig, TraceFormat};
+pub use trace::{TraceConfig, TraceFormat, TraceReader, TraceRow};
 
 use crate::units::{Instant, Rate};
 

@@ -1,10 +1,24 @@
 //! Recorded traces: their formats, and what part of them is replayed how often.
 
+mod fields;
+mod open;
+mod reader;
+mod replay;
+
 use std::fmt;
 use std::path::PathBuf;
 
+pub(super) use fields::tokens;
+pub(super) use open::open;
+pub(super) use reader::csv_error;
+pub use reader::{TraceReader, TraceRow};
+pub(super) use replay::Replay;
+
 use super::error::Problem;
 use crate::units::Duration;
+
+/// Each copy keeps the file open; systems allow 1024 open files or more.
+const COPIES_MAX: u32 = 256;
 
 /// A recorded trace to replay.
 ///
@@ -31,7 +45,7 @@ pub struct TraceConfig {
     pub repeat: bool,
     /// The period of repetition and of the circular shift, in trace time.
     pub period: Option<Duration>,
-    /// How many copies are superposed; 1 to 10000.
+    /// How many copies are superposed; 1 to 256, since each keeps the file open.
     pub copies: u32,
     /// How much faster than recorded; 2 halves all intervals. 1e-6 to 1e6.
     pub speed_up: f64,
@@ -98,8 +112,8 @@ impl TraceConfig {
     pub(super) fn check(&self, problems: &mut Vec<Problem>) {
         let mut problem =
             |key: &str, what: String, help: &str| problems.push(Problem::new(key, what, help).under("trace"));
-        if !(1..=10_000).contains(&self.copies) {
-            problem("copies", format!("there are {} copies", self.copies), "give 1 to 10000");
+        if !(1..=COPIES_MAX).contains(&self.copies) {
+            problem("copies", format!("there are {} copies", self.copies), "give 1 to 256");
         }
         if !(1e-6..=1e6).contains(&self.speed_up) {
             problem(
