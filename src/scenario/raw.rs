@@ -16,6 +16,7 @@ use super::dom::Node;
 use super::kinds;
 use super::problem::Problem;
 use super::reader::{Reading, Sited, TableReader};
+use crate::policies::placement::PlacementKind;
 use crate::traffic::{Start, Weekday};
 use crate::units::Duration;
 
@@ -30,6 +31,7 @@ pub struct RawScenario {
     pub pools: Vec<RawPool>,
     pub deployments: Vec<RawDeployment>,
     pub jobs: Vec<RawJob>,
+    pub placement: PlacementKind,
     pub prices: RawPrices,
     /// Entries that override or add to the catalogue: the list's key, and each entry with its table's place.
     pub overrides: Vec<(&'static str, Vec<Node>)>,
@@ -82,7 +84,7 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawScen
     let pools = t.tables("pools", "pool", "Like nodes from one offer.", pool);
     let deployments = t.tables("deployments", "deployment", "A model served somewhere.", deployment);
     let jobs = t.tables("jobs", "job", "A training or batch job.", job);
-    scheduler(t);
+    let placement = scheduler(t);
     let prices = prices(t, around);
     let overrides = OVERRIDES.map(|key| (key, overrides(t, key)));
     t.later(&[
@@ -108,6 +110,7 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawScen
         pools,
         deployments,
         jobs,
+        placement: placement?,
         prices,
         overrides: overrides.into(),
     })
@@ -128,33 +131,18 @@ fn start(t: &mut TableReader<'_>) -> Option<Start> {
     Some(Start { day: *day?, time: *time? })
 }
 
-/// One order and two placements so far; more come with the job scheduler.
-fn scheduler(t: &mut TableReader<'_>) {
+/// One order so far; more come with the job scheduler.
+fn scheduler(t: &mut TableReader<'_>) -> Option<PlacementKind> {
     t.table_or_default("scheduler", "Which waiting job is next, and where it goes.", |t| {
         let later = [
-            "sjf",
-            "srtf",
-            "priority",
-            "easy-backfill",
-            "conservative-backfill",
-            "fair-share",
-            "drf",
-            "las",
-            "gavel",
-            "themis",
-            "tiresias",
-            "gandiva",
-            "slurm",
-            "kueue",
-            "volcano",
+            "sjf", "srtf", "priority", "easy-backfill", "conservative-backfill", "fair-share", "drf", "las",
+            "gavel", "themis", "tiresias", "gandiva", "slurm", "kueue", "volcano",
         ];
-        let policy = [("fifo", ())];
-        t.choice("policy", &policy, &later, Some("fifo"), "The order of the queue.");
-        let placement = [("first-fit", ())];
-        let later = ["best-fit", "worst-fit", "spread", "pack", "topology-aware", "fragmentation-aware"];
-        t.choice("placement", &placement, &later, Some("first-fit"), "Which cards a claim gets.");
-        Some(())
-    });
+        t.choice("policy", &[("fifo", ())], &later, Some("fifo"), "The order of the queue.");
+        let later = ["worst-fit", "spread", "pack", "topology-aware", "fragmentation-aware"];
+        let doc = "Which node of a pool a claim gets.";
+        t.choice("placement", &PlacementKind::ALL, &later, Some("first-fit"), doc).map(|kind| *kind)
+    })
 }
 
 fn overrides(t: &mut TableReader<'_>, key: &'static str) -> Vec<Node> {
