@@ -28,8 +28,8 @@ use toml_edit::DocumentMut;
 use dom::Step;
 pub use problem::{Diagnostics, Place, Problem, Severity, Sources};
 use raw::Surroundings;
-use reader::Reading;
 pub use reader::OptionDoc;
+use reader::Reading;
 
 use crate::world::WorldConfig;
 

@@ -62,7 +62,9 @@ pub const TIME_OF_DAY: Kind<Duration> = Kind {
                     Duration::from_secs(hours * 3600 + minutes * 60)
                 }
                 _ => {
-                    return Err(Unfit::Value(format!("`{text}` is not a time of day; write it as \"14:00\"")));
+                    return Err(Unfit::Value(format!(
+                        "`{text}` is not a time of day; write it as \"14:00\""
+                    )));
                 }
             },
             None => time(value)?,

@@ -9,7 +9,7 @@ mod traffic;
 
 pub use deployment::{Parallelism, RawDeployment, Split, read as deployment};
 pub use job::{RawJob, Work, read as job};
-pub use pool::{OfferPrices, RawPool, RawPrices, prices, read as pool};
+pub use pool::{PRICE_KEYS, RawPool, RawPrices, prices, read as pool};
 pub use stream::{RawStream, read as stream};
 
 use super::dom::Node;
@@ -78,8 +78,9 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawScen
         t.problem(Problem::error(warmup.place, message).help("shorten `warmup` or lengthen `duration`"));
     }
     let start = t.table_or_default("start", "When the run begins, for daily and weekly shapes.", start);
+    let window = duration.as_ref().map_or(Duration::from_secs(86_400), |duration| **duration);
     let streams = t.tables("streams", "stream", "Traffic of one kind.", |t| {
-        stream(t, around, start.unwrap_or_default())
+        stream(t, around, start.unwrap_or_default(), window)
     });
     let pools = t.tables("pools", "pool", "Like nodes from one offer.", pool);
     let deployments = t.tables("deployments", "deployment", "A model served somewhere.", deployment);
@@ -135,8 +136,21 @@ fn start(t: &mut TableReader<'_>) -> Option<Start> {
 fn scheduler(t: &mut TableReader<'_>) -> Option<PlacementKind> {
     t.table_or_default("scheduler", "Which waiting job is next, and where it goes.", |t| {
         let later = [
-            "sjf", "srtf", "priority", "easy-backfill", "conservative-backfill", "fair-share", "drf", "las",
-            "gavel", "themis", "tiresias", "gandiva", "slurm", "kueue", "volcano",
+            "sjf",
+            "srtf",
+            "priority",
+            "easy-backfill",
+            "conservative-backfill",
+            "fair-share",
+            "drf",
+            "las",
+            "gavel",
+            "themis",
+            "tiresias",
+            "gandiva",
+            "slurm",
+            "kueue",
+            "volcano",
         ];
         t.choice("policy", &[("fifo", ())], &later, Some("fifo"), "The order of the queue.");
         let later = ["worst-fit", "spread", "pack", "topology-aware", "fragmentation-aware"];

@@ -87,6 +87,7 @@ impl Reading {
             pattern: String::new(),
             noun: "the scenario".to_owned(),
             known: Vec::new(),
+            unbuilt: Vec::new(),
             others: BTreeSet::new(),
         };
         let value = read(&mut table);
@@ -105,6 +106,7 @@ pub struct TableReader<'a> {
     pattern: String,
     noun: String,
     known: Vec<&'static str>,
+    unbuilt: Vec<&'static str>,
     others: BTreeSet<String>,
 }
 
@@ -517,6 +519,7 @@ impl<'a> TableReader<'a> {
             pattern,
             noun,
             known: Vec::new(),
+            unbuilt: Vec::new(),
             others: BTreeSet::new(),
         };
         let value = read(&mut table);
@@ -527,7 +530,7 @@ impl<'a> TableReader<'a> {
     /// Keys that the design has and this version does not: known, but an error that says so.
     pub fn later(&mut self, keys: &[(&'static str, &str)]) {
         for (key, what) in keys {
-            self.known.push(key);
+            self.unbuilt.push(key);
             if let Some(entry) = self.entries.and_then(|entries| entries.get(*key)) {
                 let problem =
                     Problem::error(entry.key, format!("`{key}` of {}: {what} not built yet", self.noun))
@@ -586,7 +589,8 @@ impl<'a> TableReader<'a> {
     /// Reports the keys that nobody declared.
     fn finish(self) {
         for (key, entry) in self.entries.into_iter().flatten() {
-            if self.known.contains(&key.as_str()) || self.others.contains(key) {
+            let key_is = |known: &&str| *known == key.as_str();
+            if self.known.iter().chain(&self.unbuilt).any(key_is) || self.others.contains(key) {
                 continue;
             }
             let mut problem =

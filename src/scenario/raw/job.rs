@@ -23,7 +23,13 @@ pub struct RawJob {
 #[derive(Debug)]
 pub enum Work {
     /// Train a model on so many tokens.
-    Training { model: Sited<String>, tokens: Sited<u64>, precision: Sited<String>, batch_tokens: Sited<u64> },
+    Training {
+        model: Sited<String>,
+        tokens: Sited<u64>,
+        precision: Sited<String>,
+        batch_tokens: Option<u64>,
+        sequence: Option<u32>,
+    },
     /// Hold its cards for a stated time.
     Stated(Duration),
 }
@@ -40,14 +46,15 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawJob> {
     let submit = t.or("submit", &kinds::TIME, "\"0s\"", "When it is submitted, from the run's beginning.");
     let doc = "Where it may run, in order of preference; every pool when absent.";
     let pools = t.list("pools", &kinds::REFERENCE, false, doc);
-    let training = t.is_describing() || !t.has("work");
-    let (precision, batch_tokens) = if training {
+    let (precision, batch_tokens, sequence) = if t.is_describing() || !t.has("work") {
         let doc = "The format that it computes in.";
         let precision = t.or("precision", &kinds::TEXT, "\"bf16\"", doc);
-        let doc = "Tokens of one optimizer step over all cards.";
-        (precision, t.or("batch_tokens", &kinds::LARGE_COUNT, BATCH_TOKENS, doc))
+        let doc = "Tokens of an optimizer step over all cards; 32,768 for each card when absent.";
+        let batch_tokens = t.optional("batch_tokens", &kinds::LARGE_COUNT, doc);
+        let doc = "Tokens of a sequence; 4,096, or the model's context, when absent.";
+        (precision, batch_tokens, t.optional("sequence", &kinds::TOKENS, doc))
     } else {
-        (None, None)
+        (None, None, None)
     };
     let user = t.or("user", &OPTIONAL_TEXT, "\"\"", "Who submitted it.");
     let queue = t.or("queue", &OPTIONAL_TEXT, "\"\"", "The queue that it waits in.");
@@ -68,7 +75,8 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawJob> {
             model: model?,
             tokens: tokens?,
             precision: precision?,
-            batch_tokens: batch_tokens?,
+            batch_tokens: batch_tokens.map(|tokens| *tokens),
+            sequence: sequence.map(|tokens| *tokens),
         },
         _ => {
             let problem =
@@ -88,9 +96,6 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawJob> {
         place: t.place,
     })
 }
-
-/// Four million tokens, as Llama 2 was trained with (arXiv 2307.09288, section 2.2).
-const BATCH_TOKENS: &str = "4_000_000";
 
 const OPTIONAL_TEXT: crate::scenario::reader::Kind<String> = crate::scenario::reader::Kind {
     what: "a text",

@@ -6,8 +6,12 @@ use super::traffic::{arrivals, shape, trace};
 use crate::scenario::kinds;
 use crate::scenario::problem::Problem;
 use crate::scenario::reader::{Sited, TableReader};
-use crate::traffic::{ClosedConfig, Lengths, OpenConfig, Source, Start, StreamConfig};
-use crate::units::Duration;
+use crate::sim::Seed;
+use crate::traffic::{
+    ArrivalProcess, ClosedConfig, Length, Lengths, OpenConfig, Source, Start, Stream, StreamConfig,
+    TrafficError,
+};
+use crate::units::{Duration, Rate};
 use crate::world::Slo;
 
 /// A stream.
@@ -16,8 +20,6 @@ pub struct RawStream {
     pub name: Sited<String>,
     pub model: Sited<String>,
     pub traffic: StreamConfig,
-    /// Where `trace.file` or another file was named, to say what is wrong with the file.
-    pub file: Option<Sited<std::path::PathBuf>>,
     pub slo: Slo,
     pub timeout: Option<Duration>,
     pub deployments: Vec<Sited<String>>,
@@ -30,7 +32,12 @@ pub enum Arrivals {
 }
 
 /// Reads one stream.
-pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>, start: Start) -> Option<RawStream> {
+pub fn read(
+    t: &mut TableReader<'_>,
+    around: Surroundings<'_>,
+    start: Start,
+    window: Duration,
+) -> Option<RawStream> {
     let name = t.required("name", &kinds::NAME, "Its name.");
     let model = t.required("model", &kinds::REFERENCE, "The model that it asks for.");
     let rate = t.optional(
@@ -67,45 +74,66 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>, start: Start) -> 
     }
     let closed = matches!(arrivals, Some(Arrivals::Closed { .. }));
     consistent(t, closed);
-    let lengths = match (prompt, output, joint) {
-        (_, _, Some(joint)) => Some(Lengths::Joint(joint)),
-        (Some(prompt), Some(output), None) => Some(Lengths::Independent { prompt, output }),
-        _ => None,
+    // What is missing or wrong has been reported; stand-ins let the rest be checked all the same.
+    let stand_in = || Length::constant(1);
+    let lengths = match joint {
+        Some(joint) => Lengths::Joint(joint),
+        None => Lengths::Independent {
+            prompt: prompt.unwrap_or_else(stand_in),
+            output: output.unwrap_or_else(stand_in),
+        },
     };
-    let source = if t.has("trace") {
-        Source::Trace(trace?)
-    } else {
-        match arrivals? {
-            Arrivals::Open(arrivals) => {
-                Source::Open(OpenConfig { rate: *rate?, arrivals, shape, start, lengths: lengths? })
-            }
-            Arrivals::Closed { users, think, ramp } => {
-                Source::Closed(ClosedConfig { users, think, ramp, lengths: lengths? })
-            }
+    let source = match arrivals {
+        _ if t.has("trace") => Source::Trace(trace?),
+        Some(Arrivals::Closed { users, think, ramp }) => {
+            Source::Closed(ClosedConfig { users, think, ramp, lengths })
         }
+        open => Source::Open(OpenConfig {
+            rate: rate.map_or(Rate::per_second(1.0), |rate| *rate),
+            arrivals: match open {
+                Some(Arrivals::Open(process)) => process,
+                _ => ArrivalProcess::Poisson,
+            },
+            shape,
+            start,
+            lengths,
+        }),
     };
     let name = name?;
     let traffic = StreamConfig { name: name.value.clone(), source };
-    for problem in traffic.problems() {
-        let place = t.place_at(&problem.key);
-        let message = format!("{}: {}", t.noun(), problem.what);
-        t.problem(Problem::error(place, message).help(problem.help));
-    }
-    let file = t.node("trace").and_then(|trace| trace.entries()?.get("file")).map(|entry| entry.node.place);
-    let file = match (&traffic.source, file) {
-        (Source::Trace(trace), Some(place)) => Some(Sited { value: trace.file.clone(), place }),
-        _ => None,
-    };
-    let deployments = deployments?;
+    check(t, &traffic, window);
     Some(RawStream {
         name,
         model: model?,
         traffic,
-        file,
         slo: slo.unwrap_or_default(),
-        timeout: timeout.map(|t| *t),
-        deployments,
+        timeout: timeout.map(|timeout| *timeout),
+        deployments: deployments?,
     })
+}
+
+/// What the traffic room finds wrong, files that it reads included, at its place.
+fn check(t: &mut TableReader<'_>, traffic: &StreamConfig, window: Duration) {
+    // No draw matters here.
+    let started = Stream::new(traffic, Seed(0), window);
+    match started {
+        Ok(_) => {}
+        // Reported where the file was named.
+        Err(TrafficError::Open { file, .. }) if !file.is_file() => {}
+        Err(TrafficError::Config { problems, .. }) => {
+            for problem in problems {
+                let place = t.place_at(&problem.key);
+                let message = format!("{}, {}: {}", t.noun(), problem.key, problem.what);
+                t.problem(Problem::error(place, message).help(problem.help));
+            }
+        }
+        Err(error) => {
+            let keys = ["trace.file", "lengths.file", "prompt_tokens.file", "output_tokens.file"];
+            let named = keys.iter().find(|key| t.has(key.split('.').next().unwrap_or(key)));
+            let place = named.map_or(t.place, |key| t.place_at(key));
+            t.problem(Problem::error(place, error.to_string()));
+        }
+    }
 }
 
 /// Keys that contradict each other, and keys that are missing beside others.

@@ -112,39 +112,29 @@ fn states(t: &mut TableReader<'_>) -> Option<Vec<MmppState>> {
 fn clients(t: &mut TableReader<'_>) -> Option<ClientsConfig> {
     let standard = ClientsConfig::default();
     let count = t.or("count", &kinds::COUNT, "162", "How many clients.");
-    let shares = shares(t, standard.shares);
+    let shares = shares(t);
     let spread = spread(t, standard.cv);
     let families = [("gamma", RenewalFamily::Gamma), ("weibull", RenewalFamily::Weibull)];
     let family = t.choice("family", &families, &[], Some("gamma"), "The family of each client's intervals.");
     Some(ClientsConfig { count: *count?, shares: shares?, cv: spread?, family: *family? })
 }
 
-fn shares(t: &mut TableReader<'_>, standard: ClientShares) -> Option<ClientShares> {
-    let doc = "How unequal their rates are: { zipf = 1.5 }, { pareto = 1.2 }, or a list, one a client.";
-    match t.node("shares") {
-        Some(Node { value: Value::List(_), .. }) => {
-            let given = t.list("shares", &kinds::POSITIVE, true, doc)?;
-            Some(ClientShares::Given(given.iter().map(|share| **share).collect()))
-        }
-        None if !t.is_describing() => {
-            t.declare("shares", "", None, doc);
-            t.fill("shares", "{ zipf = 1.5 }".to_owned());
-            Some(standard)
-        }
-        _ => t.table("shares", doc, |t| {
-            let zipf = t.optional("zipf", &kinds::NOT_NEGATIVE, "Client k has a share like k^-zipf.");
-            let pareto = t.optional("pareto", &kinds::POSITIVE, "Tail index of a Pareto distribution.");
-            match (zipf, pareto) {
-                (Some(zipf), None) => Some(ClientShares::Zipf { exponent: *zipf }),
-                (None, Some(pareto)) => Some(ClientShares::Pareto { alpha: *pareto }),
-                _ => {
-                    let message = format!("{} needs either `zipf` or `pareto`", t.noun());
-                    t.problem(Problem::error(t.place, message));
-                    None
-                }
-            }
-        }),
+fn shares(t: &mut TableReader<'_>) -> Option<ClientShares> {
+    let doc = "How unequal their rates are: { zipf, offset }, { pareto }, or a list, one a client.";
+    if let Some(Node { value: Value::List(_), .. }) = t.node("shares") {
+        let given = t.list("shares", &kinds::POSITIVE, true, doc)?;
+        return Some(ClientShares::Given(given.iter().map(|share| **share).collect()));
     }
+    t.table_or_default("shares", doc, |t| {
+        if !t.is_describing() && t.has("pareto") {
+            let pareto = t.required("pareto", &kinds::POSITIVE, "");
+            return Some(ClientShares::Pareto { alpha: *pareto? });
+        }
+        let zipf = t.or("zipf", &kinds::NOT_NEGATIVE, "2.0", "Client k has a share like (k + offset)^-zipf.");
+        let offset = t.or("offset", &kinds::NOT_NEGATIVE, "5.0", "Flattens the head of Zipf's law.");
+        t.declare("pareto", "a number above zero", None, "Tail index of a Pareto distribution instead.");
+        Some(ClientShares::Zipf { exponent: *zipf?, offset: *offset? })
+    })
 }
 
 fn spread(t: &mut TableReader<'_>, standard: ClientSpread) -> Option<ClientSpread> {
