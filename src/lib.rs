@@ -9,4 +9,5 @@ pub mod perf;
 pub mod policies;
 pub mod serving;
 pub mod sim;
+pub mod traffic;
 pub mod units;
