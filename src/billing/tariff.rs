@@ -45,3 +45,14 @@ impl fmt::Display for Purchase {
         f.write_str(name)
     }
 }
+
+impl Tariff {
+    /// The time billed for a node used for `used`: on demand, at least the minimum, rounded up to the
+    /// granularity; committed, the time itself.
+    pub fn billed(&self, used: Duration) -> Duration {
+        match self.purchase {
+            Purchase::OnDemand => used.max(self.minimum).round_up_to(self.granularity),
+            Purchase::Reserved1y | Purchase::Reserved3y => used,
+        }
+    }
+}
