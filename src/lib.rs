@@ -4,4 +4,5 @@ pub mod cli;
 pub mod metrics;
 pub mod perf;
 pub mod sim;
+pub mod topology;
 pub mod units;
