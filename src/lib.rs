@@ -1,5 +1,6 @@
 //! fleetsim: decide about accelerators before you pay for them.
 
+pub mod catalog;
 pub mod cli;
 pub mod metrics;
 pub mod perf;
