@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod catalog;
+mod check;
 mod trace;
 
 /// Decide about accelerators before you pay for them.
@@ -18,6 +19,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Catalog(catalog::Args),
+    Check(check::Args),
     Trace(trace::Args),
 }
 
@@ -37,6 +39,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.verb {
         Verb::Catalog(args) => catalog::run(args),
+        Verb::Check(args) => check::run(&args),
         Verb::Trace(args) => trace::run(args),
     };
     match result {

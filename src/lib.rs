@@ -11,7 +11,7 @@ pub mod policies;
 pub mod scenario;
 pub mod serving;
 pub mod sim;
-pub mod traffic;
 pub mod topology;
+pub mod traffic;
 pub mod units;
 pub mod world;
