@@ -1,6 +1,7 @@
 //! fleetsim: decide about accelerators before you pay for them.
 
 pub mod billing;
+pub mod catalog;
 pub mod cli;
 pub mod fleet;
 pub mod jobs;
@@ -11,3 +12,4 @@ pub mod serving;
 pub mod sim;
 pub mod traffic;
 pub mod units;
+pub mod world;
