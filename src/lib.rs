@@ -1,8 +1,14 @@
 //! fleetsim: decide about accelerators before you pay for them.
 
+pub mod billing;
 pub mod catalog;
 pub mod cli;
+pub mod fleet;
+pub mod jobs;
 pub mod metrics;
 pub mod perf;
+pub mod policies;
+pub mod serving;
 pub mod sim;
+pub mod traffic;
 pub mod units;
