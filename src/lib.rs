@@ -12,3 +12,4 @@ pub mod serving;
 pub mod sim;
 pub mod traffic;
 pub mod units;
+pub mod world;

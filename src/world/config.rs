@@ -4,6 +4,8 @@ use crate::billing::Tariff;
 use crate::fleet::PoolConfig;
 use crate::jobs::JobConfig;
 use crate::metrics::results::Assumption;
+use crate::policies::placement::PlacementKind;
+use crate::policies::queue_order::QueueOrder;
 use crate::serving::DeploymentConfig;
 use crate::sim::Seed;
 use crate::units::{Duration, FlopPerSecond};
@@ -27,6 +29,10 @@ pub struct WorldConfig {
     pub deployments: Vec<DeploymentConfig>,
     /// What trains beside it.
     pub jobs: Vec<JobConfig>,
+    /// Which waiting job is next.
+    pub queue_order: QueueOrder,
+    /// Which node of a pool a claim gets.
+    pub placement: PlacementKind,
     /// What the results rest on.
     pub assumptions: Vec<Assumption>,
 }
