@@ -1,5 +1,6 @@
 //! The command line: one file a verb, no logic of the field.
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -49,5 +50,15 @@ pub fn main() -> ExitCode {
             eprintln!("{why}");
             ExitCode::from(2)
         }
+    }
+}
+
+/// Writes data to standard output; a reader that has gone away (`| head`) is no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::Failed(format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
     }
 }
