@@ -3,5 +3,6 @@
 pub mod cli;
 pub mod metrics;
 pub mod perf;
+pub mod report;
 pub mod sim;
 pub mod units;
