@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod catalog;
+mod run;
 mod trace;
 
 /// Decide about accelerators before you pay for them.
@@ -18,6 +19,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Run(run::Args),
     Catalog(catalog::Args),
     Trace(trace::Args),
 }
@@ -37,6 +39,7 @@ pub enum Failure {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.verb {
+        Verb::Run(args) => run::run(args),
         Verb::Catalog(args) => catalog::run(args),
         Verb::Trace(args) => trace::run(args),
     };

@@ -5,7 +5,7 @@ use super::run::World;
 use crate::billing::Cause;
 use crate::metrics::results::{
     DeploymentSummary, EnergySummary, JobsSummary, PoolSummary, RunResults, SCHEMA_VERSION, ScenarioInfo,
-    SpendSummary, StabilitySummary, StreamSummary, Summary, UtilizationSummary,
+    SloLimits, SpendSummary, StabilitySummary, StreamSummary, Summary, UtilizationSummary,
 };
 use crate::metrics::{RequestStats, Sketch, judge};
 use crate::serving::DeploymentTotals;
@@ -103,10 +103,15 @@ impl World<'_> {
             spend: self.spend_of(0..config.pools.len(), output),
             energy: EnergySummary::default(),
             stability: match unstable {
-                None => StabilitySummary { stable: true, why: "every queue settles".to_owned() },
+                None => StabilitySummary {
+                    stable: true,
+                    why: "every queue settles".to_owned(),
+                    growth_per_hour: None,
+                },
                 Some((judged, plan)) => StabilitySummary {
                     stable: false,
                     why: format!("deployment `{}`: {}", plan.name, judged.why),
+                    growth_per_hour: judged.growth_per_hour,
                 },
             },
             streams,
@@ -130,6 +135,11 @@ impl World<'_> {
             requests: stats.counts,
             latency: stats.latency(first_unstable.is_none()),
             slo: stats.slo(judged),
+            slo_limits: SloLimits {
+                ttft_s: plan.slo.ttft.map(Duration::as_secs_f64),
+                tpot_s: plan.slo.tpot.map(Duration::as_secs_f64),
+                e2e_s: plan.slo.e2e.map(Duration::as_secs_f64),
+            },
             slo_target: plan.slo.attainment,
             tokens: stats.tokens,
             stability: first_unstable.unwrap_or(&stability[plan.deployments[0]]).clone(),
