@@ -18,8 +18,6 @@ mod raw;
 mod reader;
 mod resolve;
 mod set;
-#[cfg(test)]
-mod tests;
 
 use std::path::Path;
 

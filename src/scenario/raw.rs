@@ -47,9 +47,10 @@ pub struct Surroundings<'a> {
 }
 
 impl Surroundings<'_> {
-    /// A path of the scenario as a path of the process.
-    pub fn path(&self, path: &str) -> std::path::PathBuf {
-        self.folder.join(path)
+    /// A path of the scenario as a path of the process. One given on the command line is relative to where
+    /// the program runs, like every other path there.
+    pub fn path(&self, path: &Sited<String>) -> std::path::PathBuf {
+        if path.place.source == 0 { self.folder.join(&path.value) } else { path.value.clone().into() }
     }
 }
 

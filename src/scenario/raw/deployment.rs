@@ -249,8 +249,3 @@ fn step_time(t: &mut TableReader<'_>) -> Option<AffineStep> {
     }
     Some(step)
 }
-
-/// The place of a pool's name in a deployment or job, for messages about that pool.
-pub fn pool_place(pools: &[Sited<String>], name: &str, otherwise: Place) -> Place {
-    pools.iter().find(|pool| pool.value == name).map_or(otherwise, |pool| pool.place)
-}

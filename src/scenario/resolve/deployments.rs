@@ -385,6 +385,9 @@ fn note(
 ) {
     if let (Some(model), Some(dims)) = (model, dims) {
         model_line(model, dims, ledger);
+        if raw.kv_blocks.is_none() {
+            ledger.memory_utilization(&raw.name, raw.memory_utilization);
+        }
     }
     if raw.step_time.is_none() {
         ledger.performance_model();

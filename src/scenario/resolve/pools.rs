@@ -38,6 +38,11 @@ pub fn resolve(
     reading: &mut Reading,
     ledger: &mut Ledger,
 ) -> Vec<Pool> {
+    // Pools are numbered in 16 bits.
+    if let Some(extra) = scenario.pools.get(usize::from(u16::MAX)) {
+        reading.problem(Problem::error(extra.place, format!("there are more than {} pools", u16::MAX)));
+        return Vec::new();
+    }
     scenario
         .pools
         .iter()
