@@ -14,6 +14,7 @@ use fleetsim::traffic::{
     TraceConfig, TraceFormat, TrafficError,
 };
 use fleetsim::units::{Duration, Instant, Rate};
+use proptest::prelude::*;
 use tempfile::TempDir;
 
 const AZURE: &str =
@@ -306,6 +307,38 @@ fn bad_traces_are_refused_with_a_reason() {
     }
     let text = text.replace(&format!("{}/", dir.path().display()), "");
     insta::assert_snapshot!(text);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// Whatever is recorded and however it is replayed: in order, within the run, the same twice, and every
+    /// request of every copy once a round.
+    #[test]
+    fn any_replay_is_in_order_and_complete(
+        gaps in proptest::collection::vec(0u64..5000, 2..40),
+        copies in 1u32..5,
+        speed_up in 0.25f64..4.0,
+        repeat in any::<bool>(),
+    ) {
+        let dir = TempDir::new().unwrap();
+        let mut at = 0;
+        let rows: String = (1..).zip(&gaps).map(|(row, gap)| {
+            at += gap + 1;
+            format!("{},{row},1\n", at as f64 / 1000.0)
+        }).collect();
+        let path = file(&dir, "any.csv", format!("arrival_s,prompt_tokens,output_tokens\n{rows}"));
+        let period = Duration::from_secs(200);
+        let trace = TraceConfig { copies, speed_up, repeat, period: Some(period), ..TraceConfig::new(path) };
+        // Two periods, and a little for rounding.
+        let window = Duration::from_secs_f64(400.0 / speed_up - 1e-6);
+        let arrivals = run(trace.clone(), window).unwrap();
+        prop_assert!(arrivals.is_sorted_by_key(|arrival| arrival.at));
+        prop_assert!(arrivals.iter().all(|arrival| arrival.at < Instant::ZERO + window));
+        let rounds = if repeat { 2 } else { 1 };
+        prop_assert_eq!(arrivals.len(), gaps.len() * copies as usize * rounds);
+        prop_assert_eq!(arrivals, run(trace, window).unwrap());
+    }
 }
 
 fn with_lengths(lengths: Lengths) -> Result<Vec<Arrival>, TrafficError> {
