@@ -8,6 +8,7 @@ pub mod jobs;
 pub mod metrics;
 pub mod perf;
 pub mod policies;
+pub mod report;
 pub mod scenario;
 pub mod serving;
 pub mod sim;

@@ -16,7 +16,8 @@ const STEADY_SHARE: f64 = 0.5;
 /// A queue grows when its length at the end is more than 1 % of the arrivals of the second half, and a
 /// straight line fitted to the second half rises by at least half of that length.
 pub fn judge(queue: &[f64], arrived_second_half: u64, hours_second_half: f64) -> StabilitySummary {
-    let settled = StabilitySummary { stable: true, why: "the queue settles".to_owned() };
+    let settled =
+        StabilitySummary { stable: true, why: "the queue settles".to_owned(), growth_per_hour: None };
     let half = &queue[queue.len() / 2..];
     let Some(last) = half.last().copied() else { return settled };
     if last < BACKLOG_LEAST || last < BACKLOG_SHARE * arrived_second_half as f64 || half.len() < 3 {
@@ -29,6 +30,7 @@ pub fn judge(queue: &[f64], arrived_second_half: u64, hours_second_half: f64) ->
     let per_hour = rise / hours_second_half;
     StabilitySummary {
         stable: false,
+        growth_per_hour: Some(per_hour),
         why: format!(
             "demand exceeds capacity: the queue grows by {per_hour:.0} requests an hour and ends at {last:.0}; \
              no steady-state wait exists"

@@ -16,6 +16,7 @@ use super::raw::{RawScenario, duplicates};
 use super::reading::Reading;
 use crate::fleet::PoolConfig;
 use crate::jobs::JobConfig;
+use crate::policies::queue_order::QueueOrder;
 use crate::serving::DeploymentConfig;
 use crate::sim::Seed;
 use crate::world::{PoolPlan, WorldConfig};
@@ -53,6 +54,7 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
         pools,
         deployments,
         jobs,
+        queue_order: QueueOrder::Fifo,
         placement: scenario.placement,
         assumptions: ledger.into_assumptions(),
     })

@@ -46,6 +46,8 @@ pub(crate) struct Replica {
     clock: Ticks,
     /// The segment that runs, and how many of its iterations are complete; `None` when idle.
     segment: Option<(Segment, u64)>,
+    /// Nobody was admitted because somebody was preempted: at the next boundary somebody may be.
+    admits_again: bool,
     /// The boundary at which the pending event fires.
     target: u64,
     /// Events of older generations are stale.
@@ -66,6 +68,7 @@ impl Replica {
             boundary: 0,
             clock: Ticks::ZERO,
             segment: None,
+            admits_again: false,
             target: 0,
             generation: 0,
             totals: ReplicaTotals::default(),
@@ -273,6 +276,7 @@ impl Replica {
             budget -= tokens;
             admitted = true;
         }
+        self.admits_again = preempted;
         preempted || admitted
     }
 
@@ -316,7 +320,7 @@ impl Replica {
 
     fn iterations_to_next_change(&mut self, requests: &Requests) -> u64 {
         let Some((segment, done)) = self.segment else { return 0 };
-        if self.plain {
+        if self.plain || self.admits_again {
             return 1;
         }
         let known = self.batch.next_change(requests).saturating_sub(self.boundary);

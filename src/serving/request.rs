@@ -105,9 +105,9 @@ impl Requests {
         self.free.push(slot);
     }
 
-    /// How many requests hold a slot.
-    pub(crate) fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+    /// The requests that have not departed.
+    pub(crate) fn alive(&self) -> impl Iterator<Item = &Request> {
+        self.slots.iter().filter(|request| !matches!(request.phase, Phase::Done | Phase::Abandoned))
     }
 }
 

@@ -35,6 +35,8 @@ pub enum Outcome {
     Rejected,
     /// Its client gave up.
     TimedOut,
+    /// It is still there at the end of the run.
+    InFlight,
 }
 
 /// A request that has left, with all that is to be known of it.
@@ -198,11 +200,6 @@ impl Serving {
     pub fn load(&self, deployment: u32) -> (u64, u64) {
         let deployment = &self.deployments[deployment as usize];
         (deployment.queued, deployment.running)
-    }
-
-    /// Requests that hold a place in the table of requests in flight.
-    pub fn in_table(&self) -> usize {
-        self.requests.len()
     }
 
     /// A request arrives.
@@ -377,21 +374,7 @@ impl Serving {
         if let Some(place) = place {
             self.deployments[request.deployment as usize].remove_load(place as usize, tokens_of(request));
         }
-        ctx.tell(Effect::Departed(Departure {
-            id: request.id,
-            stream: request.stream,
-            deployment: request.deployment,
-            replica: place,
-            session: request.session,
-            arrival: request.arrival,
-            first_scheduled: request.first_scheduled,
-            first_token: request.first_token,
-            end: ctx.now,
-            prompt: request.prompt,
-            output: request.output,
-            retries: request.retries,
-            outcome,
-        }));
+        ctx.tell(Effect::Departed(departure(request, place, ctx.now, outcome)));
     }
 
     /// Counts what is complete before the end of the run, and returns what each deployment did.
@@ -411,6 +394,15 @@ impl Serving {
         totals
     }
 
+    /// Requests that are still here, as if they left at `end` without an outcome; in order of their place in
+    /// the table.
+    pub fn in_flight(&self, end: Instant) -> impl Iterator<Item = Departure> + '_ {
+        self.requests.alive().map(move |request| {
+            let place = (request.replica != NONE).then(|| self.replicas[request.replica as usize].place);
+            departure(request, place, end, Outcome::InFlight)
+        })
+    }
+
     /// FLOP that each replica did, with its deployment and option. Meant for after [`Serving::finish`].
     pub fn replica_flop(&self) -> impl Iterator<Item = (usize, usize, Flop)> + '_ {
         self.replicas
@@ -422,4 +414,22 @@ impl Serving {
 /// Prompt and output tokens of a request: what routers count and what must fit.
 fn tokens_of(request: &Request) -> u64 {
     u64::from(request.prompt) + u64::from(request.output)
+}
+
+fn departure(request: &Request, replica: Option<u32>, end: Instant, outcome: Outcome) -> Departure {
+    Departure {
+        id: request.id,
+        stream: request.stream,
+        deployment: request.deployment,
+        replica,
+        session: request.session,
+        arrival: request.arrival,
+        first_scheduled: request.first_scheduled,
+        first_token: request.first_token,
+        end,
+        prompt: request.prompt,
+        output: request.output,
+        retries: request.retries,
+        outcome,
+    }
 }

@@ -5,6 +5,7 @@ use crate::fleet::PoolConfig;
 use crate::jobs::JobConfig;
 use crate::metrics::results::Assumption;
 use crate::policies::placement::PlacementKind;
+use crate::policies::queue_order::QueueOrder;
 use crate::serving::DeploymentConfig;
 use crate::sim::Seed;
 use crate::units::{Duration, FlopPerSecond};
@@ -28,6 +29,8 @@ pub struct WorldConfig {
     pub deployments: Vec<DeploymentConfig>,
     /// What trains beside it.
     pub jobs: Vec<JobConfig>,
+    /// Which waiting job is next.
+    pub queue_order: QueueOrder,
     /// Which node of a pool a claim gets.
     pub placement: PlacementKind,
     /// What the results rest on.
