@@ -53,6 +53,7 @@ impl AllReduce {
                 nodes,
                 per_node: node.cards,
                 card: node.card.name.clone(),
+                node: node.name.clone(),
             })?;
             let beta = network.as_f64() * c::COLLECTIVE_BANDWIDTH_EFFICIENCY / f64::from(tp);
             let steps = 2.0 * f64::from(nodes - 1);

@@ -99,6 +99,8 @@ pub enum PlanError {
         per_node: u32,
         /// The card.
         card: String,
+        /// The offer.
+        node: String,
     },
     /// A number of cards that the plan can't use.
     #[error("{cards} cards can't be used: {why}")]

@@ -192,8 +192,7 @@ fn step(
     memory: &Memory,
 ) -> Result<TrainingStep, PlanError> {
     let (model, node) = (job.model, job.node);
-    let missing = || PlanError::NoComputeRate { card: node.card.name.clone(), precision: job.precision };
-    let (_, peak) = node.card.compute(job.precision).ok_or_else(missing)?;
+    let peak = rate(job, job.precision)?;
     let batch = job.batch_tokens.unwrap_or(u64::from(job.cards) * c::TRAINING_TOKENS_PER_CARD);
     let batch = batch.max(u64::from(ranks) * u64::from(job.sequence));
     let rank_tokens = batch as f64 / f64::from(ranks);
@@ -203,10 +202,8 @@ fn step(
     let micro = sequence * room.clamp(1.0, (rank_tokens / sequence).ceil());
     let micro_batches = (rank_tokens / micro).ceil();
 
-    let forward = forward_flop(model, job.sequence);
-    let done = if recompute { 4 * forward } else { 3 * forward };
-    let rate = peak.as_f64() * c::training_efficiency(job.precision) * f64::from(job.cards);
-    let compute = batch as f64 * done as f64 / rate;
+    let forward = Forward::of(model, job.sequence);
+    let compute = forward.step_seconds(job, plan.tp, recompute, rank_tokens)?;
 
     let layers = f64::from(model.layers);
     let reduce = AllReduce::within_node(node, plan.tp)?;
@@ -228,11 +225,12 @@ fn step(
     let exposed = (traffic - c::TRAINING_OVERLAP * compute).max(c::TRAINING_EXPOSED_AT_LEAST * traffic);
 
     let seconds = compute + tensor_parallel + exposed;
-    let useful = batch as f64 * 3.0 * forward as f64;
+    let flop_per_token = 3 * (forward.linear + forward.attention);
+    let useful = batch as f64 * flop_per_token as f64;
     Ok(TrainingStep {
         tokens_per_second: Rate::per_second(batch as f64 / seconds),
-        flop_per_token: Flop(u128::from(3 * forward)),
-        mfu: useful / (seconds * peak.as_f64() * f64::from(job.cards)),
+        flop_per_token: Flop(u128::from(flop_per_token)),
+        mfu: useful / (seconds * peak * f64::from(job.cards)),
         batch_tokens: batch,
         step: Duration::from_secs_f64(seconds),
         compute: Duration::from_secs_f64(compute),
@@ -247,14 +245,50 @@ fn step(
     })
 }
 
-/// FLOP of one token in the forward pass: 2 for each active parameter, and causal attention, in which a
-/// token sees half of its sequence on average (or its window).
-fn forward_flop(model: &ModelDims, sequence: u32) -> u64 {
-    let pair = model.flop_per_pair_prefilling();
-    let seen = u64::from(sequence) / 2;
-    let windowed = model.window.map_or(0, |window| seen.min(u64::from(window.tokens)));
-    2 * model.active_parameters()
-        + pair * (u64::from(model.global_layers()) * seen + u64::from(model.window_layers()) * windowed)
+/// FLOP of one token in the forward pass.
+struct Forward {
+    /// 2 for each active parameter.
+    linear: u64,
+    /// Causal attention: a token sees half of its sequence on average (or its window).
+    attention: u64,
+}
+
+impl Forward {
+    fn of(model: &ModelDims, sequence: u32) -> Self {
+        let seen = u64::from(sequence) / 2;
+        let windowed = model.window.map_or(0, |window| seen.min(u64::from(window.tokens)));
+        let pairs = u64::from(model.global_layers()) * seen + u64::from(model.window_layers()) * windowed;
+        Self { linear: 2 * model.active_parameters(), attention: model.flop_per_pair_prefilling() * pairs }
+    }
+
+    /// Forward once, or twice with recomputation, and backward at twice the forward's FLOP: matrix products
+    /// and attention at their rates, and the bytes that everything else moves.
+    fn step_seconds(
+        &self,
+        job: &TrainingJob<'_>,
+        tp: u32,
+        recompute: bool,
+        tokens: f64,
+    ) -> Result<f64, PlanError> {
+        let passes = if recompute { 4.0 } else { 3.0 };
+        let linear_rate = rate(job, job.precision)? * c::training_efficiency(job.precision);
+        let wide = if job.precision.bits() < 16 { Precision::Bf16 } else { job.precision };
+        let attention_rate = rate(job, wide)? * c::TRAINING_ATTENTION_EFFICIENCY;
+        let bandwidth = job.node.card.memory_bandwidth.as_f64() * c::WEIGHT_BANDWIDTH_EFFICIENCY;
+        let moved =
+            c::TRAINING_ELEMENTWISE_VECTORS * 2.0 * f64::from(job.model.hidden) * f64::from(job.model.layers);
+        let token = passes * (self.linear as f64 / linear_rate + self.attention as f64 / attention_rate)
+            + passes / 3.0 * moved / bandwidth;
+        Ok(tokens * token / f64::from(tp))
+    }
+}
+
+/// The card's dense peak in a format.
+fn rate(job: &TrainingJob<'_>, precision: Precision) -> Result<f64, PlanError> {
+    let card = &job.node.card;
+    card.compute(precision)
+        .map(|(_, rate)| rate.as_f64())
+        .ok_or_else(|| PlanError::NoComputeRate { card: card.name.clone(), precision })
 }
 
 impl Memory {
