@@ -9,9 +9,31 @@ use crate::catalog::{self, Accelerator, FigureRow, LinkClass, Model, Offer, Unkn
 use crate::topology::Interconnect;
 
 /// Figures that a calculation needs and the catalogue lacks, all of them at once.
+///
+/// Shown as one line for each entry of the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+#[error("{}", lines(.0))]
 pub struct UnknownFigures(pub Vec<Unknown>);
+
+fn lines(unknown: &[Unknown]) -> String {
+    let of_one_entry = unknown.chunk_by(|a, b| (a.kind, &a.entry) == (b.kind, &b.entry));
+    let lines = of_one_entry.map(|entry| match entry {
+        [one] => one.to_string(),
+        several => {
+            let quoted = |name: &dyn Fn(&Unknown) -> String| {
+                several.iter().map(|figure| format!("`{}`", name(figure))).collect::<Vec<_>>().join(", ")
+            };
+            format!(
+                "the {} `{}` has no known {}; set {} in the scenario to supply them",
+                several[0].kind,
+                several[0].entry,
+                quoted(&|figure| figure.figure.to_owned()),
+                quoted(&|figure| figure.key.clone()),
+            )
+        }
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
 
 impl TryFrom<&Model> for ModelDims {
     type Error = UnknownFigures;

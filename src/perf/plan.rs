@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use super::card::NodeSpec;
+use super::constants::{MAX_BATCH_TOKENS, MEMORY_UTILIZATION};
 use super::dims::ModelDims;
 use crate::catalog::Precision;
 use crate::topology::TopologyError;
@@ -88,7 +89,7 @@ pub enum PlanError {
     },
     /// A gang over several nodes whose network nobody knows.
     #[error(
-        "{cards} cards take {nodes} nodes of {per_node} {card}, and the bandwidth of the network between them is not known; set the offer's `scale_out` (for example \"3200 Gbit/s\")"
+        "{cards} cards take {nodes} nodes of {per_node} {card}, and the bandwidth of the network between them is not known; set `offers.{node}.network_gbit_s`"
     )]
     UnknownScaleOut {
         /// Cards in the gang.
@@ -142,6 +143,22 @@ pub struct DoesNotFit {
     pub why: String,
     /// The nearest plan that would fit.
     pub nearest: Option<String>,
+}
+
+impl<'a> Replica<'a> {
+    /// A replica on one card with the engine's defaults: a KV cache in bf16, 0.9 of the memory, 2,048 tokens
+    /// in an iteration.
+    pub const fn new(model: &'a ModelDims, node: &'a NodeSpec, weights: Precision) -> Self {
+        Self {
+            model,
+            node,
+            weights,
+            kv: Precision::Bf16,
+            plan: ParallelismPlan::tensor(1),
+            memory_utilization: MEMORY_UTILIZATION,
+            max_batch_tokens: MAX_BATCH_TOKENS,
+        }
+    }
 }
 
 impl ParallelismPlan {

@@ -1,14 +1,17 @@
 //! How fast a data- and tensor-parallel training job runs, and whether its state fits.
 
+mod memory;
+
 use std::fmt;
 
 use super::card::NodeSpec;
 use super::collectives::AllReduce;
 use super::constants as c;
 use super::dims::ModelDims;
-use super::plan::{DoesNotFit, ParallelismPlan, PlanError, check_plan};
+use super::plan::{ParallelismPlan, PlanError, check_plan};
 use crate::catalog::Precision;
 use crate::units::{Bytes, Duration, Flop, Rate};
+use memory::{Memory, does_not_fit};
 
 /// A training job: the model, where, and how it is cut.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -83,13 +86,6 @@ pub struct TrainingStep {
     pub micro_batch_tokens: u64,
     /// Memory in use on each card.
     pub memory_per_card: Bytes,
-}
-
-/// Memory of a cut: state, and what activations of one micro-batch of one sequence take.
-struct Memory {
-    state: f64,
-    per_token: f64,
-    budget: f64,
 }
 
 impl TrainingState {
@@ -289,72 +285,6 @@ fn rate(job: &TrainingJob<'_>, precision: Precision) -> Result<f64, PlanError> {
     card.compute(precision)
         .map(|(_, rate)| rate.as_f64())
         .ok_or_else(|| PlanError::NoComputeRate { card: card.name.clone(), precision })
-}
-
-impl Memory {
-    fn of(job: &TrainingJob<'_>, plan: ParallelismPlan, ranks: u32, sharded: bool, recompute: bool) -> Self {
-        let model = job.model;
-        let tp = f64::from(plan.tp);
-        let cut = if sharded { tp * f64::from(ranks) } else { tp };
-        let mut state = model.parameters as f64 * job.state.bytes_per_parameter() as f64 / cut;
-        let layer = model.parameters as f64 / f64::from(model.layers.max(1)) / tp;
-        if sharded {
-            // Two layers are gathered at a time, in 16 bits, and one layer's gradients wait.
-            state += 3.0 * 2.0 * layer;
-        }
-        // Of each layer 34 bytes a token and unit of width, attention's scores never stored (Korthikanti et
-        // al., arXiv 2205.05198, equation 2 without its second term); with recomputation only the layer's
-        // input, and one layer at work.
-        let (hidden, layers) = (f64::from(model.hidden), f64::from(model.layers));
-        let kept = if recompute { 2.0 * layers + 34.0 } else { 34.0 * layers };
-        // Logits in 32 bits and their gradients in 16.
-        let logits = 6.0 * f64::from(model.vocabulary);
-        let visible = job.node.card.visible_memory().0 as f64;
-        Self {
-            state,
-            per_token: (kept * hidden + logits) / tp,
-            budget: visible * c::TRAINING_MEMORY_UTILIZATION - c::ENGINE_RESERVE.0 as f64,
-        }
-    }
-}
-
-fn does_not_fit(
-    job: &TrainingJob<'_>,
-    plan: ParallelismPlan,
-    ranks: u32,
-    tightest: Option<(Memory, bool, bool)>,
-) -> DoesNotFit {
-    let (memory, sharded, recompute) =
-        tightest.unwrap_or_else(|| (Memory::of(job, plan, ranks, false, true), false, true));
-    let bytes = |value: f64| Bytes(value.max(0.0) as u64);
-    let activations = memory.per_token * f64::from(job.sequence);
-    // Sharded over twice as many cards, and so on: the state shrinks, activations stay.
-    let nearest = (1..=16).map(|exponent| u64::from(job.cards) << exponent).find(|cards| {
-        let ranks = (*cards / u64::from(plan.tp)).min(u64::from(u32::MAX)) as u32;
-        let memory = Memory::of(job, plan, ranks, true, true);
-        job.sharded != Some(false)
-            && memory.state + memory.per_token * f64::from(job.sequence) <= memory.budget
-    });
-    DoesNotFit {
-        model: format!(
-            "training {} on {} cards with tp = {}, {} data-parallel ranks",
-            job.model.name, job.cards, plan.tp, ranks
-        ),
-        card: job.node.card.name.clone(),
-        needed: bytes(memory.state + activations),
-        available: bytes(memory.budget),
-        why: format!(
-            "{} of weights, gradients and optimizer state at {} bytes a parameter{} + {} of activations of one \
-             sequence of {} tokens{}",
-            bytes(memory.state),
-            job.state.bytes_per_parameter(),
-            if sharded { ", sharded over all cards" } else { "" },
-            bytes(activations),
-            job.sequence,
-            if recompute { ", recomputed" } else { "" },
-        ),
-        nearest: nearest.map(|cards| format!("{cards} cards with sharded state and recomputation")),
-    }
 }
 
 /// The step in a sentence, for reports.
