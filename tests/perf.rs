@@ -223,6 +223,8 @@ fn refusals_say_what_to_do() {
     let refused = |replica: Replica<'_>| fit(&replica).map(|_| ()).expect_err("refused").to_string();
     let mut staged = replica(&big, &h100, Precision::Fp8, 8);
     staged.plan.pp = 2;
+    let mut absurd = small.clone();
+    absurd.hidden = 0;
     let messages = [
         refused(replica(&big, &h100, Precision::Bf16, 1)),
         refused(replica(&small, &pair, Precision::Fp32, 1)),
@@ -230,6 +232,7 @@ fn refusals_say_what_to_do() {
         refused(replica(&big, &h100, Precision::Fp8, 0)),
         refused(replica(&big, &pair, Precision::Fp8, 8)),
         refused(staged),
+        refused(replica(&absurd, &h100, Precision::Bf16, 1)),
         refused(Replica { memory_utilization: 1.5, ..replica(&small, &h100, Precision::Bf16, 1) }),
     ];
     insta::assert_snapshot!(messages.join("\n"));
@@ -263,7 +266,11 @@ fn the_whole_catalogue_is_answered() {
             let node = NodeSpec { name: "test".to_owned(), card, cards: 8, scale_out: None };
             for weights in Precision::ALL {
                 let replica = replica(&model, &node, weights, 1);
-                let Ok(auto) = auto_plan(&replica) else { continue };
+                let auto = match auto_plan(&replica) {
+                    Ok(auto) => auto,
+                    Err(PlanError::DoesNotFit(_)) => continue,
+                    Err(error) => panic!("{} on {}: {error}", model.name, node.card.name),
+                };
                 let replica = Replica { plan: auto.plan, ..replica };
                 if let Ok(roofline) = Roofline::new(&replica) {
                     let seconds =

@@ -22,7 +22,7 @@ pub struct AutoPlan {
 /// # Errors
 /// When no degree fits: the error of the largest one.
 pub fn auto_plan(replica: &Replica<'_>) -> Result<AutoPlan, PlanError> {
-    let wanted = KV_BUDGET_TOKENS.min(16 * replica.model.max_context).max(1);
+    let wanted = KV_BUDGET_TOKENS.min(replica.model.max_context.saturating_mul(16)).max(1);
     let mut rejected = Vec::new();
     let mut largest: Option<(ParallelismPlan, Fit)> = None;
     let mut error = None;
