@@ -251,6 +251,16 @@ fn unknown_figures_are_all_named() {
     offer.accelerators_per_node = None;
     let of_offer = NodeSpec::from_catalog(&offer, card).map(|_| ()).expect_err("unknown").to_string();
     let messages = [of_model("gpt-4"), of_model("ernie-4.0"), of_offer];
+    // One card has nobody to link to.
+    let mut lone = catalog.accelerator("L4").expect("in the catalogue").clone();
+    lone.interconnect.bandwidth = None;
+    offer.accelerators_per_node =
+        catalog.offer("aws/p5.48xlarge").expect("known").accelerators_per_node.clone();
+    assert!(NodeSpec::from_catalog(&offer, &lone).is_err());
+    if let Some(cards) = &mut offer.accelerators_per_node {
+        cards.value = 1;
+    }
+    assert!(NodeSpec::from_catalog(&offer, &lone).is_ok_and(|node| node.cards == 1));
     insta::assert_snapshot!(messages.join("\n"));
 }
 

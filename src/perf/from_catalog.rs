@@ -94,10 +94,17 @@ impl TryFrom<&Accelerator> for CardSpec {
     /// A peak that is not known counts as a precision that the card lacks; a card without a single one is an
     /// error.
     fn try_from(card: &Accelerator) -> Result<Self, UnknownFigures> {
+        Self::from_catalog(card, true)
+    }
+}
+
+impl CardSpec {
+    /// The card; the figure of its links is needed where several are joined.
+    fn from_catalog(card: &Accelerator, joined: bool) -> Result<Self, UnknownFigures> {
         let class = card.interconnect.class;
         let missing = unknown(card.figures(), |figure| match figure {
             "memory_gb" | "memory_gb_s" => true,
-            "link_gb_s" => class != LinkClass::Single,
+            "link_gb_s" => joined && class != LinkClass::Single,
             "bf16_tflops" => card.precisions().next().is_none(),
             _ => false,
         });
@@ -139,18 +146,19 @@ impl TryFrom<&Accelerator> for CardSpec {
 }
 
 impl NodeSpec {
-    /// The node that an offer sells, of cards that the catalogue describes. Its network may stay unknown
-    /// until a gang spans nodes.
+    /// The node that an offer sells, of cards that the catalogue describes. Links between cards need not be
+    /// known for a node of one card, nor its network before a gang spans nodes.
     ///
     /// # Errors
     /// Every figure that is needed and unknown.
     pub fn from_catalog(offer: &Offer, card: &Accelerator) -> Result<Self, UnknownFigures> {
         let missing = unknown(offer.figures(), |figure| figure == "accelerators_per_node");
-        match (CardSpec::try_from(card), &offer.accelerators_per_node) {
+        let cards = offer.accelerators_per_node.as_ref().map(|figure| figure.value);
+        match (CardSpec::from_catalog(card, cards != Some(1)), cards) {
             (Ok(card), Some(cards)) => Ok(Self {
                 name: offer.name.clone(),
                 card,
-                cards: cards.value,
+                cards,
                 scale_out: offer.network.as_ref().map(|figure| figure.value),
             }),
             (Err(UnknownFigures(of_card)), _) => {
