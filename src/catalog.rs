@@ -46,7 +46,7 @@ pub use precision::{ParsePrecisionError, Precision};
 pub use provider::{EgressPrices, EgressTier, Provider, ProviderFields};
 pub use shelf::NotFound;
 
-use crate::units::UsdPerHour;
+use crate::units::{Duration, UsdPerHour};
 use shelf::Shelf;
 
 /// All that is known, by name; entries of the user lie over those that are built in.
@@ -185,6 +185,20 @@ impl Catalog {
                 Ok(())
             }
             None => self.offers.get(offer).map(|_| ()),
+        }
+    }
+
+    /// The least that one start of a node of this offer is billed: the offer's own rule, or its provider's.
+    ///
+    /// # Errors
+    /// When neither is known (an offer's provider that is no entry counts as one that knows nothing).
+    pub fn billing_minimum(&self, offer: &Offer) -> Result<Duration, Unknown> {
+        match (&offer.billing_minimum, self.provider(&offer.provider)) {
+            (Some(own), _) => Ok(own.value),
+            (None, Ok(provider)) => provider.billing_minimum(),
+            (None, Err(_)) => {
+                Provider { name: offer.provider.clone(), ..Provider::default() }.billing_minimum()
+            }
         }
     }
 

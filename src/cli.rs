@@ -1,10 +1,12 @@
 //! The command line: one file a verb, no logic of the field.
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 mod catalog;
+mod run;
 mod trace;
 
 /// Decide about accelerators before you pay for them.
@@ -17,6 +19,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Run(run::Args),
     Catalog(catalog::Args),
     Trace(trace::Args),
 }
@@ -36,6 +39,7 @@ pub enum Failure {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.verb {
+        Verb::Run(args) => run::run(args),
         Verb::Catalog(args) => catalog::run(args),
         Verb::Trace(args) => trace::run(args),
     };
@@ -49,5 +53,15 @@ pub fn main() -> ExitCode {
             eprintln!("{why}");
             ExitCode::from(2)
         }
+    }
+}
+
+/// Writes data to standard output; a reader that has gone away (`| head`) is no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::Failed(format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
     }
 }

@@ -253,3 +253,40 @@ fn impossible_entries_are_refused() {
     let fields: ModelFields = toml::from_str("name = \"m\"\nheads = 8\nkv_heads = 16").expect("well-formed");
     assert!(catalog.add_model(&fields).is_err());
 }
+
+/// The names in published measurements find their entries.
+#[test]
+fn measured_names_resolve() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/measured");
+    let catalog = Catalog::embedded();
+    // Hybrids of attention and state-space layers, sparse attention, an image or a container, edge devices:
+    // what the catalogue has no shape or no figures for.
+    let without = ["Nemotron", "DeepSeekV4", "Jetson", "Arc Pro"];
+    let (mut seen, mut missing) = (0, std::collections::BTreeSet::new());
+    for (file, model, card) in [
+        ("inference_measured.csv", "model", "accelerator"),
+        ("silicon_agg_disagg.csv", "model_path", "system"),
+        ("training_measured.csv", "model", "accelerator"),
+    ] {
+        let Ok(mut reader) = csv::Reader::from_path(format!("{folder}/{file}")) else {
+            println!("skipped: ../shared/data/measured/{file} is not there");
+            return;
+        };
+        let headers = reader.headers().expect("a header").clone();
+        let at = |name: &str| headers.iter().position(|header| header == name).expect("the column");
+        for record in reader.records() {
+            let record = record.expect("a well-formed line");
+            seen += 1;
+            let name = &record[at(model)];
+            if catalog.model(name).is_err() {
+                missing.insert(name.to_owned());
+            }
+            let name = &record[at(card)];
+            if catalog.accelerator(name).is_err() {
+                missing.insert(name.to_owned());
+            }
+        }
+    }
+    missing.retain(|name| !without.iter().any(|part| name.contains(part)));
+    assert!(missing.is_empty() && seen > 15_000, "{seen} rows, {missing:?}");
+}

@@ -31,6 +31,21 @@ pub enum LinkClass {
     Single,
 }
 
+impl LinkClass {
+    /// The name in data files and scenarios: `full-mesh`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Switch => "switch",
+            Self::PartialMesh => "partial-mesh",
+            Self::FullMesh => "full-mesh",
+            Self::Torus2d => "torus2d",
+            Self::Torus3d => "torus3d",
+            Self::Pcie => "pcie",
+            Self::Single => "single",
+        }
+    }
+}
+
 /// What joins the cards of one server.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Interconnect {
@@ -61,6 +76,8 @@ pub struct Accelerator {
     pub peaks: [Option<Figure<FlopPerSecond>>; 8],
     /// Its memory; a vendor's GB are read as 10⁹ bytes.
     pub memory: Option<Figure<Bytes>>,
+    /// The memory that the driver shows: what remains after error correction and the driver's own.
+    pub visible_memory: Option<Figure<Bytes>>,
     /// What it reads from its memory a second.
     pub memory_bandwidth: Option<Figure<BytesPerSecond>>,
     /// What joins it to the other cards of its server.
@@ -113,6 +130,8 @@ entry_fields! {
             int4_tops: f64,
             /// Memory, 10⁹ bytes.
             memory_gb: f64,
+            /// Memory that the driver shows (`nvidia-smi`), 2²⁰ bytes.
+            visible_memory_mib: f64,
             /// Memory bandwidth, 10⁹ bytes a second.
             memory_gb_s: f64,
             /// What one card sends to its neighbours together, in one direction, 10⁹ bytes a second.
@@ -171,6 +190,18 @@ impl Accelerator {
         self.entry().need("memory_gb", self.memory.as_ref())
     }
 
+    /// The memory that programs can have: what the driver shows, or else the nominal memory. (A vendor's
+    /// "80 GB" is in truth nearer 80 × 2³⁰ bytes, so that the nominal figure is some 7 % too low.)
+    ///
+    /// # Errors
+    /// When neither is known.
+    pub fn usable_memory(&self) -> Result<Bytes, Unknown> {
+        match &self.visible_memory {
+            Some(visible) => Ok(visible.value),
+            None => self.memory(),
+        }
+    }
+
     /// What one card reads from its memory a second.
     ///
     /// # Errors
@@ -220,6 +251,13 @@ impl Accelerator {
             .collect();
         rows.extend([
             entry.row("memory_gb", self.memory.as_ref()),
+            FigureRow {
+                unit: "MiB",
+                ..entry.row(
+                    "visible_memory_mib",
+                    self.visible_memory.clone().map(|known| known.map(|bytes| bytes.0 >> 20)).as_ref(),
+                )
+            },
             entry.row("memory_gb_s", self.memory_bandwidth.as_ref()),
             entry.row("link_gb_s", self.interconnect.bandwidth.as_ref()),
             entry.row("bridge_gb_s", self.interconnect.bridge.as_ref()),
@@ -275,6 +313,9 @@ impl Accelerator {
             origin.number(slot, peak_key(precision), value, FlopPerSecond::from_tflops)?;
         }
         origin.number(&mut self.memory, "memory_gb", fields.memory_gb, Bytes::from_gb)?;
+        origin.number(&mut self.visible_memory, "visible_memory_mib", fields.visible_memory_mib, |mib| {
+            Bytes((mib * 1_048_576.0).round() as u64)
+        })?;
         origin.number(
             &mut self.memory_bandwidth,
             "memory_gb_s",

@@ -13,12 +13,24 @@ use super::provider::ProviderFields;
 use super::{AddError, Catalog};
 
 const SOURCES: &str = include_str!("data/sources.toml");
-const ACCELERATORS: &str = include_str!("data/accelerators.toml");
+const ACCELERATORS: [&str; 4] = [
+    include_str!("data/accelerators/nvidia.toml"),
+    include_str!("data/accelerators/nvidia-workstation.toml"),
+    include_str!("data/accelerators/others.toml"),
+    include_str!("data/accelerators/named-only.toml"),
+];
 const PROVIDERS: &str = include_str!("data/providers.toml");
 const HOSTED: &str = include_str!("data/hosted.toml");
 const FRICTIONS: &str = include_str!("data/frictions.toml");
 const OFFERS: &str = include_str!("data/offers.csv");
-const MODELS: [&str; 2] = [include_str!("data/models.toml"), include_str!("data/models-historic.toml")];
+const MODELS: [&str; 6] = [
+    include_str!("data/models/llama.toml"),
+    include_str!("data/models/mistral.toml"),
+    include_str!("data/models/qwen.toml"),
+    include_str!("data/models/others.toml"),
+    include_str!("data/models/mpt.toml"),
+    include_str!("data/models/historic.toml"),
+];
 
 /// Why the data files do not load.
 #[derive(Debug, Error)]
@@ -72,6 +84,7 @@ struct OfferLine {
     memory_gib: Option<f64>,
     network_gbit_s: Option<f64>,
     region: String,
+    billing_minimum: Option<String>,
     on_demand: Option<f64>,
     spot: Option<f64>,
     reserved_1y: Option<f64>,
@@ -80,6 +93,7 @@ struct OfferLine {
     spot_source: Option<String>,
     reserved_source: Option<String>,
     network_source: Option<String>,
+    billing_source: Option<String>,
     note: Option<String>,
     doubt: Option<String>,
     spot_doubt: Option<String>,
@@ -96,6 +110,7 @@ impl From<OfferLine> for OfferFields {
             vcpus: line.vcpus,
             host_memory_gib: line.memory_gib,
             network_gbit_s: line.network_gbit_s,
+            billing_minimum: line.billing_minimum,
             on_demand_usd_h: line.on_demand,
             spot_usd_h: line.spot,
             reserved_1y_usd_h: line.reserved_1y,
@@ -108,6 +123,7 @@ impl From<OfferLine> for OfferFields {
             ("reserved_1y_usd_h", line.reserved_source.clone()),
             ("reserved_3y_usd_h", line.reserved_source),
             ("network_gbit_s", line.network_source),
+            ("billing_minimum", line.billing_source),
         ];
         for (key, source) in exceptions {
             if let Some(source) = source {
@@ -132,8 +148,10 @@ impl From<OfferLine> for OfferFields {
 pub(super) fn load() -> Result<Catalog, LoadError> {
     let sources: Sources = toml::from_str(SOURCES)?;
     let mut catalog = Catalog::empty(sources);
-    for fields in toml::from_str::<Accelerators>(ACCELERATORS)?.accelerator {
-        catalog.add_accelerator(&fields)?;
+    for file in ACCELERATORS {
+        for fields in toml::from_str::<Accelerators>(file)?.accelerator {
+            catalog.add_accelerator(&fields)?;
+        }
     }
     for file in MODELS {
         for fields in toml::from_str::<Models>(file)?.model {

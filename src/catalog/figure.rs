@@ -65,7 +65,7 @@ pub trait Shown {
 /// An entry of the catalogue, as errors and listings name it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct EntryName<'a> {
-    /// `accelerator`, `model`, ...; the scenario's key is its plural.
+    /// `accelerator`, `model`, ...; the scenario's key is its plural (`hosted` is its own).
     pub(super) kind: &'static str,
     pub(super) name: &'a str,
 }
@@ -86,7 +86,7 @@ impl EntryName<'_> {
             kind: self.kind,
             entry: self.name.to_owned(),
             figure,
-            key: format!("{}s.{}.{figure}", self.kind, self.name),
+            key: format!("{}.{}.{figure}", super::shelf::plural(self.kind), self.name),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Offers: an instance of a provider with its prices.
 
-use crate::units::{Bytes, BytesPerSecond, UsdPerHour};
+use crate::units::{Bytes, BytesPerSecond, Duration, UsdPerHour};
 
 use super::figure::{EntryName, Figure, FigureRow, Unknown};
 use super::origin::{BadEntry, Sources, entry_fields};
@@ -68,6 +68,8 @@ pub struct Offer {
     pub host_memory: Option<Figure<Bytes>>,
     /// The node's network beyond itself, in one direction.
     pub network: Option<Figure<BytesPerSecond>>,
+    /// The least that one start of this node is billed, where it differs from the provider's.
+    pub billing_minimum: Option<Figure<Duration>>,
     /// Prices of a node in the order of [`Purchase::ALL`].
     pub prices: [Option<Figure<UsdPerHour>>; 4],
     /// A remark for the reader.
@@ -96,6 +98,8 @@ entry_fields! {
             host_memory_gib: f64,
             /// The node's network beyond itself, 10⁹ bits a second.
             network_gbit_s: f64,
+            /// The least that one start of this node is billed, where it differs from the provider's.
+            billing_minimum: String,
             /// On-demand price of a node, USD an hour.
             on_demand_usd_h: f64,
             /// Spot price of a node, USD an hour.
@@ -167,6 +171,9 @@ impl Offer {
             FigureRow { unit: "GiB", ..entry.row("host_memory_gib", memory.as_ref()) },
             FigureRow { unit: "Gbit/s", ..entry.row("network_gbit_s", network.as_ref()) },
         ];
+        if self.billing_minimum.is_some() {
+            rows.push(entry.row("billing_minimum", self.billing_minimum.as_ref()));
+        }
         rows.extend(
             Purchase::ALL.map(|purchase| entry.row(purchase.key(), self.prices[purchase as usize].as_ref())),
         );
@@ -213,6 +220,11 @@ impl Offer {
         origin.number(&mut self.network, "network_gbit_s", fields.network_gbit_s, |gbit| {
             BytesPerSecond::from_gb_s(gbit / 8.0)
         })?;
+        if let Some(text) = &fields.billing_minimum {
+            let time =
+                Duration::parse(text).map_err(|error| origin.bad("billing_minimum", error.to_string()))?;
+            origin.set(&mut self.billing_minimum, "billing_minimum", Some(time));
+        }
         for (purchase, value) in [
             (Purchase::OnDemand, fields.on_demand_usd_h),
             (Purchase::Spot, fields.spot_usd_h),

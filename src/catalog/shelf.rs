@@ -6,7 +6,7 @@ use thiserror::Error;
 
 /// A name that the catalogue does not have.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("there is no {kind} `{name}`{}; `fleetsim catalog {kind}s` lists them all", did_you_mean(.nearest))]
+#[error("there is no {} `{name}`{}; `fleetsim catalog {}` lists them all", noun(.kind), did_you_mean(.nearest), plural(.kind))]
 pub struct NotFound {
     /// The kind of the entry: `accelerator`, `model`, `offer`, ...
     pub kind: &'static str,
@@ -14,6 +14,16 @@ pub struct NotFound {
     pub name: String,
     /// The nearest names there are, best first; empty when nothing is near.
     pub nearest: Vec<String>,
+}
+
+/// A kind as a sentence names it.
+fn noun(kind: &str) -> &str {
+    if kind == "hosted" { "hosted model" } else { kind }
+}
+
+/// The name of a kind's list: what the command line and a scenario call it.
+pub(super) fn plural(kind: &str) -> String {
+    if kind == "hosted" { kind.to_owned() } else { format!("{kind}s") }
 }
 
 fn did_you_mean(names: &[String]) -> String {

@@ -115,6 +115,17 @@ pub struct SloSummary {
     pub goodput_rps: Option<f64>,
 }
 
+/// The limits of one stream in seconds; null where the scenario sets none.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct SloLimits {
+    /// Arrival to first token.
+    pub ttft_s: Option<f64>,
+    /// Mean time per output token after the first.
+    pub tpot_s: Option<f64>,
+    /// Arrival to last token.
+    pub e2e_s: Option<f64>,
+}
+
 /// Tokens of completed requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct TokenCounts {
@@ -184,6 +195,8 @@ pub struct StabilitySummary {
     pub stable: bool,
     /// What was seen, in a sentence.
     pub why: String,
+    /// Requests by which the queue grows per hour, where demand exceeded capacity; null where stable.
+    pub growth_per_hour: Option<f64>,
 }
 
 /// One stream.
@@ -199,6 +212,8 @@ pub struct StreamSummary {
     pub latency: LatencySummary,
     /// Limits met.
     pub slo: SloSummary,
+    /// The limits that the scenario sets.
+    pub slo_limits: SloLimits,
     /// The attainment that the scenario asks for.
     pub slo_target: Option<f64>,
     /// Tokens.
@@ -344,6 +359,46 @@ pub struct TimeSeries {
     pub end: Instant,
     /// Every series has as many values as there are buckets.
     pub series: Vec<Series>,
+}
+
+impl TimeSeries {
+    /// The values of one metric of one subject.
+    pub fn values(&self, subject: &Subject, metric: &str) -> Option<&[Option<f64>]> {
+        self.series
+            .iter()
+            .find(|series| series.subject == *subject && series.metric == metric)
+            .map(|series| series.values.as_slice())
+    }
+
+    /// The beginning and the end of bucket `index`; the last is cut by the end of the run.
+    pub fn bucket_edges(&self, index: usize) -> (Instant, Instant) {
+        let edge = |index: usize| {
+            let nanos = u128::from(self.bucket.as_nanos()) * index as u128;
+            Instant::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)).min(self.end)
+        };
+        (edge(index), edge(index + 1))
+    }
+}
+
+impl Subject {
+    /// `fleet`, `stream`, `deployment`, `pool` or `cause`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Fleet => "fleet",
+            Self::Stream(_) => "stream",
+            Self::Deployment(_) => "deployment",
+            Self::Pool(_) => "pool",
+            Self::Cause(_) => "cause",
+        }
+    }
+
+    /// Its name; empty for the fleet.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Fleet => "",
+            Self::Stream(name) | Self::Deployment(name) | Self::Pool(name) | Self::Cause(name) => name,
+        }
+    }
 }
 
 /// The distribution of one latency of one stream, as points of its cumulative distribution.

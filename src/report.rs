@@ -1,0 +1,124 @@
+//! What is written and shown after a run: tables, plots, the page and the summary on the terminal. Its only
+//! input is [`RunResults`]; nothing here changes a figure, and the same results give the same bytes.
+
+pub mod export;
+pub mod format;
+mod html;
+pub mod plots;
+mod save;
+mod terminal;
+mod verdict;
+mod wanted;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::metrics::results::RunResults;
+
+pub use export::requests::{RequestRow, RequestsCsv};
+pub use terminal::terminal_summary;
+pub use wanted::{Plots, Record, Records, UnknownName, Wanted};
+
+use save::Saver;
+
+/// The files that were written, in order.
+pub type Written = Vec<PathBuf>;
+
+/// Why results could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The folder cannot be created.
+    #[error(
+        "cannot create the folder {}: {cause}\n  nothing was written; name another folder with --out",
+        path.display()
+    )]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// A file cannot be written.
+    #[error("cannot write {}: {cause}\n  {}", path.display(), kept_in_words(kept))]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The files that were written before it, complete and readable.
+        kept: Vec<PathBuf>,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// `requests.csv` cannot be continued.
+    #[error(
+        "cannot write {}: {cause}\n  it failed at row {rows}; earlier rows are readable, the last may be cut; \
+         free space, name another folder with --out, or leave out `requests` in --records",
+        path.display()
+    )]
+    Requests {
+        /// The file.
+        path: PathBuf,
+        /// The row that failed, counted from 1.
+        rows: u64,
+        /// What the system said.
+        cause: io::Error,
+    },
+}
+
+impl ReportError {
+    pub(crate) fn write(path: &Path, kept: &[PathBuf], cause: io::Error) -> Self {
+        Self::Write { path: path.to_path_buf(), kept: kept.to_vec(), cause }
+    }
+
+    pub(crate) fn folder(path: &Path, cause: io::Error) -> Self {
+        Self::Folder { path: path.to_path_buf(), cause }
+    }
+}
+
+fn kept_in_words(kept: &[PathBuf]) -> String {
+    if kept.is_empty() {
+        return "nothing was written; free space or name another folder with --out".to_string();
+    }
+    let names: Vec<String> = kept.iter().map(|path| path.display().to_string()).collect();
+    format!("complete and readable: {}; free space or name another folder with --out", names.join(", "))
+}
+
+/// Writes what is wanted of a run into the folder `out`, which is created where it is missing.
+///
+/// `summary.json` comes first, then `scenario.toml` (`resolved_scenario_toml` as it is), the page, the plots
+/// and the tables, the smallest first: what a disk that fills up leaves is the most telling. A file appears
+/// under its name only when it is complete. `requests.csv` is not written here: see [`RequestsCsv`].
+///
+/// # Errors
+/// At the first file that cannot be written; the error names it and the files that are complete.
+pub fn write_all(
+    results: &RunResults,
+    resolved_scenario_toml: &str,
+    out: &Path,
+    wanted: &Wanted,
+) -> Result<Written, ReportError> {
+    let mut saver = Saver::new(out)?;
+    saver.save("summary.json", |file| export::summary::write(&results.summary, file))?;
+    saver.save("scenario.toml", |file| file.write_all(resolved_scenario_toml.as_bytes()))?;
+    if wanted.report {
+        let page = html::page(results).map_err(io::Error::other);
+        saver.save("report.html", |file| file.write_all(page?.as_bytes()))?;
+    }
+    for plot in plots::ALL.iter().filter(|plot| wanted.plots.includes(plot.name)) {
+        let svg = plot.svg(results).map_err(io::Error::other);
+        saver.save(&format!("plots/{}.svg", plot.name), |file| file.write_all(svg?.as_bytes()))?;
+    }
+    let records = &wanted.records;
+    if records.includes(Record::Jobs) {
+        saver.save("jobs.csv", |file| export::jobs::write(&results.jobs, file))?;
+    }
+    if records.includes(Record::Decisions) {
+        saver.save("decisions.csv", |file| export::decisions::write(&results.decisions, file))?;
+    }
+    if records.includes(Record::Ledger) {
+        saver.save("ledger.csv", |file| export::ledger::write(&results.ledger, file))?;
+    }
+    if records.includes(Record::Timeseries) {
+        saver.save("timeseries.csv", |file| export::timeseries::write(&results.timeseries, file))?;
+    }
+    Ok(saver.written)
+}

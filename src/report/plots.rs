@@ -1,0 +1,155 @@
+//! The plots of a run as SVG, one file a plot. They look the same everywhere: a palette that colour-blind
+//! readers can tell apart (Okabe and Ito 2008, <https://jfly.uni-koeln.de/color/>), units on every axis, the
+//! legend above the panels, and text in the reader's own sans-serif font.
+
+mod axis;
+mod canvas;
+mod cards;
+mod columns;
+mod figure;
+mod latency;
+mod latency_over_time;
+mod overview;
+mod panel;
+mod queue;
+mod rate;
+mod spend;
+mod style;
+mod utilization;
+
+use super::format;
+use crate::metrics::results::{RunResults, TimeSeries};
+
+use canvas::Canvas;
+pub use canvas::PlotError;
+
+/// A kind of plot.
+#[derive(Debug, Clone, Copy)]
+pub struct Plot {
+    /// Its name on the command line and as a file.
+    pub name: &'static str,
+    /// Its title.
+    pub title: &'static str,
+    /// What it shows, in a line.
+    pub about: &'static str,
+    width: f64,
+    draw: fn(&RunResults, &mut Canvas<'_>),
+}
+
+impl Plot {
+    /// Draws the plot: a complete SVG document.
+    ///
+    /// # Errors
+    /// When the drawing library fails, which would be a defect.
+    pub fn svg(&self, results: &RunResults) -> Result<String, PlotError> {
+        canvas::draw(self, |canvas| (self.draw)(results, canvas))
+    }
+}
+
+/// Every plot, in the order of the report.
+pub const ALL: [Plot; 9] = [
+    Plot {
+        name: "overview",
+        title: "The run at a glance",
+        about: "demand, ready replicas, cards, queue and time to first token on one time axis",
+        width: 1000.0,
+        draw: overview::draw,
+    },
+    Plot {
+        name: "rate",
+        title: "Requests over time",
+        about: "requests per second: expected, arrived, completed, and turned away or given up",
+        width: 760.0,
+        draw: rate::draw,
+    },
+    Plot {
+        name: "queue",
+        title: "Requests waiting",
+        about: "requests waiting over time per deployment, mean and most at once",
+        width: 760.0,
+        draw: queue::draw,
+    },
+    Plot {
+        name: "latency",
+        title: "Latency distributions",
+        about: "share of requests within a latency (TTFT, TPOT, E2E) per stream, with the limits",
+        width: 1000.0,
+        draw: latency::draw,
+    },
+    Plot {
+        name: "latency_over_time",
+        title: "Latency over time",
+        about: "median and 99th percentile of TTFT, TPOT and E2E over time per stream, with the limits",
+        width: 760.0,
+        draw: latency_over_time::draw,
+    },
+    Plot {
+        name: "utilization",
+        title: "Utilization of each pool",
+        about: "allocated and busy cards as a share of the cards provisioned, per pool",
+        width: 760.0,
+        draw: utilization::draw,
+    },
+    Plot {
+        name: "spend",
+        title: "Spend by pool",
+        about: "cumulative spend over time, by pool",
+        width: 760.0,
+        draw: spend::draw_by_pool,
+    },
+    Plot {
+        name: "spend_by_cause",
+        title: "Spend by cause",
+        about: "cumulative spend over time, by what it paid for",
+        width: 760.0,
+        draw: spend::draw_by_cause,
+    },
+    Plot {
+        name: "cards",
+        title: "Who holds each card",
+        about: "one row a card over time: coloured by holder, darker where it computes",
+        width: 1000.0,
+        draw: cards::draw,
+    },
+];
+
+/// The colours of paper, text, lesser text and grid, with a letter for each: a page that embeds a plot may
+/// replace them by its own.
+pub(super) const NEUTRAL_COLORS: [(&str, char); 4] =
+    [("#FFFFFF", 'b'), ("#1B1B1B", 'i'), ("#5B5B5B", 'm'), ("#E2E2E2", 'g')];
+
+/// The plot called `name`.
+pub fn find(name: &str) -> Option<&'static Plot> {
+    ALL.iter().find(|plot| plot.name == name)
+}
+
+/// The most points of a curve: more than pixels would not be seen.
+const COLUMNS: usize = 720;
+
+/// What one point of a curve stands for.
+fn resolution(timeseries: &TimeSeries) -> String {
+    let buckets = timeseries.series.iter().map(|series| series.values.len()).max().unwrap_or(0);
+    if buckets == 0 {
+        return "nothing was observed over time".to_string();
+    }
+    let merged = buckets.div_ceil(COLUMNS) as f64;
+    format!("each point covers {}", format::span(timeseries.bucket.as_secs_f64() * merged))
+}
+
+/// At most `most` of `all`, the largest by `size`, in their own order where all fit and by size otherwise;
+/// and a note that says so.
+fn few<T>(
+    mut all: Vec<T>,
+    most: usize,
+    size: impl Fn(&T) -> f64,
+    kind: &str,
+    which: &str,
+) -> (Vec<T>, String) {
+    if all.len() <= most {
+        return (all, String::new());
+    }
+    let count = all.len();
+    all.sort_by(|a, b| size(b).total_cmp(&size(a)));
+    all.truncate(most);
+    (all, format!("; {most} of {count} {kind}, those {which}"))
+}

@@ -1,0 +1,236 @@
+//! A drawing surface over plotters' SVG backend, in pixels with the origin at the top left. It grows
+//! downwards: the height of the figure is known when it is finished.
+
+use plotters::backend::SVGBackend;
+use plotters::prelude::DrawingBackend;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{Color, FontStyle, FontTransform, IntoTextStyle, RGBColor, ShapeStyle, TextStyle};
+
+use super::Plot;
+use super::style::{INK, MUTED};
+
+/// Whole units of the drawing a pixel: plotters' coordinates are whole numbers, curves are finer.
+const SCALE: f64 = 4.0;
+/// plotters writes a font's size divided by this.
+const FONT_FACTOR: f64 = 1.24;
+
+/// The drawing library failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cannot draw the plot `{plot}`: {why}")]
+pub struct PlotError {
+    plot: &'static str,
+    why: String,
+}
+
+/// Where a text is relative to its point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Align {
+    Left,
+    Center,
+    Right,
+}
+
+/// See the module's description.
+pub(super) struct Canvas<'a> {
+    svg: SVGBackend<'a>,
+    /// Width in pixels.
+    pub(super) width: f64,
+    /// How far down the figure goes so far, in pixels.
+    pub(super) bottom: f64,
+    failed: Option<String>,
+}
+
+/// Draws a whole figure and returns it as an SVG document with title and description.
+pub(super) fn draw(plot: &Plot, fill: impl FnOnce(&mut Canvas<'_>)) -> Result<String, PlotError> {
+    let mut text = String::new();
+    let (bottom, failed) = {
+        let mut canvas = Canvas {
+            svg: SVGBackend::with_string(&mut text, (1, 1)),
+            width: plot.width,
+            bottom: 0.0,
+            failed: None,
+        };
+        canvas.heading(plot.title);
+        fill(&mut canvas);
+        let ended = canvas.svg.present();
+        canvas.check(ended);
+        (canvas.bottom, canvas.failed)
+    };
+    if let Some(why) = failed {
+        return Err(PlotError { plot: plot.name, why });
+    }
+    Ok(finish(plot, &text, bottom))
+}
+
+/// Replaces the opening tag by one with the size that came out, and leaves out what SVG assumes anyway.
+fn finish(plot: &Plot, text: &str, bottom: f64) -> String {
+    let (width, height) = (plot.width, bottom.ceil());
+    let body = text.split_once('\n').map_or("", |(_, body)| body);
+    let body = body.replace(" opacity=\"1\"", "").replace(" stroke=\"none\"", "").replace(" \"/>", "\"/>");
+    let name = plot.name;
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
+         viewBox=\"0 0 {} {}\" role=\"img\" aria-labelledby=\"{name}-title {name}-about\">\n\
+         <title id=\"{name}-title\">{}</title>\n<desc id=\"{name}-about\">{}</desc>\n\
+         <rect width=\"100%\" height=\"100%\" fill=\"#FFFFFF\"/>\n{body}",
+        width * SCALE,
+        height * SCALE,
+        plot.title,
+        plot.about,
+    )
+}
+
+fn units(pixels: f64) -> i32 {
+    // A float-to-integer cast saturates and sends NaN to 0.
+    (pixels * SCALE).round() as i32
+}
+
+fn place((x, y): (f64, f64)) -> (i32, i32) {
+    (units(x), units(y))
+}
+
+impl Canvas<'_> {
+    fn check<E: std::fmt::Display>(&mut self, result: Result<(), E>) {
+        if let Err(error) = result {
+            self.failed.get_or_insert_with(|| error.to_string());
+        }
+    }
+
+    fn heading(&mut self, title: &str) {
+        self.bold((super::style::MARGIN, 24.0), title, super::style::TITLE_SIZE);
+        self.bottom = 36.0;
+    }
+
+    /// A line under the heading: what the reader has to know about this figure.
+    pub(super) fn note(&mut self, text: &str) {
+        self.text(
+            (super::style::MARGIN, self.bottom + 8.0),
+            text,
+            super::style::TEXT_SIZE,
+            MUTED,
+            Align::Left,
+        );
+        self.bottom += 20.0;
+    }
+
+    /// A line through `points`.
+    pub(super) fn line(&mut self, points: &[(f64, f64)], color: RGBColor, opacity: f64, pixels: f64) {
+        if points.len() < 2 {
+            return;
+        }
+        let style = stroke(color, opacity, pixels);
+        let result = self.svg.draw_path(points.iter().copied().map(place), &style);
+        self.check(result);
+    }
+
+    /// A dashed line through `points`.
+    pub(super) fn dashed(&mut self, points: &[(f64, f64)], color: RGBColor, pixels: f64) {
+        for dash in dashes(points, 6.0, 4.0) {
+            self.line(&dash, color, 1.0, pixels);
+        }
+    }
+
+    /// A filled polygon.
+    pub(super) fn polygon(&mut self, points: &[(f64, f64)], color: RGBColor, opacity: f64) {
+        if points.len() < 3 {
+            return;
+        }
+        let style: ShapeStyle = color.mix(opacity).filled();
+        let result = self.svg.fill_polygon(points.iter().copied().map(place), &style);
+        self.check(result);
+    }
+
+    /// A filled rectangle from the top left to the bottom right.
+    pub(super) fn rectangle(&mut self, from: (f64, f64), to: (f64, f64), color: RGBColor, opacity: f64) {
+        let (from, mut to) = (place(from), place(to));
+        to.0 = to.0.max(from.0 + 1);
+        let style: ShapeStyle = color.mix(opacity).filled();
+        let result = self.svg.draw_rect(from, to, &style, true);
+        self.check(result);
+    }
+
+    /// A text whose middle height is at `at`.
+    pub(super) fn text(&mut self, at: (f64, f64), text: &str, size: f64, color: RGBColor, align: Align) {
+        self.write(at, text, size, color, align, FontStyle::Normal);
+    }
+
+    /// A bold text.
+    pub(super) fn bold(&mut self, at: (f64, f64), text: &str, size: f64) {
+        self.write(at, text, size, INK, Align::Left, FontStyle::Bold);
+    }
+
+    fn write(
+        &mut self,
+        at: (f64, f64),
+        text: &str,
+        size: f64,
+        color: RGBColor,
+        align: Align,
+        weight: FontStyle,
+    ) {
+        let h_pos = match align {
+            Align::Left => HPos::Left,
+            Align::Center => HPos::Center,
+            Align::Right => HPos::Right,
+        };
+        let style: TextStyle<'_> = ("sans-serif", size * SCALE * FONT_FACTOR, weight)
+            .into_text_style(&(0, 0))
+            .color(&color)
+            .pos(Pos::new(h_pos, VPos::Center))
+            .transform(FontTransform::None);
+        let result = self.svg.draw_text(text, &style, place(at));
+        self.check(result);
+    }
+}
+
+fn stroke(color: RGBColor, opacity: f64, pixels: f64) -> ShapeStyle {
+    color.mix(opacity).stroke_width(units(pixels).max(1) as u32)
+}
+
+/// Cuts a line into dashes of `on` pixels with gaps of `off` pixels along its length.
+fn dashes(points: &[(f64, f64)], on: f64, off: f64) -> Vec<Vec<(f64, f64)>> {
+    let mut dashes: Vec<Vec<(f64, f64)>> = Vec::new();
+    let mut current: Vec<(f64, f64)> = points.first().copied().into_iter().collect();
+    let (mut drawing, mut left) = (true, on);
+    for pair in points.windows(2) {
+        let ((mut x, mut y), (to_x, to_y)) = (pair[0], pair[1]);
+        loop {
+            let (dx, dy) = (to_x - x, to_y - y);
+            let length = (dx * dx + dy * dy).sqrt();
+            if length <= left || !length.is_finite() {
+                left -= length;
+                if drawing {
+                    current.push((to_x, to_y));
+                }
+                break;
+            }
+            x += dx * left / length;
+            y += dy * left / length;
+            if drawing {
+                current.push((x, y));
+                dashes.push(std::mem::take(&mut current));
+            } else {
+                current = vec![(x, y)];
+            }
+            drawing = !drawing;
+            left = if drawing { on } else { off };
+        }
+    }
+    if drawing && current.len() > 1 {
+        dashes.push(current);
+    }
+    dashes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dashes_cover_six_tenths() {
+        let dashes = dashes(&[(0.0, 0.0), (50.0, 0.0), (100.0, 0.0)], 6.0, 4.0);
+        let covered: f64 = dashes.iter().map(|dash| dash.last().map_or(0.0, |end| end.0) - dash[0].0).sum();
+        assert!((covered - 60.0).abs() < 1e-9, "{covered}");
+        assert_eq!(dashes.len(), 10);
+    }
+}

@@ -1,0 +1,208 @@
+//! What a run says in sentences: whether the promise held, what it cost, what is in the way. The terminal and
+//! the page say the same.
+
+use super::format::{NOTHING, clock, count, money, percent, plural, seconds, si};
+use crate::metrics::results::{RunResults, StabilitySummary, StreamSummary, metric};
+
+/// Whether a stream kept its limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Held {
+    /// As many requests as asked for met all their limits.
+    Yes,
+    /// Fewer did.
+    No,
+    /// There are limits, but no share to compare with.
+    NoTarget,
+    /// No limits, or no request to judge.
+    Unknown,
+}
+
+/// Judges one stream.
+pub(super) fn held(stream: &StreamSummary) -> Held {
+    match (stream.slo.attainment, stream.slo_target) {
+        (Some(attainment), Some(target)) if attainment >= target => Held::Yes,
+        (Some(_), Some(_)) => Held::No,
+        (Some(_), None) => Held::NoTarget,
+        (None, _) => Held::Unknown,
+    }
+}
+
+impl Held {
+    /// One word.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Yes => "held",
+            Self::No => "missed",
+            Self::NoTarget => "no target",
+            Self::Unknown => NOTHING,
+        }
+    }
+}
+
+/// The answer in one sentence, and whether it is good news (none when there is nothing to promise).
+pub(super) fn headline(results: &RunResults) -> (String, Option<bool>) {
+    let streams = &results.summary.streams;
+    if let Some(unstable) = unstable(results) {
+        return (unstable, Some(false));
+    }
+    let missed: Vec<&StreamSummary> = streams.iter().filter(|stream| held(stream) == Held::No).collect();
+    if let [first, others @ ..] = missed.as_slice() {
+        let more = match others.len() {
+            0 => String::new(),
+            n => format!(", and {}", plural(n as u64, "other stream")),
+        };
+        let text = format!(
+            "SLO missed: {} of the requests of {} met their limits, {} were promised{more}.",
+            first.slo.attainment.map_or_else(|| NOTHING.to_string(), percent),
+            first.name,
+            first.slo_target.map_or_else(|| NOTHING.to_string(), percent),
+        );
+        return (text, Some(false));
+    }
+    let kept: Vec<&StreamSummary> = streams.iter().filter(|stream| held(stream) == Held::Yes).collect();
+    match kept.as_slice() {
+        [] if results.summary.requests.arrived == 0 && results.summary.jobs.submitted > 0 => {
+            let jobs = &results.summary.jobs;
+            (format!("{} of {} completed.", count(jobs.completed), plural(jobs.submitted, "job")), None)
+        }
+        [] if results.summary.requests.arrived == 0 => ("No requests arrived.".to_string(), None),
+        [] => (
+            "No stream asks for a share of requests within limits, so there is no SLO to hold.".to_string(),
+            None,
+        ),
+        [one] => {
+            let attainment = one.slo.attainment.map_or_else(|| NOTHING.to_string(), percent);
+            (format!("SLO held: {attainment} of the requests of {} met their limits.", one.name), Some(true))
+        }
+        all => (format!("SLO held for all {} streams that have one.", all.len()), Some(true)),
+    }
+}
+
+/// What is said instead of waits when demand exceeds capacity.
+pub(super) fn unstable(results: &RunResults) -> Option<String> {
+    let stability = &results.summary.stability;
+    if stability.stable {
+        return None;
+    }
+    Some(overload_in_words(stability))
+}
+
+/// `Demand exceeds capacity: the queue grows by N requests per hour; no steady-state wait exists.`
+pub(super) fn overload_in_words(stability: &StabilitySummary) -> String {
+    match stability.growth_per_hour.filter(|growth| growth.is_finite()) {
+        Some(growth) => format!(
+            "Demand exceeds capacity: the queue grows by {} requests per hour; no steady-state wait exists.",
+            if growth >= 10_000.0 { si(growth) } else { count(growth.round().max(0.0) as u64) }
+        ),
+        None => "Demand exceeds capacity: the queue grows; no steady-state wait exists.".to_string(),
+    }
+}
+
+/// What stands in the way, as observed, the most telling first. Observations, not proofs of a cause.
+pub(super) fn limits(results: &RunResults) -> Vec<String> {
+    let summary = &results.summary;
+    let mut said = Vec::new();
+    if !summary.stability.stable && !summary.stability.why.is_empty() {
+        said.push(sentence(&summary.stability.why));
+    }
+    said.extend(summary.streams.iter().filter(|stream| held(stream) == Held::No).filter_map(slow_part));
+    let lost = summary.requests.rejected + summary.requests.timed_out + summary.requests.failed;
+    if lost > 0 {
+        said.push(format!(
+            "{} were lost ({}): {} turned away, {} gave up, {} failed.",
+            plural(lost, "request"),
+            percent(lost as f64 / summary.requests.arrived.max(1) as f64),
+            count(summary.requests.rejected),
+            count(summary.requests.timed_out),
+            count(summary.requests.failed),
+        ));
+    }
+    said.extend(longest_queue(results));
+    for deployment in summary.deployments.iter().filter(|deployment| deployment.preemptions > 0) {
+        said.push(format!(
+            "The KV cache of {} ran full: {} taken off and started again.",
+            deployment.name,
+            if deployment.preemptions == 1 {
+                "1 request was".to_string()
+            } else {
+                format!("{} requests were", count(deployment.preemptions))
+            }
+        ));
+    }
+    said.extend(unused_money(results));
+    said
+}
+
+/// Whether waiting or computing makes a stream's first tokens late.
+fn slow_part(stream: &StreamSummary) -> Option<String> {
+    let (ttft, wait) = (stream.latency.ttft_s.p99?, stream.latency.queue_wait_s.p99?);
+    let limit = stream.slo_limits.ttft_s;
+    if let Some(limit) = limit
+        && ttft > limit
+        && ttft > 0.0
+    {
+        let advice = if wait > 0.5 * ttft {
+            format!("the wait in the queue alone reaches {}", seconds(wait))
+        } else {
+            format!("waiting is {} of it, the rest is computing", seconds(wait))
+        };
+        return Some(format!(
+            "{}: the 99th percentile of TTFT is {} against a limit of {}; {advice}.",
+            stream.name,
+            seconds(ttft),
+            seconds(limit)
+        ));
+    }
+    let (tpot, limit) = (stream.latency.tpot_s.p99?, stream.slo_limits.tpot_s?);
+    (tpot > limit).then(|| {
+        format!(
+            "{}: the 99th percentile of TPOT is {} against a limit of {}: batches are too large or cards too \
+             slow for it.",
+            stream.name,
+            seconds(tpot),
+            seconds(limit)
+        )
+    })
+}
+
+fn longest_queue(results: &RunResults) -> Option<String> {
+    let timeseries = &results.timeseries;
+    let mut longest: Option<(f64, usize, &str)> = None;
+    for series in timeseries.series.iter().filter(|series| series.metric == metric::QUEUED_REQUESTS_MAX) {
+        for (bucket, value) in series.values.iter().enumerate() {
+            let Some(value) = value.filter(|value| value.is_finite() && *value >= 1.0) else { continue };
+            if longest.is_none_or(|(most, ..)| value > most) {
+                longest = Some((value, bucket, series.subject.name()));
+            }
+        }
+    }
+    let (most, bucket, deployment) = longest?;
+    let at = timeseries.bucket_edges(bucket).0.as_secs_f64();
+    Some(format!(
+        "The longest queue was {} at {deployment}, {} into the run.",
+        plural(most.round() as u64, "request"),
+        if at >= 3600.0 { clock(at) } else { seconds(at) },
+    ))
+}
+
+fn unused_money(results: &RunResults) -> Option<String> {
+    let spend = &results.summary.spend;
+    let (cause, amount) = spend.by_cause.iter().find(|(cause, _)| cause != "busy")?;
+    let share = amount / spend.total_usd;
+    (share.is_finite() && share >= 0.1)
+        .then(|| format!("{} of the spend ({}) went to `{cause}`.", percent(share), money(*amount)))
+}
+
+/// The pool whose cards computed the most of their time, with that share.
+pub(super) fn busiest_pool(results: &RunResults) -> Option<(&str, f64)> {
+    let pools = results.summary.pools.iter();
+    let busy = pools.filter_map(|pool| Some((pool.name.as_str(), pool.utilization.busy?)));
+    busy.max_by(|a, b| a.1.total_cmp(&b.1))
+}
+
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let capital: String = letters.next().map(|first| first.to_uppercase().collect()).unwrap_or_default();
+    let end = if text.ends_with('.') { "" } else { "." };
+    format!("{capital}{}{end}", letters.as_str())
+}
