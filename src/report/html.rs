@@ -50,7 +50,6 @@ struct Page<'a> {
     version: &'static str,
     overview: String,
     latency: Vec<String>,
-    traffic: Vec<String>,
     utilization: Vec<String>,
     spend: Vec<String>,
 }
@@ -99,18 +98,17 @@ pub(super) fn page(results: &RunResults) -> Result<String, PageError> {
         warmup: span(summary.scenario.warmup_s),
         version: env!("CARGO_PKG_VERSION"),
         overview: svgs(&["overview"])?.concat(),
-        latency: svgs(&["latency", "latency_over_time"])?,
-        traffic: svgs(&["rate", "queue"])?,
+        latency: svgs(&["latency", "latency_over_time", "rate", "queue"])?,
         utilization: svgs(&["utilization", "cards"])?,
         spend: svgs(&["spend", "spend_by_cause"])?,
     };
     Ok(page.render()?)
 }
 
-/// A plot for the page: its neutral colours follow the page's light or dark scheme.
+/// A plot for the page: its colours follow the page's light or dark scheme.
 fn embedded(results: &RunResults, plot: &plots::Plot) -> Result<String, PlotError> {
     let mut svg = plot.svg(results)?;
-    for (color, class) in plots::NEUTRAL_COLORS {
+    for (color, class) in plots::THEMED_COLORS {
         svg = svg.replace(&format!("fill=\"{color}\""), &format!("class=\"f{class}\""));
         svg = svg.replace(&format!("stroke=\"{color}\""), &format!("class=\"s{class}\""));
     }
@@ -126,7 +124,7 @@ fn facts(results: &RunResults) -> Vec<(&'static str, String, String)> {
     let mut facts = vec![
         ("Total spend", money(summary.spend.total_usd), format!("for {}", span(summary.scenario.duration_s))),
         (
-            "Per million output tokens",
+            "Per 1M output tokens",
             or_nothing(summary.spend.usd_per_1m_output_tokens, money),
             format!("{} output tokens", si(summary.tokens.output as f64)),
         ),
@@ -168,7 +166,7 @@ fn stream_row(stream: &StreamSummary) -> Vec<String> {
         share(lost as f64, requests.arrived as f64),
     ];
     for quantiles in [ttft, tpot, e2e] {
-        row.extend([quantiles.p50, quantiles.p90, quantiles.p99].map(|value| or_nothing(value, seconds)));
+        row.extend([quantiles.p50, quantiles.p99].map(|value| or_nothing(value, seconds)));
     }
     row.push(limits_in_words(stream));
     row.push(or_nothing(stream.slo_target, percent));

@@ -107,7 +107,7 @@ fn slo(text: &mut String, results: &RunResults) {
             held(stream).word().to_string(),
         ]
     });
-    table(text, &["stream", "limits", "asked", "met", "goodput", "SLO"], rows.collect(), 2);
+    table(text, &["stream", "limits", "target", "met", "goodput", "SLO"], rows.collect(), 2);
 }
 
 fn pools(text: &mut String, results: &RunResults) {

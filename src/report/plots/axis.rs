@@ -2,6 +2,9 @@
 
 use crate::report::format::{fixed, scale, trim};
 
+/// How far an axis goes beyond the largest value.
+const HEADROOM: f64 = 1.05;
+
 /// A scale with its ticks.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Axis {
@@ -29,10 +32,14 @@ impl Axis {
     /// Zero to at least `most`; `label` writes a value given the step between ticks.
     fn from_zero(most: f64, ticks: usize, title: &str, label: impl Fn(f64, f64) -> String) -> Self {
         let most = if most.is_finite() && most > 0.0 { most } else { 1.0 };
-        let step = round_step(most / ticks as f64);
-        let steps = (most / step - 1e-9).ceil().max(1.0) as usize;
+        let coarse = round_step(most / ticks as f64);
+        let fine = round_step(most / (ticks + 1) as f64);
+        let step = if most * HEADROOM < coarse * (ticks - 1) as f64 { fine } else { coarse };
+        // A little room above the largest value, and no more: a peak should fill its panel.
+        let high = (most * HEADROOM).max(step);
+        let steps = (high / step).floor() as usize;
         let ticks = (0..=steps).map(|index| index as f64 * step).map(|at| (at, label(at, step))).collect();
-        Self { low: 0.0, high: steps as f64 * step, logarithmic: false, ticks, title: title.to_string() }
+        Self { low: 0.0, high, logarithmic: false, ticks, title: title.to_string() }
     }
 
     /// Quantities from zero with SI prefixes; whole numbers only when `whole`.
@@ -41,7 +48,7 @@ impl Axis {
         let mut axis = Self::from_zero(most, ticks, title, |_, _| String::new());
         if whole && axis.ticks.get(1).is_some_and(|tick| tick.0 < 1.0) {
             axis.ticks = (0..=most as usize).map(|at| (at as f64, String::new())).collect();
-            axis.high = most;
+            axis.high = most * HEADROOM;
         }
         label_quantities(&mut axis.ticks, "");
         axis
@@ -170,16 +177,16 @@ mod tests {
 
     #[test]
     fn round_ticks() {
-        assert_eq!(labels(&Axis::quantity(118.0, 4, "", false)), "0 50 100 150");
+        assert_eq!(labels(&Axis::quantity(118.0, 4, "", false)), "0 25 50 75 100");
         assert_eq!(
             labels(&Axis::quantity(0.0, 4, "", false)),
             "0.00 0.25 0.50 0.75 1.00".replace("0.00", "0")
         );
         assert_eq!(labels(&Axis::quantity(2.0, 4, "", true)), "0 1 2");
         assert_eq!(labels(&Axis::quantity(1.0, 4, "", true)), "0 1 2");
-        assert_eq!(labels(&Axis::quantity(45_000.0, 4, "", false)), "0 20k 40k 60k");
-        assert_eq!(labels(&Axis::dollars(4_321.0, 4, "")), "$0 $2,000 $4,000 $6,000");
-        assert_eq!(labels(&Axis::dollars(1.2e6, 4, "")), "$0 $0.5M $1.0M $1.5M");
+        assert_eq!(labels(&Axis::quantity(45_000.0, 4, "", false)), "0 10k 20k 30k 40k");
+        assert_eq!(labels(&Axis::dollars(4_321.0, 4, "")), "$0 $1,000 $2,000 $3,000 $4,000");
+        assert_eq!(labels(&Axis::dollars(1.2e6, 4, "")), "$0 $0.25M $0.50M $0.75M $1.00M $1.25M");
         assert_eq!(labels(&Axis::dollars(f64::NAN, 2, "")), "$0 $0.5 $1.0");
     }
 

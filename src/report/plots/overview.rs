@@ -5,7 +5,7 @@ use super::canvas::Canvas;
 use super::columns::{Column, columns, peak, total};
 use super::figure::{Entry, Mark, Plan, legend, stack};
 use super::latency::ends;
-use super::panel::{HIGH, LIMIT, MEAN, Pen};
+use super::panel::{HIGH, MEAN, Pen};
 use super::rate::demand;
 use super::style::{BLUE, GREEN, INK, MUTED, SKY, VERMILLION};
 use super::{COLUMNS, resolution};
@@ -29,7 +29,7 @@ pub(super) fn draw(results: &RunResults, canvas: &mut Canvas<'_>) {
     ];
     let limited = summary.streams.iter().any(|stream| stream.slo_limits.ttft_s.is_some());
     if limited {
-        entries.push((Mark::Dashed, LIMIT, "limit"));
+        entries.push((Mark::Dashed, INK, "limit"));
     }
     legend(canvas, &entries);
     let mut plans = vec![demand(&results.timeseries, "Demand", &streams, HEIGHT * 1.3)];
@@ -124,8 +124,9 @@ fn first_token<'a>(results: &RunResults) -> Option<Plan<'a>> {
         y: Axis::latency(low, high, 4, "99th percentile of time to first token, each stream"),
         height: HEIGHT,
         draw: Box::new(move |panel, canvas| {
-            for limit in &limits {
-                panel.limit(canvas, *limit, LIMIT);
+            let (low, high) = ends(limits.iter().copied());
+            for limit in [low, high].into_iter().filter(|limit| limit.is_finite()) {
+                panel.limit(canvas, limit, INK);
             }
             for curve in &curves {
                 panel.curve(canvas, curve, HIGH, Pen::line(BLUE, 1.5));
