@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::format::{NOTHING, count, fixed, money, or_nothing, percent, plural, seconds, si, span};
+use super::format::{NOTHING, count, hours, money, or_nothing, percent, plural, seconds, si, span};
 use super::plots::{self, PlotError};
 use super::terminal::{latencies, limits_in_words, share};
 use super::verdict::{self, Held, held};
@@ -128,7 +128,7 @@ fn facts(results: &RunResults) -> Vec<(&'static str, String, String)> {
             or_nothing(summary.spend.usd_per_1m_output_tokens, money),
             format!("{} output tokens", si(summary.tokens.output as f64)),
         ),
-        ("Card-hours", fixed(card_hours, 0), format!("{} at the end", plural(cards, "card"))),
+        ("Card-hours", hours(card_hours), format!("{} at the end", plural(cards, "card"))),
         (
             "Busy",
             or_nothing(summary.utilization.busy, percent),
@@ -193,7 +193,7 @@ fn pool_row(pool: &PoolSummary) -> Vec<String> {
         pool.purchase.clone(),
         pool.accelerator.clone(),
         count(u64::from(pool.cards)),
-        fixed(pool.card_hours, 0),
+        hours(pool.card_hours),
         or_nothing(pool.utilization.allocated, percent),
         or_nothing(pool.utilization.busy, percent),
         or_nothing(pool.utilization.mfu, percent),

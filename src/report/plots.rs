@@ -126,14 +126,21 @@ pub fn find(name: &str) -> Option<&'static Plot> {
 /// The most points of a curve: more than pixels would not be seen.
 const COLUMNS: usize = 720;
 
+/// How many buckets are drawn as one point.
+fn merged(timeseries: &TimeSeries) -> usize {
+    let buckets = timeseries.series.iter().map(|series| series.values.len()).max().unwrap_or(0);
+    buckets.div_ceil(COLUMNS)
+}
+
 /// What one point of a curve stands for.
 fn resolution(timeseries: &TimeSeries) -> String {
-    let buckets = timeseries.series.iter().map(|series| series.values.len()).max().unwrap_or(0);
-    if buckets == 0 {
-        return "nothing was observed over time".to_string();
+    match merged(timeseries) {
+        0 => "nothing was observed over time".to_string(),
+        merged => {
+            let covers = timeseries.bucket.as_secs_f64() * merged as f64;
+            format!("each point covers {}", format::span(covers))
+        }
     }
-    let merged = buckets.div_ceil(COLUMNS) as f64;
-    format!("each point covers {}", format::span(timeseries.bucket.as_secs_f64() * merged))
 }
 
 /// At most `most` of `all`, the largest by `size`, in their own order where all fit and by size otherwise;

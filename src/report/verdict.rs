@@ -141,11 +141,17 @@ fn slow_part(stream: &StreamSummary) -> Option<String> {
     if held(stream) != Held::No || !stream.stability.stable {
         return None;
     }
-    let over = |value: Option<f64>, limit: Option<f64>| Some((value?, limit?)).filter(|(value, limit)| value > limit);
+    let over = |value: Option<f64>, limit: Option<f64>| {
+        Some((value?, limit?)).filter(|(value, limit)| value > limit)
+    };
     if let Some((ttft, limit)) = over(stream.latency.ttft_s.p99, stream.slo_limits.ttft_s) {
         let advice = match stream.latency.queue_wait_s.p99 {
-            Some(wait) if wait > 0.5 * ttft => format!("the wait in the queue alone reaches {}", seconds(wait)),
-            Some(wait) => format!("the wait in the queue reaches {}, so computing takes most of it", seconds(wait)),
+            Some(wait) if wait > 0.5 * ttft => {
+                format!("the wait in the queue alone reaches {}", seconds(wait))
+            }
+            Some(wait) => {
+                format!("the wait in the queue reaches {}, so computing takes most of it", seconds(wait))
+            }
             None => "how long requests waited is unknown".to_string(),
         };
         return Some(format!(

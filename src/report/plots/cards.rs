@@ -32,7 +32,9 @@ pub(super) fn draw(results: &RunResults, canvas: &mut Canvas<'_>) {
     } else {
         String::new()
     };
-    canvas.note(&format!("colour: holder; the stronger, the larger the share of time that the card computes{sampled}"));
+    canvas.note(&format!(
+        "colour: holder; the stronger, the larger the share of time that the card computes{sampled}"
+    ));
     let holders = holders(&results.cards);
     let mut entries: Vec<Entry<'_>> = holders
         .iter()

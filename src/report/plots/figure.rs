@@ -58,12 +58,15 @@ pub(super) fn legend(canvas: &mut Canvas<'_>, entries: &[Entry<'_>]) {
     canvas.bottom = y + 14.0;
 }
 
+/// Draws what is between the axes of a panel.
+pub(super) type Draw<'a> = dyn Fn(&Panel<'_>, &mut Canvas<'_>) + 'a;
+
 /// A panel yet to be placed.
 pub(super) struct Plan<'a> {
     pub(super) name: String,
     pub(super) y: Axis,
     pub(super) height: f64,
-    pub(super) draw: Box<dyn Fn(&Panel<'_>, &mut Canvas<'_>) + 'a>,
+    pub(super) draw: Box<Draw<'a>>,
 }
 
 /// Draws panels below each other on one time axis.

@@ -9,9 +9,13 @@ use super::figure::{Entry, HEADING, Mark, legend};
 use super::panel::Panel;
 use super::style::{INK, MARGIN, series_color};
 use crate::metrics::results::{Distribution, RunResults, SloLimits, StreamSummary};
+use crate::report::format::shorten;
+
+/// Name of the metric, title, limit.
+pub(super) type Latency = (&'static str, &'static str, fn(&SloLimits) -> Option<f64>);
 
 /// The latencies that have plots: the metric's name, its title, and the limit that belongs to it.
-pub(super) const LATENCIES: [(&str, &str, fn(&SloLimits) -> Option<f64>); 3] = [
+pub(super) const LATENCIES: [Latency; 3] = [
     ("ttft", "time to first token (TTFT)", |limits| limits.ttft_s),
     ("tpot", "time per output token (TPOT)", |limits| limits.tpot_s),
     ("e2e", "end to end (E2E)", |limits| limits.e2e_s),
@@ -29,6 +33,7 @@ pub(super) fn draw(results: &RunResults, canvas: &mut Canvas<'_>) {
     let arrived = |stream: &&StreamSummary| stream.requests.arrived as f64;
     let (streams, note) = few(all, MOST_STREAMS, arrived, "streams", "with the most requests");
     canvas.note(&format!("share of requests that took no longer, after the warm-up{note}"));
+    warn_of_growth(canvas, &streams);
     stream_legend(canvas, &streams, &[]);
     let width = (canvas.width - 2.0 * MARGIN - 3.0 * GAP + 20.0) / 3.0;
     let top = canvas.bottom + HEADING;
@@ -74,6 +79,16 @@ pub(super) fn draw(results: &RunResults, canvas: &mut Canvas<'_>) {
         bottom = panel.horizontal_labels(canvas) - 14.0;
     }
     canvas.bottom = bottom;
+}
+
+/// Says where a distribution depends on how long the run is.
+pub(super) fn warn_of_growth(canvas: &mut Canvas<'_>, streams: &[&StreamSummary]) {
+    let growing: Vec<&str> =
+        streams.iter().filter(|stream| !stream.stability.stable).map(|stream| stream.name.as_str()).collect();
+    if !growing.is_empty() {
+        let names = shorten(&growing.join(", "), 48);
+        canvas.note(&format!("no steady state: the longer the run, the longer the waits ({names})"));
+    }
 }
 
 /// The legend of streams by colour, and of the limits where there are any.

@@ -25,10 +25,7 @@ pub(super) fn draw(results: &RunResults, canvas: &mut Canvas<'_>) {
     canvas.note(&[&resolution(timeseries), rows, &note].concat());
     legend(
         canvas,
-        &[
-            (Mark::Area(0.4), SKY, "allocated (leased)"),
-            (Mark::Area(1.0), BLUE, "busy (computing)"),
-        ],
+        &[(Mark::Area(0.4), SKY, "allocated (leased)"), (Mark::Area(1.0), BLUE, "busy (computing)")],
     );
     if pools.is_empty() {
         stack(canvas, timeseries, vec![nothing("no pools")]);
