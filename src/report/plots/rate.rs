@@ -34,7 +34,7 @@ pub(super) fn draw(results: &RunResults, canvas: &mut Canvas<'_>) {
 pub(super) fn entries<'a>(timeseries: &TimeSeries) -> Vec<Entry<'a>> {
     let mut entries = vec![(Mark::Area(0.35), BLUE, "arrived")];
     if merged(timeseries) > 1 {
-        entries.push((Mark::Area(PEAK_OPACITY), BLUE, "arrived at most"));
+        entries.push((Mark::Area(PEAK_OPACITY), BLUE, "arrived, peaks"));
     }
     entries.extend([
         (Mark::Dashed, INK, "expected"),
