@@ -1,10 +1,13 @@
 //! The command line: one file a verb, no logic of the field.
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 mod catalog;
+mod check;
+mod run;
 mod trace;
 
 /// Decide about accelerators before you pay for them.
@@ -17,7 +20,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Run(run::Args),
     Catalog(catalog::Args),
+    Check(check::Args),
     Trace(trace::Args),
 }
 
@@ -36,7 +41,9 @@ pub enum Failure {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.verb {
+        Verb::Run(args) => run::run(args),
         Verb::Catalog(args) => catalog::run(args),
+        Verb::Check(args) => check::run(&args),
         Verb::Trace(args) => trace::run(args),
     };
     match result {
@@ -49,5 +56,15 @@ pub fn main() -> ExitCode {
             eprintln!("{why}");
             ExitCode::from(2)
         }
+    }
+}
+
+/// Writes data to standard output; a reader that has gone away (`| head`) is no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::Failed(format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
     }
 }

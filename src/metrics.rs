@@ -1,3 +1,19 @@
 //! What a run leaves: the summary, the time series and the tables, as data.
+//!
+//! Recorders watch and never steer. Memory does not grow with the number of requests: latencies go into
+//! sketches with a stated error, quantities over time into a fixed number of buckets.
 
+mod cards;
+mod over_time;
+mod requests;
 pub mod results;
+mod sketch;
+mod stability;
+mod steps;
+
+pub use cards::{CardRecorder, MAX_CARDS_PER_POOL};
+pub use over_time::{DeploymentOverTime, StreamOverTime};
+pub use requests::{Ending, Limits, RequestEnd, RequestStats, tpot};
+pub use sketch::{QUANTILE_ERROR, Sketch};
+pub use stability::judge;
+pub use steps::{Steps, bucket_width};

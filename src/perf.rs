@@ -1,9 +1,28 @@
 //! How long things take, and what fits: iterations of a replica, training steps, memory.
 //!
 //! Everything here is a pure function of models, accelerators and plans; nothing knows of queues or money.
+//! It computes on numbers that are all known ([`ModelDims`], [`CardSpec`], [`NodeSpec`]); what the catalogue
+//! does not know is an error at the conversion.
 
+mod auto;
+mod card;
+mod collectives;
+pub mod constants;
+mod dims;
+mod format;
+mod memory;
+mod plan;
+mod roofline;
 mod segment;
 mod step;
+mod training;
 
+pub use auto::{AutoPlan, auto_plan};
+pub use card::{CardSpec, NodeSpec};
+pub use dims::{Attention, Experts, ModelDims, SlidingWindow};
+pub use memory::{Fit, cards_for_weights, fit, weight_bytes};
+pub use plan::{DoesNotFit, ParallelismPlan, PlanError, Replica};
+pub use roofline::Roofline;
 pub use segment::Segment;
 pub use step::{AffineStep, BatchShape, StepModel};
+pub use training::{TrainingJob, TrainingState, TrainingStep, training_throughput};

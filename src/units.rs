@@ -8,7 +8,9 @@ mod bytes;
 mod flop;
 mod money;
 mod parse;
+mod power;
 mod rate;
+mod tariff;
 mod ticks;
 mod time;
 
@@ -16,6 +18,8 @@ pub use bytes::{Bytes, BytesPerSecond};
 pub use flop::{Flop, FlopPerSecond};
 pub use money::{Usd, UsdPerHour};
 pub use parse::ParseUnitError;
+pub use power::Watts;
 pub use rate::Rate;
+pub use tariff::{UsdPerGb, UsdPerMillionTokens};
 pub use ticks::Ticks;
 pub use time::{Duration, Instant};

@@ -1,5 +1,6 @@
 //! The step model of a replica: from what is in the batch to how long iterations last.
 
+use super::roofline::Roofline;
 use super::segment::Segment;
 use crate::units::{Flop, Ticks};
 
@@ -45,6 +46,8 @@ pub struct AffineStep {
 pub enum StepModel {
     /// Measured coefficients.
     Affine(AffineStep),
+    /// Coefficients that follow from the model, the card and the plan.
+    Roofline(Roofline),
 }
 
 impl StepModel {
@@ -53,6 +56,7 @@ impl StepModel {
     pub fn segment(&self, batch: &BatchShape) -> Segment {
         match self {
             Self::Affine(step) => step.segment(batch),
+            Self::Roofline(roofline) => roofline.segment(batch),
         }
     }
 }

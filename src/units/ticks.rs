@@ -2,7 +2,8 @@
 
 use std::ops::{Add, AddAssign, Sub};
 
-use super::time::{Duration, Instant};
+use super::parse::ParseUnitError;
+use super::time::{Duration, Instant, TIME};
 
 /// A length of time in units of 2⁻²⁰ ns (about a femtosecond), in 128 bits.
 ///
@@ -34,6 +35,15 @@ impl Ticks {
     /// The nearest tick to `seconds` (finite, not negative).
     pub fn from_secs_f64(seconds: f64) -> Self {
         Self((seconds * 1e9 * (1u64 << Self::SHIFT) as f64).round() as u128)
+    }
+
+    /// Reads a time as [`Duration::parse`] does, also shorter than a nanosecond: `0.5ns`.
+    ///
+    /// # Errors
+    /// When there is no number, the unit is unknown, or the value is negative or over 584 years.
+    pub fn parse(text: &str) -> Result<Self, ParseUnitError> {
+        Duration::parse(text)?;
+        TIME.parse(text).map(Self::from_secs_f64)
     }
 
     /// Seconds, for output only.

@@ -7,7 +7,8 @@ use super::parse::{ParseUnitError, Quantity};
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
-const TIME: Quantity = Quantity {
+/// Time as users write it, in seconds.
+pub(super) const TIME: Quantity = Quantity {
     what: "time",
     example: "\"90s\", \"15m\" or \"1h30m\"",
     units: &[

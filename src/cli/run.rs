@@ -1,0 +1,170 @@
+//! `fleetsim run`: simulate a scenario and leave its files.
+
+use std::cell::RefCell;
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::{Failure, print};
+use crate::metrics::results::RunResults;
+use crate::metrics::tpot;
+use crate::report::{self, Plots, Record, Records, ReportError, RequestRow, RequestsCsv, Wanted};
+use crate::scenario::{self, Loaded};
+use crate::units::{Duration, Instant};
+use crate::world::{self, RunOptions, WorldConfig};
+
+/// Simulate a scenario: a summary on the terminal, a report and tables in a folder.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The scenario file.
+    scenario: PathBuf,
+    /// The folder for the results [default: out/NAME, after the scenario's name].
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// The seed, instead of the scenario's.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Set a value of the scenario: `pools.base.nodes=4`; list items go by their name.
+    #[arg(long, value_name = "PATH=VALUE")]
+    set: Vec<String>,
+    /// Print summary.json instead of the table.
+    #[arg(long)]
+    json: bool,
+    /// The tables to write: timeseries, requests, jobs, ledger, decisions; or `all`, `none`
+    /// [default: all but requests].
+    #[arg(long, value_name = "LIST")]
+    records: Option<Records>,
+    /// The plots to write as files of their own: names, or `all`, `none`.
+    #[arg(long, value_name = "LIST", default_value = "all")]
+    plots: Plots,
+    /// Write no report.html.
+    #[arg(long)]
+    no_report: bool,
+    /// Simulate every iteration as an event of its own: slow, and the same result to the byte.
+    #[arg(long)]
+    step: bool,
+    /// Print nothing but errors (and what --json asks for).
+    #[arg(long)]
+    quiet: bool,
+}
+
+pub fn run(args: Args) -> Result<(), Failure> {
+    let loaded = load(&args.scenario, &args.set, args.seed, args.quiet)?;
+    let out = args.out.clone().unwrap_or_else(|| Path::new("out").join(&loaded.config.name));
+    let records = args.records.clone().unwrap_or_default();
+    let requests = records.includes(Record::Requests);
+    let wanted = Wanted { records, report: !args.no_report, plots: args.plots.clone() };
+    // Before the simulation, not after: a folder that cannot be written should not cost a run.
+    std::fs::create_dir_all(&out)
+        .map_err(|cause| cannot_write(ReportError::Folder { path: out.clone(), cause }))?;
+    let results = simulate(&loaded.config, &args, requests.then(|| out.join("requests.csv")))?;
+    let written = report::write_all(&results, &loaded.resolved_toml, &out, &wanted);
+    // What was computed is shown, also when it could not all be written.
+    if args.json {
+        let json = serde_json::to_string_pretty(&results.summary)
+            .map_err(|error| Failure::Failed(format!("the summary cannot be put into JSON: {error}")))?;
+        print(&format!("{json}\n"))?;
+    } else if !args.quiet {
+        print(&report::terminal_summary(&results))?;
+    }
+    let written = written.map_err(cannot_write)?;
+    if !args.quiet && !args.json {
+        let page = written.iter().find(|path| path.extension().is_some_and(|kind| kind == "html"));
+        print(&match page {
+            Some(page) => format!("\nReport: {}\n", page.display()),
+            None => format!("\nResults: {}\n", out.display()),
+        })?;
+    }
+    Ok(())
+}
+
+/// Loads a scenario; warnings go to the terminal.
+pub fn load(path: &Path, sets: &[String], seed: Option<u64>, quiet: bool) -> Result<Loaded, Failure> {
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let loaded = scenario::load(path, sets, seed)
+        .map_err(|diagnostics| Failure::BadInput(diagnostics.render(colour)))?;
+    if !quiet && !loaded.warnings.is_empty() {
+        eprintln!("{}", loaded.warnings.render(colour));
+    }
+    Ok(loaded)
+}
+
+fn simulate(config: &WorldConfig, args: &Args, requests: Option<PathBuf>) -> Result<RunResults, Failure> {
+    let mut table = requests.map(|path| RequestsCsv::create(&path)).transpose().map_err(cannot_write)?;
+    let failed: RefCell<Option<ReportError>> = RefCell::new(None);
+    let mut sink = |row: &world::RequestRow<'_>| {
+        let Some(table) = &mut table else { return Ok(()) };
+        table.write(&table_row(row)).map_err(|error| {
+            let why = error.to_string();
+            *failed.borrow_mut() = Some(error);
+            why
+        })
+    };
+    let bar = progress_bar(config.duration, args.quiet);
+    let progress = |now: Instant| bar.set_position(now.as_secs_f64() as u64);
+    let wants_requests = args.records.as_ref().is_some_and(|records| records.includes(Record::Requests));
+    let options = RunOptions {
+        plain: args.step,
+        requests: wants_requests.then_some(&mut sink),
+        progress: Some(&progress),
+    };
+    let result = world::run(config, options);
+    bar.finish_and_clear();
+    if let Some(error) = failed.into_inner() {
+        return Err(cannot_write(error));
+    }
+    let results = result.map_err(|error| {
+        let message = format!("error: {error}");
+        if error.is_bad_input() { Failure::BadInput(message) } else { Failure::Failed(message) }
+    })?;
+    if let Some(table) = table {
+        table.finish().map_err(cannot_write)?;
+    }
+    Ok(results)
+}
+
+/// A row of the table of requests; a latency that the request did not live to see is empty.
+fn table_row<'a>(row: &world::RequestRow<'a>) -> RequestRow<'a> {
+    let departure = row.departure();
+    let since_arrival = |at: Instant| at.since(departure.arrival);
+    let completed = row.outcome() == "completed";
+    let ttft = departure.first_token.map(since_arrival);
+    let e2e = row.end().filter(|_| completed).map(since_arrival);
+    RequestRow {
+        id: departure.id,
+        stream: row.stream,
+        arrival: departure.arrival,
+        prompt_tokens: u64::from(departure.prompt),
+        output_tokens: u64::from(departure.output),
+        deployment: Some(row.deployment),
+        replica: departure.replica,
+        queue_wait: departure.first_scheduled.map(since_arrival),
+        ttft,
+        tpot: ttft.zip(e2e).and_then(|(ttft, e2e)| tpot(ttft, e2e, departure.output)),
+        e2e,
+        outcome: row.outcome(),
+        retries: u32::from(departure.retries),
+    }
+}
+
+/// A bar with simulated time and the time left, when somebody can see it.
+fn progress_bar(duration: Duration, quiet: bool) -> ProgressBar {
+    if quiet || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let seconds = duration.as_secs_f64().ceil() as u64;
+    let style = ProgressStyle::with_template("{bar:40} {percent:>3} % of the simulated time, {eta} left");
+    ProgressBar::with_draw_target(Some(seconds), ProgressDrawTarget::stderr())
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// A folder that cannot be written is bad input; a disk that fills up later is a failure of the run.
+fn cannot_write(error: ReportError) -> Failure {
+    let message = format!("error: {error}");
+    match error {
+        ReportError::Folder { .. } => Failure::BadInput(message),
+        ReportError::Write { ref kept, .. } if kept.is_empty() => Failure::BadInput(message),
+        _ => Failure::Failed(message),
+    }
+}

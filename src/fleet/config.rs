@@ -1,0 +1,37 @@
+//! What a pool is made of.
+
+use std::fmt;
+
+/// A pool, by its place in the scenario.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PoolId(pub u16);
+
+/// Like nodes from one offer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PoolConfig {
+    /// Its name in the scenario.
+    pub name: String,
+    /// Who sells it.
+    pub provider: String,
+    /// What is bought: `aws/p5.48xlarge`.
+    pub offer: String,
+    /// The accelerator on its nodes.
+    pub accelerator: String,
+    /// Nodes, from the first instant to the last.
+    pub nodes: u32,
+    /// Cards on each node.
+    pub cards_per_node: u32,
+}
+
+impl PoolId {
+    /// As an index into the scenario's pools.
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+impl fmt::Display for PoolId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pool {}", self.0)
+    }
+}

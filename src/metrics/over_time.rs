@@ -1,0 +1,176 @@
+//! Streams and deployments over time, a value a bucket.
+
+use super::requests::{Ending, RequestEnd, tpot};
+use super::results::{Series, Subject, metric};
+use super::sketch::Sketch;
+use super::steps::Steps;
+use crate::units::{Duration, Instant};
+
+/// One stream over time: rates, and latency quantiles by completion time.
+#[derive(Debug)]
+pub struct StreamOverTime {
+    width: u64,
+    arrived: Vec<u64>,
+    completed: Vec<u64>,
+    rejected: Vec<u64>,
+    timed_out: Vec<u64>,
+    /// The bucket whose latencies are in the sketches.
+    current: usize,
+    ttft: Sketch,
+    tpot: Sketch,
+    e2e: Sketch,
+    /// For each bucket that is past: p50 and p99 of TTFT, TPOT and E2E, in seconds.
+    quantiles: Vec<[Option<f64>; 6]>,
+}
+
+impl StreamOverTime {
+    /// Nothing recorded yet; buckets of `width`.
+    pub fn new(width: Duration) -> Self {
+        Self {
+            width: width.as_nanos(),
+            arrived: Vec::new(),
+            completed: Vec::new(),
+            rejected: Vec::new(),
+            timed_out: Vec::new(),
+            current: 0,
+            ttft: Sketch::new(),
+            tpot: Sketch::new(),
+            e2e: Sketch::new(),
+            quantiles: Vec::new(),
+        }
+    }
+
+    /// A request arrives.
+    pub fn arrived(&mut self, now: Instant) {
+        count(&mut self.arrived, (now.as_nanos() / self.width) as usize);
+    }
+
+    /// A request ends.
+    pub fn ended(&mut self, now: Instant, end: &RequestEnd) {
+        let bucket = (now.as_nanos() / self.width) as usize;
+        match end.ending {
+            Ending::Completed { ttft, e2e, .. } => {
+                count(&mut self.completed, bucket);
+                if bucket != self.current {
+                    self.close_bucket();
+                    self.current = bucket;
+                }
+                self.ttft.record(ttft);
+                self.e2e.record(e2e);
+                if let Some(tpot) = tpot(ttft, e2e, end.output) {
+                    self.tpot.record(tpot);
+                }
+            }
+            Ending::Rejected => count(&mut self.rejected, bucket),
+            Ending::TimedOut => count(&mut self.timed_out, bucket),
+            Ending::InFlight { .. } => {}
+        }
+    }
+
+    /// How many requests arrived in the second half of the run.
+    pub fn arrived_second_half(&self, end: Instant) -> u64 {
+        let half = (end.as_nanos().div_ceil(self.width) / 2) as usize;
+        self.arrived.iter().skip(half).sum()
+    }
+
+    fn close_bucket(&mut self) {
+        self.quantiles.resize(self.current, [None; 6]);
+        let mut row = [None; 6];
+        for (place, sketch) in [&mut self.ttft, &mut self.tpot, &mut self.e2e].into_iter().enumerate() {
+            row[2 * place] = sketch.quantile_s(0.5);
+            row[2 * place + 1] = sketch.quantile_s(0.99);
+            sketch.clear();
+        }
+        self.quantiles.push(row);
+    }
+
+    /// The series of stream `name`, up to `end`.
+    pub fn finish(mut self, name: &str, end: Instant) -> Vec<Series> {
+        self.close_bucket();
+        let buckets = end.as_nanos().div_ceil(self.width);
+        let seconds = |bucket: u64| {
+            (((bucket + 1) * self.width).min(end.as_nanos()) - bucket * self.width) as f64 / 1e9
+        };
+        let series = |metric, values| Series { subject: Subject::Stream(name.to_owned()), metric, values };
+        let rate = |counts: &[u64]| -> Vec<Option<f64>> {
+            let of = |bucket: u64| counts.get(bucket as usize).copied().unwrap_or(0) as f64;
+            (0..buckets).map(|bucket| Some(of(bucket) / seconds(bucket))).collect()
+        };
+        let mut all = vec![
+            series(metric::OFFERED_RPS, rate(&self.arrived)),
+            series(metric::COMPLETED_RPS, rate(&self.completed)),
+            series(metric::REJECTED_RPS, rate(&self.rejected)),
+            series(metric::TIMED_OUT_RPS, rate(&self.timed_out)),
+        ];
+        let names = [
+            metric::TTFT_P50_S,
+            metric::TTFT_P99_S,
+            metric::TPOT_P50_S,
+            metric::TPOT_P99_S,
+            metric::E2E_P50_S,
+            metric::E2E_P99_S,
+        ];
+        for (column, name) in names.into_iter().enumerate() {
+            let value = |bucket: u64| self.quantiles.get(bucket as usize).and_then(|row| row[column]);
+            all.push(series(name, (0..buckets).map(value).collect()));
+        }
+        all
+    }
+}
+
+fn count(counts: &mut Vec<u64>, bucket: usize) {
+    if bucket >= counts.len() {
+        counts.resize(bucket + 1, 0);
+    }
+    counts[bucket] += 1;
+}
+
+/// One deployment over time.
+#[derive(Debug)]
+pub struct DeploymentOverTime {
+    queued: Steps,
+    running: Steps,
+    ready: Steps,
+}
+
+impl DeploymentOverTime {
+    /// Nothing recorded yet; buckets of `width`.
+    pub fn new(width: Duration) -> Self {
+        Self { queued: Steps::new(width), running: Steps::new(width), ready: Steps::new(width) }
+    }
+
+    /// So many requests wait and run from now on.
+    pub fn load(&mut self, now: Instant, queued: u64, running: u64) {
+        self.queued.set(now, queued);
+        self.running.set(now, running);
+    }
+
+    /// So many replicas are ready from now on.
+    pub fn ready(&mut self, now: Instant, replicas: u64) {
+        self.ready.set(now, replicas);
+    }
+
+    /// Brings everything up to the end of the run.
+    pub fn settle(&mut self, end: Instant) {
+        for steps in [&mut self.queued, &mut self.running, &mut self.ready] {
+            steps.settle(end);
+        }
+    }
+
+    /// The mean queue of each bucket.
+    pub fn queue(&self, end: Instant) -> Vec<f64> {
+        self.queued.means(end).into_iter().flatten().collect()
+    }
+
+    /// The series of deployment `name`, up to `end`.
+    pub fn finish(&self, name: &str, end: Instant) -> Vec<Series> {
+        let series =
+            |metric, values| Series { subject: Subject::Deployment(name.to_owned()), metric, values };
+        vec![
+            series(metric::QUEUED_REQUESTS, self.queued.means(end)),
+            series(metric::QUEUED_REQUESTS_MAX, self.queued.highest(end)),
+            series(metric::RUNNING_REQUESTS, self.running.means(end)),
+            series(metric::READY_REPLICAS, self.ready.means(end)),
+        ]
+    }
+}

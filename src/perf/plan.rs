@@ -1,0 +1,179 @@
+//! Parallelism plans, what a replica is made of, and why a plan can't be.
+
+use thiserror::Error;
+
+use super::card::NodeSpec;
+use super::dims::ModelDims;
+use crate::catalog::Precision;
+use crate::topology::TopologyError;
+use crate::units::Bytes;
+
+/// How one replica's model is cut over cards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ParallelismPlan {
+    /// Tensor parallelism: cards that share each layer.
+    pub tp: u32,
+    /// Pipeline parallelism: stages of layers. Only 1 for now.
+    pub pp: u32,
+}
+
+/// One replica: which model, in which formats, on which node, cut how.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Replica<'a> {
+    /// The model.
+    pub model: &'a ModelDims,
+    /// The node it runs in.
+    pub node: &'a NodeSpec,
+    /// The format of the weights.
+    pub weights: Precision,
+    /// The format of the KV cache.
+    pub kv: Precision,
+    /// The cut.
+    pub plan: ParallelismPlan,
+    /// The share of a card's memory that the engine may take
+    /// ([`MEMORY_UTILIZATION`](super::constants::MEMORY_UTILIZATION) by default).
+    pub memory_utilization: f64,
+    /// Tokens in one iteration at most, which sets the memory kept for activations
+    /// ([`MAX_BATCH_TOKENS`](super::constants::MAX_BATCH_TOKENS) by default).
+    pub max_batch_tokens: u32,
+}
+
+/// Why a replica or a training job can't run as planned.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum PlanError {
+    /// Its memory does not suffice.
+    #[error(transparent)]
+    DoesNotFit(#[from] DoesNotFit),
+    /// A degree of 0, or one that does not divide the heads.
+    #[error(
+        "tp = {tp} does not divide the {heads} attention heads of {model}; the nearest that does: tp = {nearest}"
+    )]
+    TpDoesNotDivideHeads {
+        /// The degree.
+        tp: u32,
+        /// The model's query heads.
+        heads: u32,
+        /// The model.
+        model: String,
+        /// The nearest divisor.
+        nearest: u32,
+    },
+    /// More cards than the node has.
+    #[error(
+        "tp = {tp} needs {tp} cards in one node, and a node has {cards} {card}; take tp = {cards} or less, or larger nodes"
+    )]
+    TooFewCards {
+        /// The degree.
+        tp: u32,
+        /// Cards in the node.
+        cards: u32,
+        /// The card.
+        card: String,
+    },
+    /// More than one pipeline stage.
+    #[error("pp = {pp}: pipeline parallelism is not built yet; use pp = 1 and a larger tp")]
+    PipelineNotBuilt {
+        /// Stages asked for.
+        pp: u32,
+    },
+    /// The card computes in no format that could hold these weights.
+    #[error(
+        "{card} has no known peak rate for {precision} weights, nor for 16 or 32 bits; set one under `accelerators.{card}`"
+    )]
+    NoComputeRate {
+        /// The card.
+        card: String,
+        /// The weights' format.
+        precision: Precision,
+    },
+    /// A gang over several nodes whose network nobody knows.
+    #[error(
+        "{cards} cards take {nodes} nodes of {per_node} {card}, and the bandwidth of the network between them is not known; set the offer's `scale_out` (for example \"3200 Gbit/s\")"
+    )]
+    UnknownScaleOut {
+        /// Cards in the gang.
+        cards: u32,
+        /// Nodes that takes.
+        nodes: u32,
+        /// Cards in a node.
+        per_node: u32,
+        /// The card.
+        card: String,
+    },
+    /// A number of cards that the plan can't use.
+    #[error("{cards} cards can't be used: {why}")]
+    BadGang {
+        /// Cards in the gang.
+        cards: u32,
+        /// What is wrong.
+        why: String,
+    },
+    /// A number out of its range.
+    #[error("`{what}` is {found}; it must be {range}")]
+    OutOfRange {
+        /// Which number.
+        what: &'static str,
+        /// What was given.
+        found: String,
+        /// What it may be.
+        range: &'static str,
+    },
+    /// The node can't be built.
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
+}
+
+/// A model that does not fit its cards.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{model} does not fit: each {card} would need {needed} and has {available} to give ({why}); {}",
+    .nearest.as_ref().map_or_else(|| "no plan of this kind fits".to_owned(), |nearest| format!("what would fit: {nearest}")))]
+pub struct DoesNotFit {
+    /// The model, with its format and plan.
+    pub model: String,
+    /// The card.
+    pub card: String,
+    /// What each card would have to hold at least.
+    pub needed: Bytes,
+    /// What a card can give.
+    pub available: Bytes,
+    /// How both come about.
+    pub why: String,
+    /// The nearest plan that would fit.
+    pub nearest: Option<String>,
+}
+
+impl ParallelismPlan {
+    /// `tp` cards in one stage.
+    pub const fn tensor(tp: u32) -> Self {
+        Self { tp, pp: 1 }
+    }
+
+    /// Cards of one replica.
+    pub const fn cards(self) -> u32 {
+        self.tp * self.pp
+    }
+}
+
+impl std::fmt::Display for ParallelismPlan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "tp = {}, pp = {}", self.tp, self.pp)
+    }
+}
+
+/// Checks what a plan asks of heads, stages and the node, memory aside.
+pub(super) fn check_plan(model: &ModelDims, node: &NodeSpec, plan: ParallelismPlan) -> Result<(), PlanError> {
+    let ParallelismPlan { tp, pp } = plan;
+    if pp != 1 {
+        return Err(PlanError::PipelineNotBuilt { pp });
+    }
+    let heads = model.heads();
+    if tp == 0 || !heads.is_multiple_of(tp) {
+        let divisors = (1..=heads).filter(|divisor| heads.is_multiple_of(*divisor));
+        let nearest = divisors.min_by_key(|divisor| divisor.abs_diff(tp)).unwrap_or(1);
+        return Err(PlanError::TpDoesNotDivideHeads { tp, heads, model: model.name.clone(), nearest });
+    }
+    if tp > node.cards {
+        return Err(PlanError::TooFewCards { tp, cards: node.cards, card: node.card.name.clone() });
+    }
+    Ok(())
+}

@@ -1,0 +1,282 @@
+//! The roofline: an iteration takes, for each kind of operator, the longer of its FLOP time and its byte time.
+//!
+//! Kinds are summed, not overlapped: dense linear layers, routed experts, the output head, attention of the
+//! decoding and of the prefilling requests (layers with and without a window apart), the tensor-parallel
+//! all-reduces, and overheads. (Williams, Waterman, Patterson, "Roofline", CACM 52(4), 2009; per operator as
+//! in LLM-Viewer, arXiv 2402.16363, section 2.)
+//!
+//! What grows with the context while decoding is quantised per token of context when the model is built, in
+//! whole ticks; so iteration `k` of a segment is exactly iteration 0 of the segment that would begin there.
+
+use super::collectives::AllReduce;
+use super::constants as c;
+use super::dims::ModelDims;
+use super::format::weight_bits;
+use super::plan::{PlanError, Replica, check_plan};
+use super::segment::Segment;
+use super::step::BatchShape;
+use crate::catalog::Precision;
+use crate::units::{Duration, Flop, Ticks};
+
+/// Ticks in a second.
+const TICKS: f64 = 1e9 * (1u64 << Ticks::SHIFT) as f64;
+
+/// The coefficients of one replica, all in ticks; see [`Roofline::new`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Roofline {
+    /// Overheads, and the latency of all collectives.
+    fixed: f64,
+    /// Overhead of a request, and its part of gathering the logits.
+    per_request: f64,
+    /// For each token: what all-reduces transfer, and norms and activation functions move.
+    per_token: f64,
+    dense: Operator,
+    experts: Option<ExpertOperator>,
+    head: Operator,
+    global: AttentionOperator,
+    windowed: AttentionOperator,
+    /// Tokens that windowed layers attend to.
+    window: u64,
+    flop: FlopCounts,
+}
+
+/// A linear operator: reading its weights once, and computing with them for each token.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Operator {
+    read: f64,
+    per_token: f64,
+}
+
+/// Routed experts: each token draws `per_token` of `per_layer` experts, so that `tokens` tokens touch the
+/// share 1 − (1 − k/E)^tokens of them when draws are even and independent.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct ExpertOperator {
+    all: Operator,
+    /// ln(1 − k/E), kept finite where every token uses every expert.
+    log_missed: f64,
+}
+
+/// Attention over all layers of one kind, in whole ticks.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct AttentionOperator {
+    /// Reading one token of context.
+    read: u64,
+    /// Writing a new token's KV and moving its queries and outputs.
+    write: u64,
+    /// Computing one pair of query and context token while decoding, and while prefilling.
+    decode_pair: u64,
+    prefill_pair: u64,
+}
+
+/// FLOP counts, whole replica.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct FlopCounts {
+    token: u64,
+    sampled: u64,
+    decode_pair_global: u64,
+    decode_pair_windowed: u64,
+    prefill_pair_global: u64,
+    prefill_pair_windowed: u64,
+}
+
+impl Roofline {
+    /// The coefficients of a replica.
+    ///
+    /// # Errors
+    /// When the plan is unsound, the card has no rate to compute with, or the node's links can't be built.
+    /// Whether it fits its memory is [`fit`](super::fit)'s question.
+    pub fn new(replica: &Replica<'_>) -> Result<Self, PlanError> {
+        let Replica { model, node, weights, plan, .. } = *replica;
+        check_plan(model, node, plan)?;
+        let card = &node.card;
+        let rate = |precision: Precision| {
+            card.compute(precision)
+                .map(|(_, rate)| rate.as_f64())
+                .ok_or_else(|| PlanError::NoComputeRate { card: card.name.clone(), precision })
+        };
+        let linear_rate = rate(weights)? * c::LINEAR_COMPUTE_EFFICIENCY;
+        // Attention and the output head stay in 16 bits where weights are narrower.
+        let wide = if weights.bits() < 16 { Precision::Bf16 } else { weights };
+        let head_rate = rate(wide)? * c::LINEAR_COMPUTE_EFFICIENCY;
+        let attention_rate = rate(wide)? * c::ATTENTION_COMPUTE_EFFICIENCY;
+        let bandwidth = card.memory_bandwidth.as_f64();
+        let read_rate = bandwidth * c::WEIGHT_BANDWIDTH_EFFICIENCY;
+        let tp = f64::from(plan.tp);
+        let operator = |parameters: u64, bits: f64, flop_rate: f64, active: u64| Operator {
+            read: parameters as f64 * bits / 8.0 / tp / read_rate * TICKS,
+            per_token: 2.0 * active as f64 / tp / flop_rate * TICKS,
+        };
+        let head = u64::from(model.vocabulary) * u64::from(model.hidden);
+        let bits = weight_bits(weights);
+        let experts = model.experts.map(|experts| {
+            let active = experts.parameters * u64::from(experts.per_token) * u64::from(experts.layers);
+            ExpertOperator {
+                all: operator(model.expert_parameters(), bits, linear_rate, active),
+                log_missed: libm::log1p(-f64::from(experts.per_token) / f64::from(experts.per_layer.max(1)))
+                    .max(-700.0),
+            }
+        });
+        let elementwise = c::ELEMENTWISE_VECTORS_REPEATED + c::ELEMENTWISE_VECTORS_SPLIT / tp;
+        let collectives = AllReduce::within_node(node, plan.tp)?;
+        Ok(Self {
+            fixed: seconds(c::ITERATION_OVERHEAD)
+                + f64::from(model.layers) * seconds(c::LAYER_OVERHEAD)
+                + (2.0 * f64::from(model.layers) + 1.0) * collectives.latency,
+            per_request: seconds(c::REQUEST_OVERHEAD)
+                + collectives.per_byte / 2.0 * 2.0 * f64::from(model.vocabulary),
+            per_token: f64::from(model.layers)
+                * 2.0
+                * f64::from(model.hidden)
+                * (2.0 * collectives.per_byte + elementwise / read_rate),
+            dense: operator(model.dense_parameters(), bits, linear_rate, model.dense_parameters()),
+            experts,
+            head: operator(head, bits.max(16.0), head_rate, head),
+            global: attention(replica, model.global_layers(), attention_rate),
+            windowed: attention(replica, model.window_layers(), attention_rate),
+            window: model.window.map_or(0, |window| u64::from(window.tokens)),
+            flop: FlopCounts::of(model, head),
+        }
+        .in_ticks())
+    }
+
+    /// Turns the three coefficients that are still in seconds into ticks.
+    fn in_ticks(mut self) -> Self {
+        self.fixed *= TICKS;
+        self.per_request *= TICKS;
+        self.per_token *= TICKS;
+        self
+    }
+
+    /// The segment that begins with this batch: see [`StepModel::segment`](super::StepModel::segment). Every
+    /// request is taken to sample one token, also one whose prompt is not finished by this chunk.
+    pub(super) fn segment(&self, batch: &BatchShape) -> Segment {
+        let decoding = u64::from(batch.decode_requests);
+        let requests = decoding + u64::from(batch.prefill_requests);
+        let new_tokens = decoding + u64::from(batch.prefill_tokens);
+        let (tokens, sampled) = (new_tokens as f64, requests as f64);
+        let mut constant = self.fixed
+            + self.per_request * sampled
+            + self.per_token * tokens
+            + self.dense.time(tokens)
+            + self.head.time(sampled);
+        if let Some(experts) = &self.experts {
+            constant += experts.time(tokens);
+        }
+        let global = self.global.decode(batch.decode_context, decoding, decoding);
+        let windowed = self.windowed.decode(batch.window_context, decoding, u64::from(batch.window_growing));
+        let mut first = u128::from((constant + 0.5) as u64) + global.first + windowed.first;
+        let mut flop = u128::from(new_tokens) * u128::from(self.flop.token)
+            + u128::from(requests) * u128::from(self.flop.sampled)
+            + u128::from(batch.decode_context) * u128::from(self.flop.decode_pair_global)
+            + u128::from(batch.window_context) * u128::from(self.flop.decode_pair_windowed);
+        let mut max_iterations = global.iterations.min(windowed.iterations);
+        if batch.prefill_requests > 0 {
+            max_iterations = 1;
+            let new = u64::from(batch.prefill_tokens);
+            let seen = new * self.window;
+            let pairs = batch.prefill_pairs.min(seen);
+            let context = batch.prefill_context.min(new + u64::from(batch.prefill_requests) * self.window);
+            first += self.global.prefill(batch.prefill_pairs, batch.prefill_context, new)
+                + self.windowed.prefill(pairs, context, new);
+            flop += u128::from(batch.prefill_pairs) * u128::from(self.flop.prefill_pair_global)
+                + u128::from(pairs) * u128::from(self.flop.prefill_pair_windowed);
+        }
+        Segment {
+            first: Ticks(first.max(1)),
+            slope: Ticks(global.slope + windowed.slope),
+            flop_first: Flop(flop),
+            flop_slope: Flop(
+                u128::from(decoding) * u128::from(self.flop.decode_pair_global)
+                    + u128::from(batch.window_growing) * u128::from(self.flop.decode_pair_windowed),
+            ),
+            max_iterations,
+        }
+    }
+}
+
+impl Operator {
+    fn time(&self, tokens: f64) -> f64 {
+        self.read.max(self.per_token * tokens)
+    }
+}
+
+impl ExpertOperator {
+    fn time(&self, tokens: f64) -> f64 {
+        let touched = -libm::expm1(self.log_missed * tokens);
+        (self.all.read * touched).max(self.all.per_token * tokens)
+    }
+}
+
+/// Decoding's attention in a segment: what it adds to the first iteration and to each further one, and for
+/// how many iterations.
+struct Piece {
+    first: u128,
+    slope: u128,
+    iterations: u64,
+}
+
+impl AttentionOperator {
+    /// `context` tokens attended to in iteration 0, `growing` more in each further one.
+    fn decode(&self, context: u64, requests: u64, growing: u64) -> Piece {
+        let wide = |a: u64, b: u64| u128::from(a) * u128::from(b);
+        let written = wide(self.write, requests);
+        let bytes = wide(self.read, context) + written;
+        let by_bytes = Piece { first: bytes, slope: wide(self.read, growing), iterations: u64::MAX };
+        // FLOP time overtakes only where a token of context costs more FLOP time than byte time.
+        let Some(ahead) = self.decode_pair.checked_sub(self.read).filter(|ahead| *ahead > 0) else {
+            return by_bytes;
+        };
+        let flop = wide(self.decode_pair, context);
+        if flop >= bytes {
+            return Piece { first: flop, slope: wide(self.decode_pair, growing), iterations: u64::MAX };
+        }
+        if growing == 0 {
+            return by_bytes;
+        }
+        // Bytes are ahead by `bytes − flop`, and lose `ahead·growing` of it in each iteration; the piece
+        // ends before the first iteration in which FLOP are ahead.
+        let iterations = (bytes - flop) / wide(ahead, growing) + 1;
+        Piece { iterations: iterations.min(u128::from(u64::MAX)) as u64, ..by_bytes }
+    }
+
+    fn prefill(&self, pairs: u64, context: u64, new: u64) -> u128 {
+        let flop = u128::from(self.prefill_pair) * u128::from(pairs);
+        let bytes = u128::from(self.read) * u128::from(context) + u128::from(self.write) * u128::from(new);
+        flop.max(bytes)
+    }
+}
+
+impl FlopCounts {
+    fn of(model: &ModelDims, head: u64) -> Self {
+        let (global, windowed) = (u64::from(model.global_layers()), u64::from(model.window_layers()));
+        let (decode, prefill) = (model.flop_per_pair_decoding(), model.flop_per_pair_prefilling());
+        Self {
+            token: 2 * (model.active_parameters() - head),
+            sampled: 2 * head,
+            decode_pair_global: decode * global,
+            decode_pair_windowed: decode * windowed,
+            prefill_pair_global: prefill * global,
+            prefill_pair_windowed: prefill * windowed,
+        }
+    }
+}
+
+fn attention(replica: &Replica<'_>, layers: u32, rate: f64) -> AttentionOperator {
+    let model = replica.model;
+    let (layers, tp) = (f64::from(layers), f64::from(replica.plan.tp));
+    let bandwidth = replica.node.card.memory_bandwidth.as_f64() * c::KV_BANDWIDTH_EFFICIENCY;
+    let kv_bytes = model.kv_values_per_layer(replica.plan.tp) as f64 * f64::from(replica.kv.bits()) / 8.0;
+    // Queries in and outputs out, 16 bits a value, split over the cards.
+    let moved = 2.0 * f64::from(model.hidden) * 2.0 / tp;
+    let ticks = |seconds: f64| (seconds * TICKS).round() as u64;
+    AttentionOperator {
+        read: ticks(layers * kv_bytes / bandwidth),
+        write: ticks(layers * (kv_bytes + moved) / bandwidth),
+        decode_pair: ticks(layers * model.flop_per_pair_decoding() as f64 / tp / rate),
+        prefill_pair: ticks(layers * model.flop_per_pair_prefilling() as f64 / tp / rate),
+    }
+}
+
+fn seconds(duration: Duration) -> f64 {
+    duration.as_secs_f64()
+}

@@ -1,0 +1,149 @@
+//! The file the user writes: raw types, defaults, checks and errors with their places, resolved into what a
+//! run needs.
+//!
+//! The way of a file: text → [`dom`] (values with places; `--set` puts its values in) → [`raw`] (typed,
+//! checked by itself; each option is declared once, by the [`reader`] call that reads it) → [`resolve`]
+//! (names looked up, figures taken from the catalogue, models fitted on cards) → [`WorldConfig`]. Each step
+//! collects all that is wrong before it gives up, so that a user sees every error of a file at once.
+//!
+//! Invariants:
+//! * Nothing in this room panics, whatever the text.
+//! * The resolved file, loaded again, gives the same configuration.
+//! * The rooms never depend on this one; it depends on their configuration types.
+
+mod dom;
+mod kinds;
+mod problem;
+mod raw;
+mod reader;
+mod resolve;
+mod set;
+
+use std::path::Path;
+
+use toml_edit::DocumentMut;
+
+use dom::Step;
+pub use problem::{Diagnostics, Place, Problem, Severity, Sources};
+use raw::Surroundings;
+pub use reader::OptionDoc;
+use reader::Reading;
+
+use crate::world::WorldConfig;
+
+/// A scenario that can be run.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// What a run needs.
+    pub config: WorldConfig,
+    /// The file with `--set` and the seed applied and every default filled in: loaded again, it gives the
+    /// same configuration. Paths in it are absolute.
+    pub resolved_toml: String,
+    /// What can be run but is perhaps not what was meant.
+    pub warnings: Diagnostics,
+}
+
+/// Loads a scenario file.
+///
+/// `sets` are `PATH=VALUE` arguments: tables by their key, list items by their `name` or `[index]`, values as
+/// TOML or as bare texts (`streams.chat.rate=20/s`). `seed` goes before the file's and before `sets`.
+///
+/// # Errors
+/// Everything that is wrong with the file and the arguments, with places.
+pub fn load(path: &Path, sets: &[String], seed: Option<u64>) -> Result<Loaded, Diagnostics> {
+    let shown = path.display().to_string();
+    let sources = Sources { path: shown, text: String::new(), sets: sets.to_vec() };
+    let text = match std::fs::read(path).map(String::from_utf8) {
+        Ok(Ok(text)) => text,
+        Ok(Err(error)) => {
+            let at = error.utf8_error().valid_up_to();
+            return Err(whole(sources, &format!("this is not text: byte {at} is not valid UTF-8")));
+        }
+        Err(error) => {
+            return Err(whole(sources, &format!("the scenario cannot be read: {error}")));
+        }
+    };
+    load_text(&text, path, sets, seed)
+}
+
+/// Loads a scenario from its text; `path` is what it is called in messages, and paths in it are relative to
+/// the folder of `path`.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_text(text: &str, path: &Path, sets: &[String], seed: Option<u64>) -> Result<Loaded, Diagnostics> {
+    let sources = Sources { path: path.display().to_string(), text: text.to_owned(), sets: sets.to_vec() };
+    let mut root = match dom::parse(text) {
+        Ok(root) => root,
+        Err(problems) => return Err(Diagnostics::new(sources, problems)),
+    };
+    let mut reading = Reading::default();
+    let mut document: DocumentMut = match text.parse() {
+        Ok(document) => document,
+        // Both parsers are the same library's; should they ever disagree, the other's word is passed on.
+        Err(error) => return Err(whole(sources, &error.to_string())),
+    };
+    for (index, argument) in sets.iter().enumerate() {
+        match set::apply(&mut root, argument, index as u32 + 1) {
+            Ok((steps, value)) => {
+                set::write(&mut document, &steps, value);
+            }
+            Err(problem) => reading.problem(problem),
+        }
+    }
+    if let Some(seed) = seed {
+        let value = match i64::try_from(seed) {
+            Ok(seed) => seed.into(),
+            Err(_) => seed.to_string().into(),
+        };
+        set::write(&mut document, &[Step::Key("seed".to_owned())], value);
+    }
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("scenario");
+    let around = Surroundings { folder, stem };
+    let mut scenario = reading.root(&root, |t| raw::read(t, around));
+    if let (Some(scenario), Some(seed)) = (&mut scenario, seed) {
+        scenario.seed = seed;
+    }
+    // A file with slips of the pen is still looked through for what else is wrong.
+    let config = scenario.and_then(|scenario| resolve::resolve(scenario, &mut reading));
+    let failed = reading.problems.iter().any(|problem| problem.severity == Severity::Error);
+    let diagnostics = Diagnostics::new(sources, reading.problems);
+    match config {
+        Some(config) if !failed => {
+            Ok(Loaded { config, resolved_toml: resolved(document, &reading.filled), warnings: diagnostics })
+        }
+        _ => Err(diagnostics),
+    }
+}
+
+/// Every option of a scenario file, in the order in which they are read.
+pub fn option_reference() -> Vec<OptionDoc> {
+    let mut reading = Reading::describing();
+    let place = Place { source: 0, start: 0, end: 0 };
+    let root = dom::Node { value: dom::Value::Table(dom::Entries::new()), place };
+    let around = Surroundings { folder: Path::new(""), stem: "scenario" };
+    reading.root(&root, |t| raw::read(t, around));
+    reading.docs.unwrap_or_default()
+}
+
+fn whole(sources: Sources, message: &str) -> Diagnostics {
+    let problem = Problem {
+        severity: Severity::Error,
+        place: None,
+        message: message.to_owned(),
+        label: String::new(),
+        help: Vec::new(),
+    };
+    Diagnostics::new(sources, vec![problem])
+}
+
+/// The document with the defaults in their places.
+fn resolved(mut document: DocumentMut, filled: &[(Vec<Step>, String)]) -> String {
+    for (steps, toml) in filled {
+        if let Ok(value) = toml.trim().parse::<toml_edit::Value>() {
+            set::write(&mut document, steps, value);
+        }
+    }
+    document.to_string()
+}

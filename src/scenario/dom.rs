@@ -1,0 +1,166 @@
+//! The scenario file as a tree of values, each with its place; `--set` puts values from the command line in.
+
+use std::collections::BTreeMap;
+
+use toml::de::{DeArray, DeTable, DeValue};
+
+use super::problem::{Place, Problem};
+
+/// A value and where it was written.
+#[derive(Debug, Clone)]
+pub struct Node {
+    pub value: Value,
+    pub place: Place,
+}
+
+/// A TOML value.
+#[derive(Debug, Clone)]
+pub enum Value {
+    Text(String),
+    Integer(i64),
+    Float(f64),
+    Bool(bool),
+    Datetime(String),
+    List(Vec<Node>),
+    Table(Entries),
+}
+
+/// The entries of a table by key.
+pub type Entries = BTreeMap<String, Entry>;
+
+/// An entry: where its key was written, and its value.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub key: Place,
+    pub node: Node,
+}
+
+/// One step on the way from the root to a value.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    Key(String),
+    Index(usize),
+}
+
+impl Value {
+    /// What it is, for messages: `the integer 3`.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Text(text) if text.chars().count() <= 40 => format!("the text {text:?}"),
+            Self::Text(_) => "a text".to_owned(),
+            Self::Integer(value) => format!("the integer {value}"),
+            Self::Float(value) => format!("the number {value}"),
+            Self::Bool(value) => format!("the truth value {value}"),
+            Self::Datetime(value) => format!("the date {value}"),
+            Self::List(_) => "a list".to_owned(),
+            Self::Table(_) => "a table".to_owned(),
+        }
+    }
+}
+
+impl Node {
+    /// The entries, if it is a table.
+    pub fn entries(&self) -> Option<&Entries> {
+        match &self.value {
+            Value::Table(entries) => Some(entries),
+            _ => None,
+        }
+    }
+
+    /// The text under `name`, if it is a table with a text there.
+    pub fn name(&self) -> Option<&str> {
+        match &self.entries()?.get("name")?.node.value {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// Parses a whole file.
+///
+/// # Errors
+/// All syntax errors that the parser finds, and integers beyond 64 bits.
+pub fn parse(text: &str) -> Result<Node, Vec<Problem>> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let place = |span: Option<std::ops::Range<usize>>| {
+        let span = span.unwrap_or(0..0);
+        Place { source: 0, start: span.start, end: span.end }
+    };
+    let mut problems: Vec<Problem> = errors
+        .iter()
+        .map(|error| {
+            let message = error.message().replace('\n', "; ");
+            Problem::error(place(error.span()), format!("this is not valid TOML: {message}"))
+                .help("TOML is described at https://toml.io; texts and units are quoted: duration = \"24h\"")
+        })
+        .collect();
+    let mut maker = Maker { source: 0, offset: 0, problems: Vec::new() };
+    let span = table.span();
+    let value = maker.table(table.get_ref());
+    problems.append(&mut maker.problems);
+    let node = Node { value, place: place(Some(span)) };
+    if problems.is_empty() { Ok(node) } else { Err(problems) }
+}
+
+/// Parses the VALUE of the `--set` argument number `source` (from 1), which begins at byte `offset` of the
+/// argument. What is not a TOML value is a text.
+pub fn parse_value(text: &str, source: u32, offset: usize) -> Node {
+    let whole = Place { source, start: offset, end: offset + text.len() };
+    if let Ok(value) = DeValue::parse(text) {
+        let mut maker = Maker { source, offset, problems: Vec::new() };
+        let node = maker.value(value.get_ref(), value.span());
+        if maker.problems.is_empty() {
+            return node;
+        }
+    }
+    Node { value: Value::Text(text.to_owned()), place: whole }
+}
+
+struct Maker {
+    source: u32,
+    offset: usize,
+    problems: Vec<Problem>,
+}
+
+impl Maker {
+    fn place(&self, span: std::ops::Range<usize>) -> Place {
+        Place { source: self.source, start: span.start + self.offset, end: span.end + self.offset }
+    }
+
+    fn value(&mut self, value: &DeValue<'_>, span: std::ops::Range<usize>) -> Node {
+        let place = self.place(span);
+        let value = match value {
+            DeValue::String(text) => Value::Text(text.clone().into_owned()),
+            DeValue::Integer(integer) => match i64::from_str_radix(integer.as_str(), integer.radix()) {
+                Ok(value) => Value::Integer(value),
+                Err(_) => {
+                    let message = format!("the integer {} does not fit in 64 bits", integer.as_str());
+                    self.problems.push(Problem::error(place, message));
+                    Value::Integer(0)
+                }
+            },
+            DeValue::Float(float) => Value::Float(float.as_str().parse().unwrap_or(f64::NAN)),
+            DeValue::Boolean(value) => Value::Bool(*value),
+            DeValue::Datetime(value) => Value::Datetime(value.to_string()),
+            DeValue::Array(array) => self.list(array),
+            DeValue::Table(table) => self.table(table),
+        };
+        Node { value, place }
+    }
+
+    fn list(&mut self, array: &DeArray<'_>) -> Value {
+        Value::List(array.iter().map(|item| self.value(item.get_ref(), item.span())).collect())
+    }
+
+    fn table(&mut self, table: &DeTable<'_>) -> Value {
+        let entries = table
+            .iter()
+            .map(|(key, value)| {
+                let node = self.value(value.get_ref(), value.span());
+                let entry = Entry { key: self.place(key.span()), node };
+                (key.get_ref().clone().into_owned(), entry)
+            })
+            .collect();
+        Value::Table(entries)
+    }
+}

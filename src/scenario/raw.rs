@@ -1,0 +1,180 @@
+//! What a scenario file says, read and checked by itself: types and places, but no name looked up yet.
+
+mod deployment;
+mod job;
+mod lengths;
+mod pool;
+mod stream;
+mod traffic;
+
+pub use deployment::{Parallelism, RawDeployment, Split, read as deployment};
+pub use job::{RawJob, Work, read as job};
+pub use pool::{PRICE_KEYS, RawPool, RawPrices, prices, read as pool};
+pub use stream::{RawStream, read as stream};
+
+use super::dom::Node;
+use super::kinds;
+use super::problem::Problem;
+use super::reader::{Reading, Sited, TableReader};
+use crate::policies::placement::PlacementKind;
+use crate::traffic::{Start, Weekday};
+use crate::units::Duration;
+
+/// A scenario file.
+#[derive(Debug)]
+pub struct RawScenario {
+    pub name: String,
+    pub seed: u64,
+    pub duration: Duration,
+    pub warmup: Duration,
+    pub streams: Vec<RawStream>,
+    pub pools: Vec<RawPool>,
+    pub deployments: Vec<RawDeployment>,
+    pub jobs: Vec<RawJob>,
+    pub placement: PlacementKind,
+    pub prices: RawPrices,
+    /// Entries that override or add to the catalogue: the list's key, and each entry with its table's place.
+    pub overrides: Vec<(&'static str, Vec<Node>)>,
+}
+
+/// What reading a scenario needs to know beside its text.
+#[derive(Debug, Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// The folder of the scenario file, to which paths in it are relative.
+    pub folder: &'a std::path::Path,
+    /// What the scenario is called when it does not say: the file's stem.
+    pub stem: &'a str,
+}
+
+impl Surroundings<'_> {
+    /// A path of the scenario as a path of the process. One given on the command line is relative to where
+    /// the program runs, like every other path there.
+    pub fn path(&self, path: &Sited<String>) -> std::path::PathBuf {
+        if path.place.source == 0 { self.folder.join(&path.value) } else { path.value.clone().into() }
+    }
+}
+
+/// The lists that override or add to the catalogue.
+pub const OVERRIDES: [&str; 3] = ["models", "accelerators", "offers"];
+
+/// Reads the root table. `None` after errors have been recorded, and when describing.
+pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawScenario> {
+    let name = t.optional("name", &kinds::NAME, "The scenario's name; the file's name when absent.");
+    if !t.has("name") {
+        t.fill("name", format!("{:?}", around.stem));
+    }
+    let seed = t.or("seed", &kinds::SEED, "1", "What all random draws derive from.");
+    let duration = t.required("duration", &kinds::POSITIVE_TIME, "How long is simulated.");
+    let warmup = t.or(
+        "warmup",
+        &kinds::TIME,
+        "\"0s\"",
+        "Left out of latency statistics, never out of spend; shorter than `duration`.",
+    );
+    if let (Some(duration), Some(warmup)) = (&duration, &warmup)
+        && **warmup >= **duration
+    {
+        let message =
+            format!("the warm-up of {} is not shorter than the duration of {}", **warmup, **duration);
+        t.problem(Problem::error(warmup.place, message).help("shorten `warmup` or lengthen `duration`"));
+    }
+    let start = t.table_or_default("start", "When the run begins, for daily and weekly shapes.", start);
+    let window = duration.as_ref().map_or(Duration::from_secs(86_400), |duration| **duration);
+    let streams = t.tables("streams", "stream", "Traffic of one kind.", |t| {
+        stream(t, around, start.unwrap_or_default(), window)
+    });
+    let pools = t.tables("pools", "pool", "Like nodes from one offer.", pool);
+    let deployments = t.tables("deployments", "deployment", "A model served somewhere.", deployment);
+    let jobs = t.tables("jobs", "job", "A training or batch job.", job);
+    let placement = scheduler(t);
+    let prices = prices(t, around);
+    let overrides = OVERRIDES.map(|key| (key, overrides(t, key)));
+    t.later(&[
+        ("job_trace", "job traces are"),
+        ("plan", "the search for fleets is"),
+        ("autoscaler", "autoscalers are"),
+        ("node_autoscaler", "node autoscalers are"),
+        ("failures", "failures are"),
+        ("carbon", "carbon accounting is"),
+        ("apis", "hosted APIs are"),
+    ]);
+    if !t.is_describing() && !t.has("streams") && !t.has("jobs") {
+        let problem =
+            Problem::error(t.place, "there is nothing to simulate").help("add a [[streams]] or a [[jobs]]");
+        t.problem(problem);
+    }
+    Some(RawScenario {
+        name: name.map_or_else(|| around.stem.to_owned(), |name| name.value),
+        seed: *seed?,
+        duration: *duration?,
+        warmup: *warmup?,
+        streams,
+        pools,
+        deployments,
+        jobs,
+        placement: placement?,
+        prices,
+        overrides: overrides.into(),
+    })
+}
+
+fn start(t: &mut TableReader<'_>) -> Option<Start> {
+    let days = [
+        ("monday", Weekday::Monday),
+        ("tuesday", Weekday::Tuesday),
+        ("wednesday", Weekday::Wednesday),
+        ("thursday", Weekday::Thursday),
+        ("friday", Weekday::Friday),
+        ("saturday", Weekday::Saturday),
+        ("sunday", Weekday::Sunday),
+    ];
+    let day = t.choice("day", &days, &[], Some("monday"), "The day of the week.");
+    let time = t.or("time", &kinds::TIME_OF_DAY, "\"00:00\"", "The time of day.");
+    Some(Start { day: *day?, time: *time? })
+}
+
+/// One order so far; more come with the job scheduler.
+fn scheduler(t: &mut TableReader<'_>) -> Option<PlacementKind> {
+    t.table_or_default("scheduler", "Which waiting job is next, and where it goes.", |t| {
+        let later = [
+            "sjf",
+            "srtf",
+            "priority",
+            "easy-backfill",
+            "conservative-backfill",
+            "fair-share",
+            "drf",
+            "las",
+            "gavel",
+            "themis",
+            "tiresias",
+            "gandiva",
+            "slurm",
+            "kueue",
+            "volcano",
+        ];
+        t.choice("policy", &[("fifo", ())], &later, Some("fifo"), "The order of the queue.");
+        let later = ["worst-fit", "spread", "pack", "topology-aware", "fragmentation-aware"];
+        let doc = "Which node of a pool a claim gets.";
+        t.choice("placement", &PlacementKind::ALL, &later, Some("first-fit"), doc).map(|kind| *kind)
+    })
+}
+
+fn overrides(t: &mut TableReader<'_>, key: &'static str) -> Vec<Node> {
+    let doc = "Entries that override or add to the catalogue: only the figures given are changed; \
+               `fleetsim catalog` shows the keys.";
+    let mut nodes = Vec::new();
+    t.nodes(key, doc, &mut nodes);
+    nodes
+}
+
+/// Reports names that are used twice in a list.
+pub fn duplicates<'a>(reading: &mut Reading, what: &str, names: impl Iterator<Item = &'a Sited<String>>) {
+    let mut seen = std::collections::BTreeSet::new();
+    for name in names {
+        if !seen.insert(name.value.as_str()) {
+            let message = format!("there are two {what} called `{}`", name.value);
+            reading.problem(Problem::error(name.place, message).help("give each its own name"));
+        }
+    }
+}

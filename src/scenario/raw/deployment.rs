@@ -1,0 +1,251 @@
+//! `[[deployments]]`.
+
+use crate::perf::AffineStep;
+use crate::policies::router::RouterKind;
+use crate::scenario::dom::Value;
+use crate::scenario::kinds;
+use crate::scenario::problem::{Place, Problem};
+use crate::scenario::reader::{Kind, Sited, TableReader, Unfit};
+use crate::serving::Batching;
+use crate::units::Ticks;
+
+/// A deployment.
+#[derive(Debug)]
+pub struct RawDeployment {
+    pub name: Sited<String>,
+    pub model: Sited<String>,
+    pub precision: Sited<String>,
+    /// The format of the KV cache; 16 bits when absent.
+    pub kv_precision: Sited<String>,
+    pub pools: Vec<Sited<String>>,
+    pub parallelism: Sited<Parallelism>,
+    pub batching: Batching,
+    pub routing: RouterKind,
+    pub replicas: u32,
+    pub max_queued_requests: Option<u32>,
+    pub max_context: Option<u32>,
+    pub step_time: Option<AffineStep>,
+    pub kv_blocks: Option<u64>,
+    pub block_tokens: u32,
+    pub memory_utilization: f64,
+    pub place: Place,
+}
+
+/// How a replica is cut over cards.
+#[derive(Debug, Clone)]
+pub enum Parallelism {
+    /// The smallest plan that fits.
+    Auto,
+    /// The same on every pool.
+    All(Split),
+    /// Its own for each pool, by name.
+    ByPool(Vec<(Sited<String>, Split)>),
+}
+
+/// Tensor- and pipeline-parallel degrees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Split {
+    pub tp: u32,
+    pub pp: u32,
+}
+
+/// A time that may be shorter than a nanosecond.
+const STEP: Kind<Ticks> = Kind {
+    what: "a time such as \"8ms\" or \"0.15us\"",
+    read: |value| match value {
+        Value::Text(text) => match Ticks::parse(text) {
+            // An iteration of an hour is no iteration; and sums of many must stay within 128 bits.
+            Ok(ticks) if ticks.as_secs_f64() <= 3600.0 => Ok(ticks),
+            Ok(_) => Err(Unfit::Value(format!("`{text}` is longer than an hour"))),
+            Err(error) => Err(Unfit::Value(error.to_string())),
+        },
+        _ => Err(Unfit::Type),
+    },
+};
+
+/// "auto".
+const AUTO: Kind<Parallelism> = Kind {
+    what: "\"auto\"",
+    read: |value| match value {
+        Value::Text(text) if text == "auto" => Ok(Parallelism::Auto),
+        Value::Text(text) => Err(Unfit::Value(format!("`{text}` is no plan; give \"auto\" or {{ tp = 8 }}"))),
+        _ => Err(Unfit::Type),
+    },
+};
+
+/// A number of replicas; the range of an autoscaled deployment is recognised to be refused.
+const REPLICAS: Kind<u32> = Kind {
+    what: "a whole number of at least 1",
+    read: |value| match value {
+        Value::Table(_) => Err(Unfit::Value(
+            "autoscaled deployments are not built yet; give the number of replicas, as in replicas = 2"
+                .to_owned(),
+        )),
+        other => (kinds::COUNT.read)(other),
+    },
+};
+
+/// A share of memory above zero.
+const UTILIZATION: Kind<f64> = Kind {
+    what: "a share above 0, at most 1",
+    read: |value| match (kinds::SHARE.read)(value)? {
+        0.0 => Err(Unfit::Value("with no memory nothing fits; the usual value is 0.9".to_owned())),
+        share => Ok(share),
+    },
+};
+
+/// Reads one deployment.
+pub fn read(t: &mut TableReader<'_>) -> Option<RawDeployment> {
+    let name = t.required("name", &kinds::NAME, "Its name.");
+    let model = t.required("model", &kinds::REFERENCE, "The model that it serves; streams find it by this.");
+    let doc = "The format of the weights: bf16, fp16, fp8, int8, int4, fp4, ...";
+    let precision = t.or("precision", &kinds::TEXT, "\"bf16\"", doc);
+    let kv_precision = t.or("kv_precision", &kinds::TEXT, "\"bf16\"", "The format of the KV cache.");
+    let doc = "The pools on which its replicas may run, in order of preference.";
+    let pools = t.list("pools", &kinds::REFERENCE, true, doc);
+    let parallelism = parallelism(t);
+    let batching = t.table_or_default("batching", "Limits of a replica's batch.", batching);
+    let routing = t.choice(
+        "routing",
+        &RouterKind::ALL,
+        &["prefix-aware", "session-affinity", "kv-aware", "weighted"],
+        Some("least-outstanding-requests"),
+        "Which replica a request goes to.",
+    );
+    let replicas = t.or("replicas", &REPLICAS, "1", "Replicas, from the first instant to the last.");
+    let queue = t.table("queue", "The queue of each replica; without bound when absent.", |t| {
+        let doc = "Most requests that may wait at one replica; further ones are rejected.";
+        let max_requests = t.required("max_requests", &kinds::COUNT, doc);
+        Some(*max_requests?)
+    });
+    let doc = "Longest prompt and output together; longer requests are rejected. The model's when absent.";
+    let max_context = t.optional("max_context", &kinds::TOKENS, doc);
+    let doc = "Measured coefficients of an iteration's time, instead of the performance model.";
+    let step_time = t.table("step_time", doc, step_time);
+    let doc = "KV blocks of a replica, instead of what memory leaves.";
+    let kv_blocks = t.optional("kv_blocks", &kinds::LARGE_COUNT, doc);
+    let block_tokens = t.or("block_tokens", &kinds::COUNT, "16", "Tokens in a KV block.");
+    let doc = "The share of a card's memory that the engine may take.";
+    let memory_utilization = t.or("memory_utilization", &UTILIZATION, "0.9", doc);
+    t.later(&[
+        ("autoscaler", "autoscalers are"),
+        ("prefix_caching", "prefix caching is"),
+        ("disaggregation", "prefill/decode disaggregation is"),
+        ("speculative", "speculative decoding is"),
+        ("start", "start-up times are"),
+        ("lora", "adapters are"),
+        ("profile", "measured profiles are"),
+    ]);
+    Some(RawDeployment {
+        name: name?,
+        model: model?,
+        precision: precision?,
+        kv_precision: kv_precision?,
+        pools: pools?,
+        parallelism: parallelism?,
+        batching: batching?,
+        routing: *routing?,
+        replicas: *replicas?,
+        max_queued_requests: queue,
+        max_context: max_context.map(|tokens| *tokens),
+        step_time,
+        kv_blocks: kv_blocks.map(|blocks| *blocks),
+        block_tokens: *block_tokens?,
+        memory_utilization: *memory_utilization?,
+        place: t.place,
+    })
+}
+
+fn parallelism(t: &mut TableReader<'_>) -> Option<Sited<Parallelism>> {
+    let place = t.place_of("parallelism");
+    let doc = "How a replica is cut over cards: \"auto\" (when absent), { tp = 8 }, or \
+               { pools = { base = { tp = 8 }, ... } }.";
+    let absent = !t.has("parallelism");
+    let read = t.short_or_table(
+        "parallelism",
+        &AUTO,
+        doc,
+        |auto| auto,
+        |t| {
+            let split = split(t, false);
+            let pools = t.table("pools", "A plan for each pool, by its name.", |t| {
+                let mut plans = Vec::new();
+                for (key, place) in t.other_keys() {
+                    let plan = t.other(&key, "The plan on this pool.", |t| split_of(t))?;
+                    plans.push((Sited { value: key, place }, plan));
+                }
+                Some(plans)
+            });
+            match (split, pools) {
+                (Some(_), Some(_)) => {
+                    let message = format!("{} gives plans both for all pools and for each", t.noun());
+                    t.problem(Problem::error(t.place, message).help("keep either `tp` and `pp`, or `pools`"));
+                    None
+                }
+                (Some(split), None) => Some(Parallelism::All(split)),
+                (None, Some(plans)) => Some(Parallelism::ByPool(plans)),
+                (None, None) => {
+                    if !t.is_describing() && !t.has("tp") && !t.has("pools") {
+                        t.missing("tp", "cards that share each layer, as in { tp = 8 }", "");
+                    }
+                    None
+                }
+            }
+        },
+    );
+    let value = if absent && !t.is_describing() { Some(Parallelism::Auto) } else { read };
+    value.map(|value| Sited { value, place })
+}
+
+fn split_of(t: &mut TableReader<'_>) -> Option<Split> {
+    split(t, true)
+}
+
+fn split(t: &mut TableReader<'_>, required: bool) -> Option<Split> {
+    const TP: &str = "Tensor parallelism: cards that share each layer.";
+    let tp = if required { t.required("tp", &kinds::COUNT, TP) } else { t.optional("tp", &kinds::COUNT, TP) };
+    let pp = t.optional("pp", &kinds::COUNT, "Pipeline parallelism: stages of layers; 1 when absent.");
+    if tp.is_some() && pp.is_none() && !t.has("pp") {
+        t.fill("pp", "1".to_owned());
+    }
+    Some(Split { tp: *tp?, pp: pp.map_or(1, |pp| *pp) })
+}
+
+fn batching(t: &mut TableReader<'_>) -> Option<Batching> {
+    let doc = "Most requests in a batch (vLLM's max_num_seqs).";
+    let requests = t.or("max_batch_requests", &kinds::COUNT, "256", doc);
+    let doc = "Most tokens processed in an iteration (vLLM's max_num_batched_tokens).";
+    let tokens = t.or("max_batch_tokens", &kinds::TOKENS, "2048", doc);
+    let (requests, tokens) = (requests?, tokens?);
+    if *tokens < *requests {
+        let message = format!(
+            "max_batch_tokens is {}, less than max_batch_requests, {}: a full batch could not decode in one \
+             iteration",
+            *tokens, *requests
+        );
+        t.problem(
+            Problem::error(tokens.place, message).help("raise max_batch_tokens or lower max_batch_requests"),
+        );
+    }
+    Some(Batching { max_batch_requests: *requests, max_batch_tokens: *tokens })
+}
+
+fn step_time(t: &mut TableReader<'_>) -> Option<AffineStep> {
+    let base = t.or("base", &STEP, "\"0s\"", "Time that every iteration takes.");
+    let per_request = t.or("per_request", &STEP, "\"0s\"", "Time for each request in the batch.");
+    let doc = "Time for each prompt token processed.";
+    let per_prefill_token = t.or("per_prefill_token", &STEP, "\"0s\"", doc);
+    let doc = "Time for each token of context that decoding attends to.";
+    let per_context_token = t.or("per_context_token", &STEP, "\"0s\"", doc);
+    let step = AffineStep {
+        base: *base?,
+        per_request: *per_request?,
+        per_prefill_token: *per_prefill_token?,
+        per_context_token: *per_context_token?,
+    };
+    if step.base == Ticks::ZERO && step.per_request == Ticks::ZERO {
+        let problem = Problem::error(t.place, format!("{}: an iteration would take no time", t.noun()));
+        t.problem(problem.help("give `base` or `per_request`, as in base = \"8ms\""));
+    }
+    Some(step)
+}

@@ -1,0 +1,145 @@
+//! `[[pools]]` and `[prices]`.
+
+use std::path::PathBuf;
+
+use super::Surroundings;
+use crate::billing::Purchase;
+use crate::scenario::dom::Value;
+use crate::scenario::kinds;
+use crate::scenario::problem::{Place, Problem};
+use crate::scenario::reader::{Kind, Sited, TableReader, Unfit};
+use crate::units::{Duration, UsdPerHour};
+
+/// A pool.
+#[derive(Debug)]
+pub struct RawPool {
+    pub name: Sited<String>,
+    pub offer: Sited<String>,
+    pub purchase: Sited<Purchase>,
+    pub nodes: u32,
+    pub price: Option<UsdPerHour>,
+    pub granularity: Option<Duration>,
+    pub minimum: Option<Duration>,
+    pub place: Place,
+}
+
+/// `[prices]`.
+#[derive(Debug, Default)]
+pub struct RawPrices {
+    /// A share off every price of the catalogue that is not overridden.
+    pub discount: f64,
+    /// A price list.
+    pub file: Option<Sited<PathBuf>>,
+    /// Prices by offer.
+    pub offers: Vec<OfferPrices>,
+}
+
+/// Prices of one offer.
+#[derive(Debug)]
+pub struct OfferPrices {
+    pub offer: Sited<String>,
+    pub prices: Vec<(Purchase, Sited<UsdPerHour>)>,
+}
+
+/// A number of nodes; the range of an autoscaled pool is recognised to be refused.
+const NODES: Kind<u32> = Kind {
+    what: "a whole number of at least 1",
+    read: |value| match value {
+        Value::Table(_) => Err(Unfit::Value(
+            "autoscaled pools are not built yet; give the number of nodes, as in nodes = 2".to_owned(),
+        )),
+        other => (kinds::COUNT.read)(other),
+    },
+};
+
+/// Reads one pool.
+pub fn read(t: &mut TableReader<'_>) -> Option<RawPool> {
+    let name = t.required("name", &kinds::NAME, "Its name.");
+    let offer = t.required("offer", &kinds::REFERENCE, "What is bought, as in \"aws/p5.48xlarge\".");
+    let purchase = t.choice(
+        "purchase",
+        &Purchase::ALL,
+        &["spot", "owned", "per-token"],
+        Some("on-demand"),
+        "How it is bought; reserved nodes are paid whether used or not.",
+    );
+    let nodes = t.required("nodes", &NODES, "Nodes, from the first instant to the last.");
+    let doc = "Price of a node in US dollars an hour; the catalogue's or [prices] when absent.";
+    let price = t.optional("price", &kinds::USD_PER_HOUR, doc);
+    let doc = "Billed time is rounded up to a multiple of this; the provider's when absent.";
+    let granularity = t.optional("granularity", &kinds::TIME, doc);
+    let doc = "Billed time is at least this; the provider's when absent.";
+    let minimum = t.optional("minimum", &kinds::TIME, doc);
+    t.later(&[
+        ("min_nodes", "autoscaled pools are"),
+        ("max_nodes", "autoscaled pools are"),
+        ("autoscaler", "node autoscalers are"),
+        ("provisioning", "provisioning times are"),
+        ("stock", "stock-outs are"),
+        ("spot", "spot nodes are"),
+        ("failures", "failures are"),
+        ("zones", "zones are"),
+        ("region", "regions are"),
+    ]);
+    Some(RawPool {
+        name: name?,
+        offer: offer?,
+        purchase: purchase?,
+        nodes: *nodes?,
+        price: price.map(|price| UsdPerHour::from_f64(*price)),
+        granularity: granularity.map(|granularity| *granularity),
+        minimum: minimum.map(|minimum| *minimum),
+        place: t.place,
+    })
+}
+
+/// The keys of prices.
+pub const PRICE_KEYS: [(&str, Purchase); 3] = [
+    ("on_demand", Purchase::OnDemand),
+    ("reserved_1y", Purchase::Reserved1y),
+    ("reserved_3y", Purchase::Reserved3y),
+];
+
+/// Reads `[prices]`.
+pub fn prices(t: &mut TableReader<'_>, around: Surroundings<'_>) -> RawPrices {
+    let doc = "A private price list: by offer, as in \"aws/p5.48xlarge\" = { on_demand = 40.0 }.";
+    let prices = t.table("prices", doc, |t| {
+        let doc = "A share off every catalogue price that is not given here.";
+        let discount = t.optional("discount", &DISCOUNT, doc);
+        let doc = "A CSV file with the columns offer, on_demand_usd_per_hour, reserved_1y_usd_per_hour, \
+                   reserved_3y_usd_per_hour; empty cells change nothing.";
+        let file = t.optional("file", &kinds::PATH, doc);
+        let file = file.map(|file| {
+            let path = around.path(&file);
+            t.file_exists(&file, &path, &[]);
+            t.absolute("file", &path);
+            Sited { value: path, place: file.place }
+        });
+        let mut offers = Vec::new();
+        for (key, place) in t.other_keys() {
+            offers.extend(t.other(&key, "Prices of a node of this offer.", |t| {
+                let prices = PRICE_KEYS.map(|(key, purchase)| {
+                    let price = t.optional(key, &kinds::USD_PER_HOUR, "US dollars an hour.");
+                    price.map(|p| (purchase, Sited { value: UsdPerHour::from_f64(*p), place: p.place }))
+                });
+                if prices.iter().all(Option::is_none) && !t.is_describing() {
+                    let message = format!("{} gives no price", t.noun());
+                    let help = "give on_demand, reserved_1y or reserved_3y in US dollars an hour";
+                    t.problem(Problem::error(t.place, message).help(help));
+                }
+                let offer = Sited { value: key.clone(), place };
+                Some(OfferPrices { offer, prices: prices.into_iter().flatten().collect() })
+            }));
+        }
+        Some(RawPrices { discount: discount.map_or(0.0, |discount| *discount), file, offers })
+    });
+    prices.unwrap_or_default()
+}
+
+const DISCOUNT: Kind<f64> = Kind {
+    what: "a share from 0 to 1",
+    read: |value| match (kinds::SHARE.read)(value)? {
+        1.0 => Err(Unfit::Value("a discount of 1 makes everything free; 10 % off is 0.1".to_owned())),
+        share => Ok(share),
+    },
+};

@@ -1,0 +1,193 @@
+//! `[[streams]]`.
+
+use super::Surroundings;
+use super::lengths::{self, joint};
+use super::traffic::{arrivals, shape, trace};
+use crate::scenario::kinds;
+use crate::scenario::problem::Problem;
+use crate::scenario::reader::{Sited, TableReader};
+use crate::sim::Seed;
+use crate::traffic::{
+    ArrivalProcess, ClosedConfig, Length, Lengths, OpenConfig, Source, Start, Stream, StreamConfig,
+    TrafficError,
+};
+use crate::units::{Duration, Rate};
+use crate::world::Slo;
+
+/// A stream.
+#[derive(Debug)]
+pub struct RawStream {
+    pub name: Sited<String>,
+    pub model: Sited<String>,
+    pub traffic: StreamConfig,
+    pub slo: Slo,
+    pub timeout: Option<Duration>,
+    pub deployments: Vec<Sited<String>>,
+}
+
+/// What `arrivals` says: an open process or a closed loop.
+pub enum Arrivals {
+    Open(crate::traffic::ArrivalProcess),
+    Closed { users: u32, think: crate::traffic::Think, ramp: Duration },
+}
+
+/// Reads one stream.
+pub fn read(
+    t: &mut TableReader<'_>,
+    around: Surroundings<'_>,
+    start: Start,
+    window: Duration,
+) -> Option<RawStream> {
+    let name = t.required("name", &kinds::NAME, "Its name.");
+    let model = t.required("model", &kinds::REFERENCE, "The model that it asks for.");
+    let rate = t.optional(
+        "rate",
+        &kinds::RATE,
+        "Mean rate of the whole run before spikes and growth: periodic shapes are normalised to mean 1.",
+    );
+    let arrivals = arrivals(t);
+    let shape = shape(t);
+    let prompt = lengths::length(t, "prompt_tokens", "Tokens of a prompt.", around);
+    let output = lengths::length(t, "output_tokens", "Tokens of an output.", around);
+    let joint = joint(t, around);
+    let trace = trace(t, around);
+    let slo = t.table("slo", "Limits that a request should meet together.", slo);
+    let timeout = t.optional(
+        "timeout",
+        &kinds::POSITIVE_TIME,
+        "A request that is not complete so long after its arrival gives up.",
+    );
+    let deployments = t.list(
+        "deployments",
+        &kinds::REFERENCE,
+        false,
+        "The deployments that serve it; all that serve its model when absent.",
+    );
+    t.later(&[
+        ("sessions", "sessions are"),
+        ("retries", "retries are"),
+        ("priority", "priorities of requests are"),
+        ("region", "regions are"),
+    ]);
+    if t.is_describing() {
+        return None;
+    }
+    let closed = matches!(arrivals, Some(Arrivals::Closed { .. }));
+    consistent(t, closed);
+    // What is missing or wrong has been reported; stand-ins let the rest be checked all the same.
+    let stand_in = || Length::constant(1);
+    let lengths = match joint {
+        Some(joint) => Lengths::Joint(joint),
+        None => Lengths::Independent {
+            prompt: prompt.unwrap_or_else(stand_in),
+            output: output.unwrap_or_else(stand_in),
+        },
+    };
+    let source = match arrivals {
+        _ if t.has("trace") => Source::Trace(trace?),
+        Some(Arrivals::Closed { users, think, ramp }) => {
+            Source::Closed(ClosedConfig { users, think, ramp, lengths })
+        }
+        open => Source::Open(OpenConfig {
+            rate: rate.map_or(Rate::per_second(1.0), |rate| *rate),
+            arrivals: match open {
+                Some(Arrivals::Open(process)) => process,
+                _ => ArrivalProcess::Poisson,
+            },
+            shape,
+            start,
+            lengths,
+        }),
+    };
+    let name = name?;
+    let traffic = StreamConfig { name: name.value.clone(), source };
+    check(t, &traffic, window);
+    Some(RawStream {
+        name,
+        model: model?,
+        traffic,
+        slo: slo.unwrap_or_default(),
+        timeout: timeout.map(|timeout| *timeout),
+        deployments: deployments?,
+    })
+}
+
+/// What the traffic room finds wrong, files that it reads included, at its place.
+fn check(t: &mut TableReader<'_>, traffic: &StreamConfig, window: Duration) {
+    // No draw matters here.
+    let started = Stream::new(traffic, Seed(0), window);
+    match started {
+        Ok(_) => {}
+        // Reported where the file was named.
+        Err(TrafficError::Open { file, .. }) if !file.is_file() => {}
+        Err(TrafficError::Config { problems, .. }) => {
+            for problem in problems {
+                let place = t.place_at(&problem.key);
+                let message = format!("{}, {}: {}", t.noun(), problem.key, problem.what);
+                t.problem(Problem::error(place, message).help(problem.help));
+            }
+        }
+        Err(error) => {
+            let keys = ["trace.file", "lengths.file", "prompt_tokens.file", "output_tokens.file"];
+            let named = keys.iter().find(|key| t.has(key.split('.').next().unwrap_or(key)));
+            let place = named.map_or(t.place, |key| t.place_at(key));
+            t.problem(Problem::error(place, error.to_string()));
+        }
+    }
+}
+
+/// Keys that contradict each other, and keys that are missing beside others.
+fn consistent(t: &mut TableReader<'_>, closed: bool) {
+    let forbid = |t: &mut TableReader<'_>, keys: &[&str], why: &str| {
+        for key in keys {
+            if !t.has(key) {
+                continue;
+            }
+            let problem = Problem::error(t.place_of(key), format!("{} has `{key}`, but {why}", t.noun()));
+            t.problem(problem.help(format!("take out `{key}`")));
+        }
+    };
+    let lengths = ["prompt_tokens", "output_tokens"];
+    if t.has("trace") {
+        let keys = ["rate", "arrivals", "shape", "prompt_tokens", "output_tokens", "lengths"];
+        return forbid(t, &keys, "its arrivals and lengths come from the trace");
+    }
+    if closed {
+        forbid(t, &["rate", "shape"], "in a closed loop the users set the rate");
+    } else {
+        need(t, "rate", "a mean rate, as in rate = \"12/s\"; or give a `trace`");
+    }
+    if t.has("lengths") {
+        return forbid(t, &lengths, "`lengths` sets both lengths");
+    }
+    for key in lengths {
+        need(t, key, "a number, or a table such as { dist = \"lognormal\", median = 1020, p99 = 4142 }");
+    }
+}
+
+fn need(t: &mut TableReader<'_>, key: &'static str, what: &str) {
+    if !t.has(key) {
+        t.missing(key, what, "");
+    }
+}
+
+fn slo(t: &mut TableReader<'_>) -> Option<Slo> {
+    let ttft = t.optional("ttft", &kinds::POSITIVE_TIME, "Arrival to first token.");
+    let tpot = t.optional("tpot", &kinds::POSITIVE_TIME, "Mean time per output token after the first.");
+    let e2e = t.optional("e2e", &kinds::POSITIVE_TIME, "Arrival to last token.");
+    let attainment = t.optional(
+        "attainment",
+        &kinds::SHARE,
+        "The share of requests promised to meet the limits together.",
+    );
+    if !t.is_describing() && !["ttft", "tpot", "e2e"].iter().any(|key| t.has(key)) {
+        let problem = Problem::error(t.place, format!("{} sets no limit", t.noun()));
+        t.problem(problem.help("add ttft, tpot or e2e, as in slo = { ttft = \"1s\", tpot = \"60ms\" }"));
+    }
+    Some(Slo {
+        ttft: ttft.map(|limit| *limit),
+        tpot: tpot.map(|limit| *limit),
+        e2e: e2e.map(|limit| *limit),
+        attainment: attainment.map(|share| *share),
+    })
+}

@@ -1,0 +1,61 @@
+//! From what the file says to what a run needs: names looked up, figures taken from the catalogue, models
+//! fitted on the cards of their pools.
+
+mod assumptions;
+mod bridge;
+mod capacity;
+mod catalog;
+mod deployments;
+mod jobs;
+mod names;
+mod pools;
+mod streams;
+
+use super::problem::Severity;
+use super::raw::{RawScenario, duplicates};
+use super::reader::Reading;
+use crate::fleet::PoolConfig;
+use crate::jobs::JobConfig;
+use crate::policies::queue_order::QueueOrder;
+use crate::serving::DeploymentConfig;
+use crate::sim::Seed;
+use crate::world::{PoolPlan, WorldConfig};
+use assumptions::Ledger;
+
+/// Resolves a scenario. `None` after errors have been recorded in `reading`.
+pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConfig> {
+    duplicates(reading, "streams", scenario.streams.iter().map(|stream| &stream.name));
+    duplicates(reading, "pools", scenario.pools.iter().map(|pool| &pool.name));
+    duplicates(reading, "deployments", scenario.deployments.iter().map(|deployment| &deployment.name));
+    duplicates(reading, "jobs", scenario.jobs.iter().map(|job| &job.name));
+    let mut ledger = Ledger::default();
+    let catalog = catalog::build(&scenario, reading);
+    let pools = pools::resolve(&scenario, &catalog, reading, &mut ledger);
+    let deployments = deployments::resolve(&scenario, &catalog, &pools, reading, &mut ledger);
+    let streams = streams::resolve(&scenario, &catalog, &deployments, reading);
+    let jobs = jobs::resolve(&scenario, &catalog, &pools, reading, &mut ledger);
+    deployments::warn_unused(&scenario, &streams, reading);
+    if reading.problems.iter().any(|problem| problem.severity == Severity::Error) {
+        return None;
+    }
+    let pools: Vec<PoolPlan> =
+        pools.into_iter().map(|pool| pool.resolved.map(|resolved| resolved.plan)).collect::<Option<_>>()?;
+    let deployments: Vec<DeploymentConfig> =
+        deployments.into_iter().map(|deployment| deployment.config).collect::<Option<_>>()?;
+    let jobs: Vec<JobConfig> = jobs.into_iter().collect::<Option<_>>()?;
+    let fleet: Vec<&PoolConfig> = pools.iter().map(|pool| &pool.fleet).collect();
+    capacity::warn(&scenario, &fleet, &deployments, &jobs, reading);
+    Some(WorldConfig {
+        name: scenario.name,
+        seed: Seed(scenario.seed),
+        duration: scenario.duration,
+        warmup: scenario.warmup,
+        streams: streams.into_iter().collect::<Option<_>>()?,
+        pools,
+        deployments,
+        jobs,
+        queue_order: QueueOrder::Fifo,
+        placement: scenario.placement,
+        assumptions: ledger.into_assumptions(),
+    })
+}

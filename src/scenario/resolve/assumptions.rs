@@ -1,0 +1,100 @@
+//! What the results rest on: each figure used, once, in the order of its first use.
+
+use crate::catalog::{Figure, FigureRow};
+use crate::metrics::results::Assumption;
+use crate::perf::constants;
+
+/// The figures used so far.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    assumptions: Vec<Assumption>,
+}
+
+impl Ledger {
+    /// Notes an assumption, unless it has been noted.
+    pub fn note(&mut self, assumption: Assumption) {
+        let same = |known: &Assumption| known.about == assumption.about && known.figure == assumption.figure;
+        if !self.assumptions.iter().any(same) {
+            self.assumptions.push(assumption);
+        }
+    }
+
+    /// Notes a figure with its provenance.
+    pub fn figure<T>(&mut self, about: String, figure: &str, value: String, known: &Figure<T>) {
+        self.note(Assumption {
+            about,
+            figure: figure.to_owned(),
+            value,
+            source: known.source.clone(),
+            date: known.date.clone().unwrap_or_default(),
+            doubt: known.doubt.clone().unwrap_or_default(),
+        });
+    }
+
+    /// Notes a row of the catalogue, if its value is known.
+    pub fn row(&mut self, row: FigureRow) {
+        if let Some(value) = row.value {
+            self.note(Assumption {
+                about: format!("{} {}", row.kind, row.entry),
+                figure: row.figure.to_owned(),
+                value: format!("{value} {}", row.unit).trim_end().to_owned(),
+                source: row.source,
+                date: row.date.unwrap_or_default(),
+                doubt: row.doubt.unwrap_or_default(),
+            });
+        }
+    }
+
+    /// Notes the constants of the performance model that an iteration rests on.
+    pub fn performance_model(&mut self) {
+        for (figure, value) in [
+            ("share of peak in linear layers", constants::LINEAR_COMPUTE_EFFICIENCY),
+            ("share of peak in attention", constants::ATTENTION_COMPUTE_EFFICIENCY),
+            ("share of memory bandwidth, weights", constants::WEIGHT_BANDWIDTH_EFFICIENCY),
+            ("share of memory bandwidth, KV cache", constants::KV_BANDWIDTH_EFFICIENCY),
+            ("share of link bandwidth, collectives", constants::COLLECTIVE_BANDWIDTH_EFFICIENCY),
+        ] {
+            self.constant(figure, value);
+        }
+    }
+
+    /// Notes the share of memory that an engine takes.
+    pub fn memory_utilization(&mut self, deployment: &str, share: f64) {
+        let usual = share == constants::MEMORY_UTILIZATION;
+        self.note(Assumption {
+            about: format!("deployment {deployment}"),
+            figure: "share of memory for weights and KV cache".to_owned(),
+            value: share.to_string(),
+            source: if usual { "vLLM's default gpu_memory_utilization" } else { "the scenario" }.to_owned(),
+            date: String::new(),
+            doubt: String::new(),
+        });
+    }
+
+    /// Notes the constants of the performance model that a training step rests on.
+    pub fn training_model(&mut self) {
+        for (figure, value) in [
+            ("share of peak in training", constants::TRAINING_COMPUTE_EFFICIENCY),
+            ("share of gradient traffic hidden", constants::TRAINING_OVERLAP),
+            ("share of memory in training", constants::TRAINING_MEMORY_UTILIZATION),
+        ] {
+            self.constant(figure, value);
+        }
+    }
+
+    fn constant(&mut self, figure: &str, value: f64) {
+        self.note(Assumption {
+            about: "performance model".to_owned(),
+            figure: figure.to_owned(),
+            value: value.to_string(),
+            source: "src/perf/constants.rs".to_owned(),
+            date: String::new(),
+            doubt: "a first value, not calibrated yet".to_owned(),
+        });
+    }
+
+    /// All of them.
+    pub fn into_assumptions(self) -> Vec<Assumption> {
+        self.assumptions
+    }
+}

@@ -1,0 +1,430 @@
+//! Deployments: the plan on each pool, what fits, and how long iterations take.
+
+use super::assumptions::Ledger;
+use super::bridge::model_dims;
+use super::names::{dangling, not_found, unknown};
+use super::pools::{Pool, Resolved};
+use crate::catalog::{Catalog, Model, ParsePrecisionError, Precision};
+use crate::fleet::PoolId;
+use crate::perf::constants::KV_BLOCK_TOKENS;
+use crate::perf::{ModelDims, ParallelismPlan, PlanError, Replica, Roofline, StepModel, auto_plan, fit};
+use crate::scenario::dom::Step;
+use crate::scenario::problem::Problem;
+use crate::scenario::raw::{Parallelism, RawDeployment, RawScenario, Split};
+use crate::scenario::reader::{Reading, Sited};
+use crate::serving::{DeploymentConfig, ReplicaOption};
+use crate::world::StreamPlan;
+
+/// A deployment with its names, resolved or not.
+#[derive(Debug)]
+pub struct Deployment {
+    pub name: String,
+    /// The model's own name, where the catalogue knows it under another.
+    pub model: String,
+    /// `None` after errors have been recorded.
+    pub config: Option<DeploymentConfig>,
+}
+
+/// The name by which streams and deployments meet: the catalogue's, or the one written.
+pub fn canonical(catalog: &Catalog, model: &str) -> String {
+    catalog.model(model).map_or_else(|_| model.to_owned(), |known| known.name.clone())
+}
+
+/// Resolves every deployment, in the scenario's order.
+pub fn resolve(
+    scenario: &RawScenario,
+    catalog: &Catalog,
+    pools: &[Pool],
+    reading: &mut Reading,
+    ledger: &mut Ledger,
+) -> Vec<Deployment> {
+    let deployments = scenario.deployments.iter().enumerate().map(|(index, raw)| Deployment {
+        name: raw.name.value.clone(),
+        model: canonical(catalog, &raw.model),
+        config: deployment(index, raw, catalog, pools, reading, ledger),
+    });
+    deployments.collect()
+}
+
+/// Reads the name of a format.
+pub fn precision(text: &Sited<String>, reading: &mut Reading) -> Option<Precision> {
+    Precision::parse(text).map_err(|error| reading.problem(bad_precision(text, &error))).ok()
+}
+
+fn bad_precision(text: &Sited<String>, error: &ParsePrecisionError) -> Problem {
+    let problem = Problem::error(text.place, format!("there is no precision `{}`", **text));
+    let problem = match error.nearest.first() {
+        Some(near) => problem.label(format!("did you mean `{near}`?")),
+        None => problem,
+    };
+    problem.help("a precision is one of fp32, tf32, fp16, bf16, fp8, int8, fp4, int4")
+}
+
+fn deployment(
+    index: usize,
+    raw: &RawDeployment,
+    catalog: &Catalog,
+    pools: &[Pool],
+    reading: &mut Reading,
+    ledger: &mut Ledger,
+) -> Option<DeploymentConfig> {
+    let weights = precision(&raw.precision, reading);
+    let kv = precision(&raw.kv_precision, reading);
+    let pools = find_pools(&raw.name, &raw.pools, pools, reading);
+    plans_name_pools(raw, reading);
+    // With a stated step time and cache nothing about the model matters, so that it may be any.
+    let stated = raw.step_time.is_some() && raw.kv_blocks.is_some();
+    let model = match catalog.model(&raw.model) {
+        Ok(model) => Some(model),
+        Err(_) if stated => None,
+        Err(missing) => {
+            reading.problem(not_found(raw.model.place, &missing));
+            return None;
+        }
+    };
+    let dims = match model.map(model_dims) {
+        Some(Ok(dims)) => Some(dims),
+        None => None,
+        Some(Err(_)) if stated => None,
+        Some(Err(missing)) => {
+            reading.problem(unknown(raw.model.place, &missing));
+            return None;
+        }
+    };
+    let (weights, kv, pools) = (weights?, kv?, pools?);
+    let choice = Choice { raw, dims: dims.as_ref().filter(|_| !stated), weights, kv };
+    let mut options = Vec::new();
+    let mut misfits = Vec::new();
+    for (id, name, pool) in &pools {
+        match choice.option(*id, name, pool) {
+            Ok(option) => options.push((*name, option)),
+            Err(Misfit::Unknown(missing)) => {
+                reading.problem(unknown(name.place, &missing));
+                return None;
+            }
+            Err(Misfit::Plan(why)) => misfits.push((*name, why)),
+        }
+    }
+    if options.is_empty() {
+        let message = format!("{} fits on none of the pools of deployment `{}`", *raw.model, *raw.name);
+        let mut problem = Problem::error(raw.model.place, message);
+        for (name, why) in misfits {
+            problem = problem.help(format!("on `{}`: {why}", name.value));
+        }
+        reading.problem(problem);
+        return None;
+    }
+    for (name, why) in misfits {
+        let message = format!("deployment `{}` cannot use the pool `{}`: {why}", *raw.name, name.value);
+        reading.problem(Problem::warning(name.place, message));
+    }
+    enough_cards(raw, &pools, &options, reading)?;
+    fill_plan(index, raw, &options, reading);
+    note(raw, model, dims.as_ref(), &pools, weights, catalog, ledger);
+    let context = dims.as_ref().map(|dims| u32::try_from(dims.max_context).unwrap_or(u32::MAX));
+    if let (Some(asked), Some(context)) = (raw.max_context, context)
+        && asked > context
+    {
+        let message =
+            format!("max_context of deployment `{}` is {asked}, but the model takes {context}", *raw.name);
+        reading.problem(Problem::warning(raw.place, message));
+    }
+    Some(DeploymentConfig {
+        name: raw.name.value.clone(),
+        model: canonical(catalog, &raw.model),
+        options: options.into_iter().map(|(_, planned)| planned.option).collect(),
+        batching: raw.batching,
+        max_queued_requests: raw.max_queued_requests,
+        router: raw.routing,
+        replicas: raw.replicas,
+        max_context: raw.max_context.or(context),
+    })
+}
+
+/// A pool that a deployment or job names: its index, the name where it was written, and what it is.
+pub type Found<'a> = (PoolId, &'a Sited<String>, &'a Resolved);
+
+/// Looks pools up by name. `None` when one leads nowhere or comes twice, which is reported, or could not be
+/// resolved, which has been.
+pub fn find_pools<'a>(
+    holder: &str,
+    names: &'a [Sited<String>],
+    pools: &'a [Pool],
+    reading: &mut Reading,
+) -> Option<Vec<Found<'a>>> {
+    let mut found: Option<Vec<Found<'a>>> = Some(Vec::new());
+    for (at, name) in names.iter().enumerate() {
+        let index = pools.iter().position(|pool| pool.name == name.value);
+        let twice = names[..at].iter().any(|other| other.value == name.value);
+        let resolved = index.and_then(|index| pools[index].resolved.as_ref());
+        if twice {
+            let message = format!("`{holder}` names the pool `{}` twice", name.value);
+            reading.problem(Problem::error(name.place, message).help("take one out"));
+        } else if index.is_none() {
+            let names = pools.iter().map(|pool| pool.name.as_str());
+            reading.problem(dangling(name.place, "pool", name, names));
+        }
+        found = match (found, index, resolved) {
+            (Some(mut found), Some(index), Some(resolved)) if !twice => {
+                found.push((PoolId(u16::try_from(index).unwrap_or(u16::MAX)), name, resolved));
+                Some(found)
+            }
+            _ => None,
+        };
+    }
+    if names.is_empty() { None } else { found }
+}
+
+/// Plans by pool must be for the deployment's pools.
+fn plans_name_pools(raw: &RawDeployment, reading: &mut Reading) {
+    let Parallelism::ByPool(plans) = &raw.parallelism.value else { return };
+    let names = || raw.pools.iter().map(|pool| pool.value.as_str());
+    for (name, _) in plans {
+        if !names().any(|pool| pool == name.value) {
+            let message = format!("`{}` is not a pool of deployment `{}`", name.value, *raw.name);
+            let list = crate::scenario::problem::quoted(names());
+            reading.problem(Problem::error(name.place, message).help(format!("its pools are {list}")));
+        }
+    }
+}
+
+/// What the choice of a plan depends on besides the pool.
+struct Choice<'a> {
+    raw: &'a RawDeployment,
+    /// `None` when memory and iteration times are stated.
+    dims: Option<&'a ModelDims>,
+    weights: Precision,
+    kv: Precision,
+}
+
+struct Planned {
+    plan: ParallelismPlan,
+    option: ReplicaOption,
+}
+
+enum Misfit {
+    Unknown(crate::catalog::Unknown),
+    Plan(String),
+}
+
+impl From<PlanError> for Misfit {
+    fn from(error: PlanError) -> Self {
+        Self::Plan(error.to_string())
+    }
+}
+
+impl Choice<'_> {
+    fn option(&self, id: PoolId, name: &Sited<String>, pool: &Resolved) -> Result<Planned, Misfit> {
+        let wanted = match &self.raw.parallelism.value {
+            Parallelism::Auto => None,
+            Parallelism::All(split) => Some(*split),
+            Parallelism::ByPool(plans) => {
+                let plan = plans.iter().find(|(pool, _)| pool.value == name.value);
+                let (_, split) = plan.ok_or_else(|| {
+                    Misfit::Plan(format!("no plan is given for it; add {} = {{ tp = ... }}", name.value))
+                })?;
+                Some(*split)
+            }
+        };
+        let per_node = pool.plan.fleet.cards_per_node;
+        let Some(dims) = self.dims else { return self.stated(id, wanted, per_node, pool) };
+        let node = pool.node.as_ref().map_err(|missing| Misfit::Unknown(missing.clone()))?;
+        let mut replica = Replica {
+            model: dims,
+            node,
+            weights: self.weights,
+            kv: self.kv,
+            plan: wanted.map_or(ParallelismPlan::tensor(1), |Split { tp, pp }| ParallelismPlan { tp, pp }),
+            memory_utilization: self.raw.memory_utilization,
+            max_batch_tokens: self.raw.batching.max_batch_tokens,
+        };
+        let filled = match wanted {
+            Some(_) => fit(&replica)?,
+            None => {
+                let auto = auto_plan(&replica)?;
+                replica.plan = auto.plan;
+                auto.fit
+            }
+        };
+        let kv_tokens = filled.kv_blocks * KV_BLOCK_TOKENS;
+        let kv_blocks = self.raw.kv_blocks.unwrap_or(kv_tokens / u64::from(self.raw.block_tokens));
+        if kv_blocks == 0 {
+            let tokens = self.raw.block_tokens;
+            return Err(Misfit::Plan(format!(
+                "the KV cache holds {kv_tokens} tokens, less than one block of {tokens}"
+            )));
+        }
+        let step = match self.raw.step_time {
+            Some(step) => StepModel::Affine(step),
+            None => StepModel::Roofline(Roofline::new(&replica)?),
+        };
+        let option = ReplicaOption {
+            pool: id,
+            cards: replica.plan.cards(),
+            step,
+            kv_blocks,
+            block_tokens: self.raw.block_tokens,
+            window: dims.window.map(|window| window.tokens),
+            label: self.label(replica.plan, pool),
+        };
+        Ok(Planned { plan: replica.plan, option })
+    }
+
+    /// Iterations and cache as stated; a plan only says how many cards a replica holds.
+    fn stated(
+        &self,
+        id: PoolId,
+        wanted: Option<Split>,
+        per_node: u32,
+        pool: &Resolved,
+    ) -> Result<Planned, Misfit> {
+        let Split { tp, pp } = wanted.unwrap_or(Split { tp: 1, pp: 1 });
+        let plan = ParallelismPlan { tp, pp };
+        let cards = u64::from(tp) * u64::from(pp);
+        if cards > u64::from(per_node) {
+            let card = &pool.plan.fleet.accelerator;
+            return Err(Misfit::Plan(format!(
+                "{plan} needs {cards} cards in one node, and a node has {per_node} {card}"
+            )));
+        }
+        let (Some(step), Some(kv_blocks)) = (self.raw.step_time, self.raw.kv_blocks) else {
+            return Err(Misfit::Plan("neither the model nor its step time is known".to_owned()));
+        };
+        let option = ReplicaOption {
+            pool: id,
+            cards: plan.cards(),
+            step: StepModel::Affine(step),
+            kv_blocks,
+            block_tokens: self.raw.block_tokens,
+            window: None,
+            label: self.label(plan, pool),
+        };
+        Ok(Planned { plan, option })
+    }
+
+    fn label(&self, plan: ParallelismPlan, pool: &Resolved) -> String {
+        let stages = if plan.pp > 1 { format!(" PP={}", plan.pp) } else { String::new() };
+        let cards = plan.cards();
+        let plural = if cards == 1 { "" } else { "s" };
+        let fleet = &pool.plan.fleet;
+        let stated = if self.raw.step_time.is_some() { ", measured step time" } else { "" };
+        format!(
+            "{}, TP={}{stages} on {} ({cards} {card}{plural}){stated}",
+            self.weights,
+            plan.tp,
+            fleet.name,
+            card = format_args!("{} card", fleet.accelerator),
+        )
+    }
+}
+
+/// Replicas that could never all have cards, however empty the pools are.
+fn enough_cards(
+    raw: &RawDeployment,
+    pools: &[Found<'_>],
+    options: &[(&Sited<String>, Planned)],
+    reading: &mut Reading,
+) -> Option<()> {
+    let room = options.iter().map(|(name, planned)| {
+        let pool = pools.iter().find(|(_, pool, _)| pool.value == name.value);
+        let fleet = pool.map(|(_, _, resolved)| &resolved.plan.fleet);
+        fleet.map_or(0, |fleet| {
+            u64::from(fleet.cards_per_node / planned.option.cards.max(1)) * u64::from(fleet.nodes)
+        })
+    });
+    let room: u64 = room.sum();
+    if u64::from(raw.replicas) <= room {
+        return Some(());
+    }
+    let message = format!(
+        "deployment `{}` has {} replicas, but its pools have room for {room}, were they empty",
+        *raw.name, raw.replicas
+    );
+    let plans: Vec<&str> = options.iter().map(|(_, planned)| planned.option.label.as_str()).collect();
+    let help = format!("a replica is {}; raise `nodes` of a pool or lower `replicas`", plans.join(", or "));
+    reading.problem(Problem::error(raw.place, message).help(help));
+    None
+}
+
+/// Writes the plans that were chosen into the resolved file.
+fn fill_plan(
+    index: usize,
+    raw: &RawDeployment,
+    options: &[(&Sited<String>, Planned)],
+    reading: &mut Reading,
+) {
+    if !matches!(raw.parallelism.value, Parallelism::Auto) {
+        return;
+    }
+    let written = |plan: ParallelismPlan| format!("{{ tp = {}, pp = {} }}", plan.tp, plan.pp);
+    let mut plans = options.iter().map(|(_, planned)| planned.plan);
+    let first = plans.next().map(written).unwrap_or_default();
+    // A pool that no plan fits keeps the plan of the others, which does not fit it either.
+    let toml = if options.iter().all(|(_, planned)| written(planned.plan) == first) {
+        first
+    } else {
+        let by_pool = options.iter().map(|(name, planned)| {
+            let key = toml_edit::Key::new(name.value.as_str());
+            format!("{} = {}", key.display_repr(), written(planned.plan))
+        });
+        format!("{{ pools = {{ {} }} }}", by_pool.collect::<Vec<_>>().join(", "))
+    };
+    let steps =
+        [Step::Key("deployments".to_owned()), Step::Index(index), Step::Key("parallelism".to_owned())];
+    reading.filled.push((steps.into(), toml));
+}
+
+fn note(
+    raw: &RawDeployment,
+    model: Option<&Model>,
+    dims: Option<&ModelDims>,
+    pools: &[Found<'_>],
+    weights: Precision,
+    catalog: &Catalog,
+    ledger: &mut Ledger,
+) {
+    if let (Some(model), Some(dims)) = (model, dims) {
+        model_line(model, dims, ledger);
+        if raw.kv_blocks.is_none() {
+            ledger.memory_utilization(&raw.name, raw.memory_utilization);
+        }
+    }
+    if raw.step_time.is_none() {
+        ledger.performance_model();
+        let cards =
+            pools.iter().filter_map(|(_, _, pool)| catalog.accelerator(&pool.plan.fleet.accelerator).ok());
+        for card in cards {
+            let node = pools.iter().find(|(_, _, pool)| pool.plan.fleet.accelerator == card.name);
+            let computed = node.and_then(|(_, _, pool)| pool.node.as_ref().ok()?.card.compute(weights));
+            let key = computed.map(|(precision, _)| crate::catalog::peak_key(precision));
+            card.figures().into_iter().filter(|row| Some(row.figure) == key).for_each(|row| ledger.row(row));
+        }
+    }
+}
+
+/// A model's dimensions as one line.
+pub fn model_line(model: &Model, dims: &ModelDims, ledger: &mut Ledger) {
+    let Some(known) = &model.parameters else { return };
+    let value = format!(
+        "{:.1}e9 parameters, {} layers, hidden {}, {} heads",
+        known.value as f64 / 1e9,
+        dims.layers,
+        dims.hidden,
+        dims.heads()
+    );
+    ledger.figure(format!("model {}", model.name), "dimensions", value, known);
+}
+
+/// Warns of deployments that no stream asks for.
+pub fn warn_unused(scenario: &RawScenario, streams: &[Option<StreamPlan>], reading: &mut Reading) {
+    if streams.iter().any(Option::is_none) {
+        return;
+    }
+    for (index, raw) in scenario.deployments.iter().enumerate() {
+        let used = streams.iter().flatten().any(|stream| stream.deployments.contains(&index));
+        if !used {
+            let message = format!("no stream asks for deployment `{}`", *raw.name);
+            reading.problem(Problem::warning(raw.name.place, message));
+        }
+    }
+}

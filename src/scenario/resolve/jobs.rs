@@ -1,0 +1,143 @@
+//! Jobs: how long they take on each pool.
+
+use super::assumptions::Ledger;
+use super::bridge::model_dims;
+use super::deployments::{Found, find_pools, model_line, precision};
+use super::names::{not_found, unknown};
+use super::pools::Pool;
+use crate::catalog::{Catalog, Precision, Unknown};
+use crate::fleet::PoolId;
+use crate::jobs::{JobConfig, JobOption};
+use crate::perf::{ModelDims, TrainingJob, training_throughput};
+use crate::scenario::problem::Problem;
+use crate::scenario::raw::{RawJob, RawScenario, Work};
+use crate::scenario::reader::{Reading, Sited};
+use crate::units::{Duration, Flop};
+
+/// Longest that a job may take: beyond, the clock would run over.
+const LONGEST_SECONDS: f64 = 100.0 * 31_536_000.0;
+
+/// Resolves every job, in the scenario's order.
+pub fn resolve(
+    scenario: &RawScenario,
+    catalog: &Catalog,
+    pools: &[Pool],
+    reading: &mut Reading,
+    ledger: &mut Ledger,
+) -> Vec<Option<JobConfig>> {
+    scenario.jobs.iter().map(|raw| job(raw, scenario, catalog, pools, reading, ledger)).collect()
+}
+
+fn job(
+    raw: &RawJob,
+    scenario: &RawScenario,
+    catalog: &Catalog,
+    pools: &[Pool],
+    reading: &mut Reading,
+    ledger: &mut Ledger,
+) -> Option<JobConfig> {
+    let every: Vec<Sited<String>> = scenario.pools.iter().map(|pool| pool.name.clone()).collect();
+    let names = if raw.pools.is_empty() { &every } else { &raw.pools };
+    if names.is_empty() {
+        let message = format!("job `{}` has no pool to run on", *raw.name);
+        reading.problem(Problem::error(raw.place, message).help("add a [[pools]]"));
+        return None;
+    }
+    let found = find_pools(&raw.name, names, pools, reading);
+    let training = match &raw.work {
+        Work::Stated(_) => None,
+        Work::Training { model, precision: format, .. } => {
+            let format = precision(format, reading);
+            let dims = match catalog.model(model) {
+                Err(missing) => Err(not_found(model.place, &missing)),
+                Ok(known) => model_dims(known)
+                    .inspect(|dims| model_line(known, dims, ledger))
+                    .map_err(|missing| unknown(model.place, &missing)),
+            };
+            let dims = dims.map_err(|problem| reading.problem(problem)).ok()?;
+            Some((dims, format?))
+        }
+    };
+    let mut options = Vec::new();
+    let mut reasons = Vec::new();
+    for (id, name, pool) in &found? {
+        let fleet = &pool.plan.fleet;
+        let cards = u64::from(fleet.nodes) * u64::from(fleet.cards_per_node);
+        let option = if u64::from(*raw.accelerators) > cards {
+            Err(Misfit::Why(format!("it has {cards} cards in all")))
+        } else {
+            option(raw, *id, (*id, name, pool), training.as_ref())
+        };
+        match option {
+            Ok(option) => options.push(option),
+            Err(Misfit::Unknown(missing)) => {
+                reading.problem(unknown(name.place, &missing));
+                return None;
+            }
+            Err(Misfit::Why(why)) => reasons.push(format!("on `{}`: {why}", name.value)),
+        }
+    }
+    if options.is_empty() {
+        let message =
+            format!("job `{}` fits on none of its pools with {} cards", *raw.name, *raw.accelerators);
+        let problem = Problem::error(raw.accelerators.place, message);
+        reading.problem(reasons.into_iter().fold(problem, Problem::help));
+        return None;
+    }
+    if training.is_some() {
+        ledger.training_model();
+    }
+    Some(JobConfig {
+        name: raw.name.value.clone(),
+        user: raw.user.clone(),
+        queue: raw.queue.clone(),
+        submit: raw.submit,
+        cards: *raw.accelerators,
+        options,
+    })
+}
+
+enum Misfit {
+    Unknown(Unknown),
+    Why(String),
+}
+
+fn option(
+    raw: &RawJob,
+    id: PoolId,
+    (_, _, pool): Found<'_>,
+    training: Option<&(ModelDims, Precision)>,
+) -> Result<JobOption, Misfit> {
+    let (tokens, batch_tokens, sequence) = match &raw.work {
+        Work::Stated(duration) => {
+            let label = format!("{duration}, as stated");
+            return Ok(JobOption { pool: id, duration: *duration, flop: Flop::ZERO, label });
+        }
+        Work::Training { tokens, batch_tokens, sequence, .. } => (**tokens, *batch_tokens, *sequence),
+    };
+    let Some((dims, format)) = training else {
+        return Err(Misfit::Why("its model is not known".to_owned()));
+    };
+    let node = pool.node.as_ref().map_err(|missing| Misfit::Unknown(missing.clone()))?;
+    let mut job = TrainingJob::new(dims, node, *raw.accelerators);
+    job.precision = *format;
+    job.batch_tokens = batch_tokens.or(job.batch_tokens);
+    job.sequence = sequence.unwrap_or(job.sequence);
+    let step = training_throughput(&job).map_err(|error| Misfit::Why(error.to_string()))?;
+    let rate = step.tokens_per_second.as_per_second();
+    let seconds = tokens as f64 / rate;
+    if !(seconds.is_finite() && seconds <= LONGEST_SECONDS) {
+        return Err(Misfit::Why("it would take more than 100 years".to_owned()));
+    }
+    let label = format!(
+        "{} with {format} on {}: {}, DP={}, {rate:.0} tokens/s, MFU {:.0} %",
+        dims.name,
+        pool.plan.fleet.name,
+        step.plan,
+        step.ranks,
+        step.mfu * 100.0
+    );
+    // A job of any tokens lasts; a duration of nothing would end before it began.
+    let duration = Duration::from_secs_f64(seconds).max(Duration::from_nanos(1));
+    Ok(JobOption { pool: id, duration, flop: Flop(step.flop_per_token.0 * u128::from(tokens)), label })
+}

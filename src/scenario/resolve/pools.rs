@@ -1,0 +1,156 @@
+//! Pools: offers looked up, prices found.
+
+use super::assumptions::Ledger;
+use super::bridge::node_spec;
+use super::catalog::option;
+use super::names::{not_found, unknown};
+use crate::billing::{Purchase, Tariff};
+use crate::catalog::{self, Catalog, Figure, Offer, Precision};
+use crate::fleet::{Inventory, PoolConfig};
+use crate::metrics::results::Assumption;
+use crate::perf::NodeSpec;
+use crate::scenario::problem::{Problem, quoted};
+use crate::scenario::raw::{RawPool, RawScenario};
+use crate::scenario::reader::Reading;
+use crate::units::{Duration, UsdPerHour};
+use crate::world::PoolPlan;
+
+/// A pool with its name, resolved or not.
+#[derive(Debug)]
+pub struct Pool {
+    pub name: String,
+    /// `None` after errors have been recorded.
+    pub resolved: Option<Resolved>,
+}
+
+/// What deployments and jobs need to know of a pool.
+#[derive(Debug)]
+pub struct Resolved {
+    pub plan: PoolPlan,
+    /// The node, or the figure that is missing to compute with it.
+    pub node: Result<NodeSpec, catalog::Unknown>,
+}
+
+/// Resolves every pool, in the scenario's order.
+pub fn resolve(
+    scenario: &RawScenario,
+    catalog: &Catalog,
+    reading: &mut Reading,
+    ledger: &mut Ledger,
+) -> Vec<Pool> {
+    // Pools are numbered in 16 bits.
+    if let Some(extra) = scenario.pools.get(usize::from(u16::MAX)) {
+        reading.problem(Problem::error(extra.place, format!("there are more than {} pools", u16::MAX)));
+        return Vec::new();
+    }
+    scenario
+        .pools
+        .iter()
+        .map(|raw| Pool { name: raw.name.value.clone(), resolved: pool(raw, catalog, reading, ledger) })
+        .collect()
+}
+
+fn pool(raw: &RawPool, catalog: &Catalog, reading: &mut Reading, ledger: &mut Ledger) -> Option<Resolved> {
+    let offer = catalog.offer(&raw.offer).map_err(|missing| not_found(raw.offer.place, &missing));
+    let offer = offer.map_err(|problem| reading.problem(problem)).ok()?;
+    let card =
+        catalog.accelerator(&offer.accelerator).map_err(|missing| not_found(raw.offer.place, &missing));
+    let card = card.map_err(|problem| reading.problem(problem)).ok()?;
+    let cards = offer.accelerators_per_node().map_err(|missing| unknown(raw.offer.place, &missing));
+    let cards = cards.map_err(|problem| reading.problem(problem));
+    let tariff = tariff(raw, offer, catalog, reading, ledger);
+    let cards = cards.ok()?;
+    if cards > Inventory::MAX_CARDS_PER_NODE {
+        let most = Inventory::MAX_CARDS_PER_NODE;
+        let message = format!("a node of `{}` has {cards} cards; nodes have at most {most}", offer.name);
+        reading.problem(Problem::error(raw.offer.place, message));
+        return None;
+    }
+    if u64::from(cards) * u64::from(raw.nodes) > 1_000_000 {
+        let message = format!("pool `{}` has more than a million cards", *raw.name);
+        reading.problem(Problem::error(raw.place, message).help("lower `nodes`"));
+        return None;
+    }
+    let used = ["memory_gb", "memory_gb_s", "link_gb_s", "bf16_tflops"];
+    card.figures().into_iter().filter(|row| used.contains(&row.figure)).for_each(|row| ledger.row(row));
+    let fleet = PoolConfig {
+        name: raw.name.value.clone(),
+        provider: offer.provider.clone(),
+        offer: offer.name.clone(),
+        accelerator: card.name.clone(),
+        nodes: raw.nodes,
+        cards_per_node: cards,
+    };
+    let peak = card.peak(Precision::Bf16).ok();
+    let plan = PoolPlan { fleet, tariff: tariff?, peak };
+    Some(Resolved { plan, node: node_spec(catalog, offer, cards) })
+}
+
+fn tariff(
+    raw: &RawPool,
+    offer: &Offer,
+    catalog: &Catalog,
+    reading: &mut Reading,
+    ledger: &mut Ledger,
+) -> Option<Tariff> {
+    let about = format!("offer {}", offer.name);
+    let figure = match raw.price {
+        Some(value) => {
+            let source = format!("pool `{}` of the scenario", *raw.name);
+            Figure { value, source, date: None, doubt: None }
+        }
+        None => match offer.price_figure(option(*raw.purchase)) {
+            Some(figure) => figure.clone(),
+            None => {
+                reading.problem(no_price(raw, offer));
+                return None;
+            }
+        },
+    };
+    let price: UsdPerHour = figure.value;
+    ledger.figure(about, &format!("{} price", *raw.purchase), format!("{} USD/h", price.as_f64()), &figure);
+    let provider = catalog.provider(&offer.provider).ok();
+    let granularity = provider.and_then(|provider| provider.billing_granularity.as_ref());
+    let minimum = provider.and_then(|provider| provider.billing_minimum.as_ref());
+    let committed = raw.purchase.is_committed();
+    let mut term =
+        |given: Option<Duration>, known: Option<&Figure<Duration>>, name: &str| match (given, known) {
+            (Some(given), _) => given,
+            (None, _) if committed => Duration::ZERO,
+            (None, Some(figure)) => {
+                let about = format!("provider {}", offer.provider);
+                ledger.figure(about, name, figure.value.to_string(), figure);
+                figure.value
+            }
+            (None, None) => {
+                ledger.note(Assumption {
+                    about: format!("provider {}", offer.provider),
+                    figure: name.to_owned(),
+                    value: "0s".to_owned(),
+                    source: "assumed: time is billed exactly as used".to_owned(),
+                    date: String::new(),
+                    doubt: "the catalogue does not know it; set it in the pool".to_owned(),
+                });
+                Duration::ZERO
+            }
+        };
+    let granularity = term(raw.granularity, granularity, "billing granularity");
+    let minimum = term(raw.minimum, minimum, "billing minimum");
+    Some(Tariff { purchase: *raw.purchase, price, granularity, minimum })
+}
+
+fn no_price(raw: &RawPool, offer: &Offer) -> Problem {
+    let purchase = *raw.purchase;
+    let message = format!("the catalogue knows no {purchase} price of `{}`", offer.name);
+    let known: Vec<&str> = Purchase::ALL
+        .iter()
+        .filter(|(_, purchase)| offer.price_figure(option(*purchase)).is_some())
+        .map(|(name, _)| *name)
+        .collect();
+    let problem = Problem::error(raw.purchase.place, message).label("needed for this");
+    let problem = match known.is_empty() {
+        true => problem,
+        false => problem.help(format!("known are its prices {}", quoted(known))),
+    };
+    problem.help("supply it: price = ... in the pool, in US dollars an hour of a node, or in [prices]")
+}

@@ -1,0 +1,63 @@
+//! What a deployment is made of.
+
+use crate::fleet::PoolId;
+use crate::perf::StepModel;
+use crate::policies::router::RouterKind;
+
+/// A model served somewhere.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeploymentConfig {
+    /// Its name in the scenario.
+    pub name: String,
+    /// The model that it serves; streams find it by this name.
+    pub model: String,
+    /// Where a replica may run, in order of preference; at least one.
+    pub options: Vec<ReplicaOption>,
+    /// Limits of a batch.
+    pub batching: Batching,
+    /// Most requests that may wait at one replica; further ones are rejected.
+    pub max_queued_requests: Option<u32>,
+    /// Which replica a request goes to.
+    pub router: RouterKind,
+    /// Replicas, from the first instant to the last.
+    pub replicas: u32,
+    /// Longest prompt and output together, in tokens; longer requests are rejected.
+    pub max_context: Option<u32>,
+}
+
+/// One way to run a replica: the pool, the cards that it needs there, and what they can do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReplicaOption {
+    /// The pool.
+    pub pool: PoolId,
+    /// Cards, all on one node.
+    pub cards: u32,
+    /// How long its iterations last.
+    pub step: StepModel,
+    /// KV blocks of [`ReplicaOption::block_tokens`] tokens that fit beside the weights.
+    pub kv_blocks: u64,
+    /// Tokens in a KV block.
+    pub block_tokens: u32,
+    /// Length of the model's sliding window in tokens, if it has one.
+    pub window: Option<u32>,
+    /// The plan in words: `fp8, TP=8 on aws-h100 (8 cards)`.
+    pub label: String,
+}
+
+/// Limits of a batch, as vLLM names them `max_num_seqs` and `max_num_batched_tokens`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batching {
+    /// Most requests in a batch; at least 1.
+    pub max_batch_requests: u32,
+    /// Most tokens processed in an iteration; at least `max_batch_requests`, so that every request in the
+    /// batch can decode in each iteration.
+    pub max_batch_tokens: u32,
+}
+
+impl Default for Batching {
+    /// vLLM's defaults for online serving: 256 sequences and 2,048 tokens (vLLM v1 `SchedulerConfig`; larger
+    /// cards default to 8,192 tokens).
+    fn default() -> Self {
+        Self { max_batch_requests: 256, max_batch_tokens: 2048 }
+    }
+}

@@ -1,0 +1,125 @@
+//! A request in flight.
+
+use crate::units::Instant;
+
+/// A request's place in the table of requests in flight.
+pub(crate) type Slot = u32;
+
+/// No request.
+pub(crate) const NONE: Slot = Slot::MAX;
+
+/// Where a request is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// In a replica's waiting queue, or in its deployment's while no replica is ready.
+    Waiting,
+    /// In the batch, its prompt not yet processed whole.
+    Prefill,
+    /// In the batch, one token an iteration.
+    Decode,
+    /// Its client has gone; it leaves the batch or the queue when that is next looked at.
+    Abandoned,
+    /// It has got its last token.
+    Done,
+}
+
+/// A request in flight.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    pub(crate) id: u64,
+    pub(crate) arrival: Instant,
+    /// When an iteration first worked on it.
+    pub(crate) first_scheduled: Option<Instant>,
+    /// When its first output token was there.
+    pub(crate) first_token: Option<Instant>,
+    pub(crate) session: Option<u64>,
+    pub(crate) stream: u16,
+    pub(crate) retries: u16,
+    pub(crate) deployment: u32,
+    pub(crate) replica: u32,
+    pub(crate) prompt: u32,
+    pub(crate) output: u32,
+    /// Output tokens made before it last joined decoding.
+    pub(crate) generated: u32,
+    /// Tokens of its prompt (and of output to be recomputed) that are in the KV cache while prefilling.
+    pub(crate) prefilled: u32,
+    pub(crate) phase: Phase,
+    /// The phase it was in when its client went.
+    pub(crate) abandoned_in: Phase,
+    /// The iteration in which it first decodes, and the context it attends to there.
+    pub(crate) joined_at: u64,
+    pub(crate) joined_context: u64,
+    /// Whether its context is still shorter than the sliding window.
+    pub(crate) growing: bool,
+    /// The boundary at which its last token is there.
+    pub(crate) finishes_at: u64,
+    /// Neighbours in the batch, in the order of admission.
+    pub(crate) before: Slot,
+    pub(crate) after: Slot,
+}
+
+impl Request {
+    /// Tokens to process before it can decode: the prompt, and after a preemption what it had made so far.
+    pub(crate) fn prefill_length(&self) -> u32 {
+        self.prompt + self.generated
+    }
+
+    /// Output tokens made when `boundary` iterations are complete.
+    pub(crate) fn generated_by(&self, boundary: u64) -> u32 {
+        match self.phase {
+            Phase::Decode => self.generated + (boundary - self.joined_at) as u32,
+            _ => self.generated,
+        }
+    }
+
+    /// Tokens in the KV cache when `boundary` iterations are complete.
+    pub(crate) fn cached_tokens(&self, boundary: u64) -> u64 {
+        match self.phase {
+            Phase::Decode => self.joined_context - 1 + (boundary - self.joined_at),
+            Phase::Prefill => u64::from(self.prefilled),
+            _ => 0,
+        }
+    }
+}
+
+/// The requests in flight: a slab with a free list.
+#[derive(Debug, Default)]
+pub(crate) struct Requests {
+    slots: Vec<Request>,
+    free: Vec<Slot>,
+}
+
+impl Requests {
+    pub(crate) fn insert(&mut self, request: Request) -> Slot {
+        if let Some(slot) = self.free.pop() {
+            self.slots[slot as usize] = request;
+            slot
+        } else {
+            self.slots.push(request);
+            (self.slots.len() - 1) as Slot
+        }
+    }
+
+    /// Frees a slot. The request stays readable until the slot is used again.
+    pub(crate) fn remove(&mut self, slot: Slot) {
+        self.free.push(slot);
+    }
+
+    /// The requests that have not departed.
+    pub(crate) fn alive(&self) -> impl Iterator<Item = &Request> {
+        self.slots.iter().filter(|request| !matches!(request.phase, Phase::Done | Phase::Abandoned))
+    }
+}
+
+impl std::ops::Index<Slot> for Requests {
+    type Output = Request;
+    fn index(&self, slot: Slot) -> &Request {
+        &self.slots[slot as usize]
+    }
+}
+
+impl std::ops::IndexMut<Slot> for Requests {
+    fn index_mut(&mut self, slot: Slot) -> &mut Request {
+        &mut self.slots[slot as usize]
+    }
+}

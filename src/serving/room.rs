@@ -1,0 +1,435 @@
+//! The serving room: requests come in, tokens go out.
+
+use std::collections::VecDeque;
+
+use super::config::DeploymentConfig;
+use super::deployment::Deployment;
+use super::replica::{Replica, ReplicaTotals};
+use super::request::{NONE, Phase, Request, Requests, Slot};
+use crate::sim::{Ctx, Seed};
+use crate::units::{Duration, Flop, Instant};
+
+/// An event of this room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// A replica reaches a boundary at which its batch is looked at; stale if its generation has moved on.
+    Boundary {
+        /// The replica.
+        replica: u32,
+        /// The generation for which this was scheduled.
+        generation: u32,
+    },
+    /// The oldest request of a stream reaches its time-out.
+    TimeOut {
+        /// The stream.
+        stream: u16,
+    },
+}
+
+/// What happened to a request in the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It got all its tokens.
+    Completed,
+    /// It was turned away: the queue was full, or it could never fit.
+    Rejected,
+    /// Its client gave up.
+    TimedOut,
+    /// It is still there at the end of the run.
+    InFlight,
+}
+
+/// A request that has left, with all that is to be known of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Departure {
+    /// Its number, from 0 in order of arrival.
+    pub id: u64,
+    /// The stream that it came from.
+    pub stream: u16,
+    /// The deployment that it went to.
+    pub deployment: u32,
+    /// The replica of that deployment, by place; `None` if it reached none.
+    pub replica: Option<u32>,
+    /// The user of a closed loop or the session of a trace.
+    pub session: Option<u64>,
+    /// When it came.
+    pub arrival: Instant,
+    /// When an iteration first worked on it.
+    pub first_scheduled: Option<Instant>,
+    /// When its first token was there.
+    pub first_token: Option<Instant>,
+    /// When it left.
+    pub end: Instant,
+    /// Prompt tokens.
+    pub prompt: u32,
+    /// Output tokens asked for.
+    pub output: u32,
+    /// How often it was preempted and started again.
+    pub retries: u16,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// What the world is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// A request has left.
+    Departed(Departure),
+    /// A replica began (`true`) or ceased (`false`) to compute.
+    Busy {
+        /// The replica.
+        replica: u32,
+        /// Whether it computes now.
+        busy: bool,
+    },
+    /// The number of requests that wait or run in a deployment may have changed.
+    Load {
+        /// The deployment.
+        deployment: u32,
+    },
+}
+
+/// A request that arrives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewRequest {
+    /// Its number, from 0 in order of arrival.
+    pub id: u64,
+    /// The stream that it comes from.
+    pub stream: u16,
+    /// Prompt tokens, at least 1.
+    pub prompt: u32,
+    /// Output tokens, at least 1.
+    pub output: u32,
+    /// The user of a closed loop or the session of a trace.
+    pub session: Option<u64>,
+}
+
+/// Time-outs of one stream: the same for all its requests, so the oldest is due first.
+#[derive(Debug, Default)]
+struct TimeOuts {
+    after: Option<Duration>,
+    pending: VecDeque<(Instant, Slot, u64)>,
+}
+
+/// What a deployment did, summed over its replicas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DeploymentTotals {
+    /// Iterations run.
+    pub iterations: u64,
+    /// Times the composition of a batch changed.
+    pub batch_changes: u64,
+    /// Requests preempted.
+    pub preemptions: u64,
+    /// Σ over iterations of the requests in the batch.
+    pub batched: u128,
+    /// FLOP done.
+    pub flop: Flop,
+}
+
+/// The serving room.
+#[derive(Debug)]
+pub struct Serving {
+    requests: Requests,
+    deployments: Vec<Deployment>,
+    replicas: Vec<Member>,
+    time_outs: Vec<TimeOuts>,
+    /// The deployments that serve each stream.
+    routes: Vec<Vec<usize>>,
+    finished: Vec<Slot>,
+    plain: bool,
+}
+
+/// A replica and where it belongs.
+#[derive(Debug)]
+struct Member {
+    replica: Replica,
+    deployment: u32,
+    place: u32,
+    option: usize,
+    busy: bool,
+}
+
+type Context<'a> = Ctx<'a, Event, Effect>;
+
+impl Serving {
+    /// The room before the first event. `routes` has for each stream the deployments that serve it and the
+    /// time after which its requests give up. With `plain` every iteration is an event of its own.
+    pub fn new(
+        deployments: Vec<DeploymentConfig>,
+        routes: Vec<(Vec<usize>, Option<Duration>)>,
+        seed: Seed,
+        plain: bool,
+    ) -> Self {
+        let (routes, after): (Vec<_>, Vec<_>) = routes.into_iter().unzip();
+        Self {
+            requests: Requests::default(),
+            deployments: deployments.into_iter().map(|config| Deployment::new(config, seed)).collect(),
+            replicas: Vec::new(),
+            time_outs: after.into_iter().map(|after| TimeOuts { after, ..TimeOuts::default() }).collect(),
+            routes,
+            finished: Vec::new(),
+            plain,
+        }
+    }
+
+    /// A replica of `deployment` is ready on its `option`-th option. Returns its number.
+    pub fn add_replica(&mut self, ctx: &mut Context<'_>, deployment: usize, option: usize) -> u32 {
+        let id = self.replicas.len() as u32;
+        let owner = &mut self.deployments[deployment];
+        let replica = Replica::new(id, &owner.config.options[option], owner.config.batching, self.plain);
+        let place = owner.add_replica(id) as u32;
+        self.replicas.push(Member { replica, deployment: deployment as u32, place, option, busy: false });
+        while let Some(slot) = self.deployments[deployment].unrouted.pop_front() {
+            if self.requests[slot].phase == Phase::Abandoned {
+                self.requests.remove(slot);
+            } else {
+                self.deployments[deployment].queued -= 1;
+                self.send(ctx, slot);
+            }
+        }
+        id
+    }
+
+    /// The deployment and the option of a replica.
+    pub fn placement(&self, replica: u32) -> (usize, usize) {
+        let member = &self.replicas[replica as usize];
+        (member.deployment as usize, member.option)
+    }
+
+    /// Requests that wait and run in a deployment.
+    pub fn load(&self, deployment: u32) -> (u64, u64) {
+        let deployment = &self.deployments[deployment as usize];
+        (deployment.queued, deployment.running)
+    }
+
+    /// A request arrives.
+    pub fn arrive(&mut self, ctx: &mut Context<'_>, new: NewRequest) {
+        let deployment = self.choose_deployment(new.stream);
+        let request = Request {
+            id: new.id,
+            arrival: ctx.now,
+            first_scheduled: None,
+            first_token: None,
+            session: new.session,
+            stream: new.stream,
+            retries: 0,
+            deployment,
+            replica: NONE,
+            prompt: new.prompt.max(1),
+            output: new.output.max(1),
+            generated: 0,
+            prefilled: 0,
+            phase: Phase::Waiting,
+            abandoned_in: Phase::Waiting,
+            joined_at: 0,
+            joined_context: 0,
+            growing: false,
+            finishes_at: 0,
+            before: NONE,
+            after: NONE,
+        };
+        let slot = self.requests.insert(request);
+        let time_outs = &mut self.time_outs[usize::from(new.stream)];
+        if let Some(after) = time_outs.after {
+            let at = ctx.now.saturating_add(after);
+            if time_outs.pending.is_empty() {
+                ctx.at(at, Event::TimeOut { stream: new.stream });
+            }
+            time_outs.pending.push_back((at, slot, new.id));
+        }
+        self.send(ctx, slot);
+    }
+
+    /// Handles one of this room's events.
+    pub fn handle(&mut self, ctx: &mut Context<'_>, event: Event) {
+        match event {
+            Event::Boundary { replica, generation } => {
+                if self.replicas[replica as usize].replica.generation == generation {
+                    self.look(ctx, replica);
+                }
+            }
+            Event::TimeOut { stream } => self.time_out(ctx, stream),
+        }
+    }
+
+    /// Among several deployments of a stream, the one whose least loaded replica has the fewest
+    /// outstanding requests; the first of several.
+    fn choose_deployment(&self, stream: u16) -> u32 {
+        let routes = &self.routes[usize::from(stream)];
+        let load = |deployment: &usize| self.deployments[*deployment].least_load().unwrap_or(u64::MAX);
+        match routes.as_slice() {
+            [only] => *only as u32,
+            several => several.iter().copied().min_by_key(load).unwrap_or(0) as u32,
+        }
+    }
+
+    /// Routes a request to a replica, or rejects it, or keeps it while no replica is ready.
+    fn send(&mut self, ctx: &mut Context<'_>, slot: Slot) {
+        let (deployment, tokens) = (self.requests[slot].deployment, tokens_of(&self.requests[slot]));
+        let owner = &mut self.deployments[deployment as usize];
+        if owner.config.max_context.is_some_and(|most| tokens > u64::from(most)) {
+            return self.depart(ctx, slot, Outcome::Rejected);
+        }
+        let Some(place) = owner.route(ctx.now) else {
+            owner.unrouted.push_back(slot);
+            owner.queued += 1;
+            ctx.tell(Effect::Load { deployment });
+            return;
+        };
+        let id = owner.replicas[place];
+        let most_queued = owner.config.max_queued_requests;
+        let replica = &mut self.replicas[id as usize].replica;
+        // The last output token is never fed back, so it takes no room in the cache.
+        let too_long = !replica.batch.kv.can_ever_hold(tokens - 1);
+        if too_long || most_queued.is_some_and(|most| replica.queued() >= most) {
+            return self.depart(ctx, slot, Outcome::Rejected);
+        }
+        self.requests[slot].replica = id;
+        owner.add_load(place, tokens);
+        owner.queued += 1;
+        let look = replica.enqueue(ctx.now, slot);
+        self.schedule_look(ctx, id, look);
+        ctx.tell(Effect::Load { deployment });
+    }
+
+    /// Looks at a replica's batch.
+    fn look(&mut self, ctx: &mut Context<'_>, id: u32) {
+        let member = &mut self.replicas[id as usize];
+        let deployment = member.deployment;
+        let (queued, running) = (member.replica.queued(), member.replica.running());
+        let mut finished = std::mem::take(&mut self.finished);
+        let look = member.replica.look(ctx.now, &mut self.requests, &mut finished);
+        let owner = &mut self.deployments[deployment as usize];
+        owner.queued = owner.queued + u64::from(member.replica.queued()) - u64::from(queued);
+        owner.running = owner.running + u64::from(member.replica.running()) - u64::from(running);
+        let busy = !member.replica.is_idle();
+        if busy != member.busy {
+            member.busy = busy;
+            ctx.tell(Effect::Busy { replica: id, busy });
+        }
+        self.schedule_look(ctx, id, look);
+        for slot in finished.drain(..) {
+            self.depart(ctx, slot, Outcome::Completed);
+        }
+        self.finished = finished;
+        ctx.tell(Effect::Load { deployment });
+    }
+
+    fn schedule_look(&self, ctx: &mut Context<'_>, replica: u32, look: Option<Instant>) {
+        if let Some(at) = look {
+            let generation = self.replicas[replica as usize].replica.generation;
+            ctx.at(at, Event::Boundary { replica, generation });
+        }
+    }
+
+    /// The requests of a stream whose time is up give up.
+    fn time_out(&mut self, ctx: &mut Context<'_>, stream: u16) {
+        while let Some((at, slot, id)) = self.time_outs[usize::from(stream)].pending.front().copied() {
+            let request = &self.requests[slot];
+            let alive = request.id == id && !matches!(request.phase, Phase::Done | Phase::Abandoned);
+            if alive && at > ctx.now {
+                ctx.at(at, Event::TimeOut { stream });
+                return;
+            }
+            self.time_outs[usize::from(stream)].pending.pop_front();
+            if alive {
+                self.abandon(ctx, slot);
+            }
+        }
+    }
+
+    /// A client has gone. Its request departs now; its place is freed when the queue or the batch that it
+    /// is in is next looked at.
+    fn abandon(&mut self, ctx: &mut Context<'_>, slot: Slot) {
+        let request = &mut self.requests[slot];
+        let (phase, id, deployment) = (request.phase, request.replica, request.deployment);
+        request.abandoned_in = phase;
+        request.phase = Phase::Abandoned;
+        self.tell_departure(ctx, slot, Outcome::TimedOut);
+        if id == NONE {
+            self.deployments[deployment as usize].queued -= 1;
+        } else {
+            let replica = &mut self.replicas[id as usize].replica;
+            let look = if phase == Phase::Waiting {
+                self.deployments[deployment as usize].queued -= 1;
+                replica.abandon_waiting(ctx.now)
+            } else {
+                replica.abandon_running(ctx.now, slot)
+            };
+            self.schedule_look(ctx, id, look);
+        }
+        ctx.tell(Effect::Load { deployment });
+    }
+
+    /// A request leaves for good.
+    fn depart(&mut self, ctx: &mut Context<'_>, slot: Slot, outcome: Outcome) {
+        self.requests[slot].phase = Phase::Done;
+        self.tell_departure(ctx, slot, outcome);
+        self.requests.remove(slot);
+    }
+
+    fn tell_departure(&mut self, ctx: &mut Context<'_>, slot: Slot, outcome: Outcome) {
+        let request = &self.requests[slot];
+        let place = (request.replica != NONE).then(|| self.replicas[request.replica as usize].place);
+        if let Some(place) = place {
+            self.deployments[request.deployment as usize].remove_load(place as usize, tokens_of(request));
+        }
+        ctx.tell(Effect::Departed(departure(request, place, ctx.now, outcome)));
+    }
+
+    /// Counts what is complete before the end of the run, and returns what each deployment did.
+    pub fn finish(&mut self, end: Instant) -> Vec<DeploymentTotals> {
+        let mut totals = vec![DeploymentTotals::default(); self.deployments.len()];
+        for member in &mut self.replicas {
+            member.replica.finish(end);
+            let ReplicaTotals { iterations, batch_changes, preemptions, batched, flop } =
+                member.replica.totals;
+            let sum = &mut totals[member.deployment as usize];
+            sum.iterations += iterations;
+            sum.batch_changes += batch_changes;
+            sum.preemptions += preemptions;
+            sum.batched += batched;
+            sum.flop += flop;
+        }
+        totals
+    }
+
+    /// Requests that are still here, as if they left at `end` without an outcome; in order of their place in
+    /// the table.
+    pub fn in_flight(&self, end: Instant) -> impl Iterator<Item = Departure> + '_ {
+        self.requests.alive().map(move |request| {
+            let place = (request.replica != NONE).then(|| self.replicas[request.replica as usize].place);
+            departure(request, place, end, Outcome::InFlight)
+        })
+    }
+
+    /// FLOP that each replica did, with its deployment and option. Meant for after [`Serving::finish`].
+    pub fn replica_flop(&self) -> impl Iterator<Item = (usize, usize, Flop)> + '_ {
+        self.replicas
+            .iter()
+            .map(|member| (member.deployment as usize, member.option, member.replica.totals.flop))
+    }
+}
+
+/// Prompt and output tokens of a request: what routers count and what must fit.
+fn tokens_of(request: &Request) -> u64 {
+    u64::from(request.prompt) + u64::from(request.output)
+}
+
+fn departure(request: &Request, replica: Option<u32>, end: Instant, outcome: Outcome) -> Departure {
+    Departure {
+        id: request.id,
+        stream: request.stream,
+        deployment: request.deployment,
+        replica,
+        session: request.session,
+        arrival: request.arrival,
+        first_scheduled: request.first_scheduled,
+        first_token: request.first_token,
+        end,
+        prompt: request.prompt,
+        output: request.output,
+        retries: request.retries,
+        outcome,
+    }
+}

@@ -1,0 +1,350 @@
+//! The run itself: pops the events, hands each to its room, routes what the rooms tell.
+
+use super::arrivals::Source;
+use super::config::WorldConfig;
+use super::error::RunError;
+use super::events::Event;
+use super::recorder::Recorder;
+use super::{RequestSink, RunOptions};
+use crate::billing::{Ledger, Metered};
+use crate::fleet::{Claim, ClaimResult, Grant, Holder, Inventory, LeaseId, PoolId, Shape};
+use crate::jobs::{self, Jobs};
+use crate::serving::{self, NewRequest, Serving};
+use crate::sim::{Ctx, EventQueue};
+use crate::units::{Duration, Instant};
+
+/// How often a progress observer is told where the run is, in events.
+const EVENTS_PER_TICK: u64 = 1 << 16;
+
+/// A user of a closed loop who is turned away asks again no sooner than this, whatever the think time: an
+/// assumption, as clients back off.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// The state of a run.
+pub(super) struct World<'a> {
+    pub(super) config: &'a WorldConfig,
+    pub(super) end: Instant,
+    queue: EventQueue<Event>,
+    pub(super) sources: Vec<Source>,
+    pub(super) serving: Serving,
+    pub(super) jobs: Jobs,
+    pub(super) inventory: Inventory,
+    pub(super) ledger: Ledger,
+    pub(super) recorder: Recorder,
+    /// The lease of each replica and of each job that runs.
+    replica_leases: Vec<LeaseId>,
+    pub(super) job_leases: Vec<Option<LeaseId>>,
+    pub(super) arrived: u64,
+    billing_interval: Duration,
+    pub(super) rows: Option<RequestSink<'a>>,
+    rows_failed: Option<String>,
+    buffers: Buffers,
+}
+
+/// What the rooms write into; reused, so that the steady state allocates nothing.
+#[derive(Default)]
+struct Buffers {
+    serving: Vec<(Instant, serving::Event)>,
+    served: Vec<serving::Effect>,
+    jobs: Vec<(Instant, jobs::Event)>,
+    worked: Vec<jobs::Effect>,
+}
+
+impl<'a> World<'a> {
+    pub(super) fn new(config: &'a WorldConfig, options: RunOptions<'a>) -> Result<Self, RunError> {
+        let end = Instant::ZERO + config.duration;
+        let source = |plan| Source::new(plan, config.seed, config.duration);
+        let sources = config.streams.iter().map(source).collect::<Result<Vec<_>, _>>()?;
+        let routes = config.streams.iter().map(|plan| (plan.deployments.clone(), plan.timeout)).collect();
+        let mut ledger = Ledger::new();
+        for pool in &config.pools {
+            ledger.open(pool.tariff, pool.fleet.cards_per_node);
+        }
+        Ok(Self {
+            config,
+            end,
+            queue: EventQueue::new(),
+            sources,
+            serving: Serving::new(config.deployments.clone(), routes, config.seed, options.plain),
+            jobs: Jobs::new(config.jobs.clone(), config.queue_order),
+            inventory: Inventory::new(config.pools.iter().map(|pool| &pool.fleet), config.placement),
+            ledger,
+            recorder: Recorder::new(config),
+            replica_leases: Vec::new(),
+            job_leases: vec![None; config.jobs.len()],
+            arrived: 0,
+            billing_interval: billing_interval(config.duration),
+            rows: options.requests,
+            rows_failed: None,
+            buffers: Buffers::default(),
+        })
+    }
+
+    /// Runs to the end of the window. Events at the end itself belong to the time after.
+    pub(super) fn run(&mut self, progress: Option<&dyn Fn(Instant)>) -> Result<(), RunError> {
+        self.begin()?;
+        let mut handled = 0u64;
+        while let Some((now, event)) = self.queue.pop() {
+            if now >= self.end {
+                break;
+            }
+            self.handle(now, event)?;
+            handled += 1;
+            if handled.is_multiple_of(EVENTS_PER_TICK)
+                && let Some(progress) = progress
+            {
+                progress(now);
+            }
+            if let Some(why) = self.rows_failed.take() {
+                return Err(RunError::Recorder { at: now, why });
+            }
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self) -> Result<(), RunError> {
+        self.place_replicas()?;
+        self.check_jobs_fit()?;
+        let mut ctx = Ctx::new(Instant::ZERO, &mut self.buffers.jobs, &mut self.buffers.worked);
+        self.jobs.begin(&mut ctx);
+        self.route_jobs(Instant::ZERO);
+        for (stream, source) in (0u16..).zip(&self.sources) {
+            if let Some(at) = source.next_at() {
+                self.queue.push(at, Event::Arrive { stream, user: None });
+            }
+        }
+        self.queue.push(Instant::ZERO + self.billing_interval, Event::Bill);
+        Ok(())
+    }
+
+    /// Every replica is placed and ready before the first request arrives.
+    fn place_replicas(&mut self) -> Result<(), RunError> {
+        let config = self.config;
+        for (deployment, plan) in config.deployments.iter().enumerate() {
+            for number in 0..plan.replicas {
+                let shape = |cards| Shape::OneNode { cards };
+                let claim = Claim {
+                    holder: Holder::Replica(deployment as u32, number),
+                    options: plan.options.iter().map(|option| (option.pool, shape(option.cards))).collect(),
+                    priority: 0,
+                    preemptible: false,
+                };
+                match self.inventory.claim(Instant::ZERO, claim) {
+                    ClaimResult::Lease(lease) => self.start_replica(deployment, lease),
+                    ClaimResult::Pending(_, reason) => {
+                        return Err(RunError::NoRoom {
+                            deployment: plan.name.clone(),
+                            placed: number,
+                            wanted: plan.replicas,
+                            reason: reason.to_string(),
+                        });
+                    }
+                }
+            }
+            self.recorder.ready(Instant::ZERO, deployment, u64::from(plan.replicas));
+        }
+        Ok(())
+    }
+
+    fn start_replica(&mut self, deployment: usize, lease: LeaseId) {
+        let option = self.inventory.lease(lease).map_or(0, |lease| lease.option);
+        self.record_leased(Instant::ZERO, lease);
+        let mut ctx = Ctx::new(Instant::ZERO, &mut self.buffers.serving, &mut self.buffers.served);
+        let replica = self.serving.add_replica(&mut ctx, deployment, option);
+        debug_assert_eq!(replica as usize, self.replica_leases.len());
+        self.replica_leases.push(lease);
+        self.route_serving(Instant::ZERO);
+    }
+
+    fn check_jobs_fit(&self) -> Result<(), RunError> {
+        let cards = |pool: PoolId| {
+            let pool = &self.config.pools[pool.index()].fleet;
+            pool.nodes * pool.cards_per_node
+        };
+        for job in &self.config.jobs {
+            if !job.options.iter().any(|option| cards(option.pool) >= job.cards) {
+                let name = |pool: PoolId| {
+                    format!("{} ({} cards)", self.config.pools[pool.index()].fleet.name, cards(pool))
+                };
+                let pools: Vec<String> = job.options.iter().map(|option| name(option.pool)).collect();
+                let (job, cards, pools) = (job.name.clone(), job.cards, pools.join(", "));
+                return Err(RunError::JobTooLarge { job, cards, pools });
+            }
+        }
+        Ok(())
+    }
+
+    fn handle(&mut self, now: Instant, event: Event) -> Result<(), RunError> {
+        match event {
+            Event::Arrive { stream, user } => self.arrive(now, stream, user)?,
+            Event::Serving(event) => {
+                let mut ctx = Ctx::new(now, &mut self.buffers.serving, &mut self.buffers.served);
+                self.serving.handle(&mut ctx, event);
+                self.route_serving(now);
+            }
+            Event::Jobs(event) => {
+                let mut ctx = Ctx::new(now, &mut self.buffers.jobs, &mut self.buffers.worked);
+                self.jobs.handle(&mut ctx, event);
+                self.route_jobs(now);
+            }
+            Event::Bill => {
+                for pool in 0..self.config.pools.len() {
+                    let metered = self.metered(now, pool);
+                    self.ledger.bill(now, pool, metered);
+                }
+                self.queue.push(now + self.billing_interval, Event::Bill);
+            }
+        }
+        Ok(())
+    }
+
+    fn arrive(&mut self, now: Instant, stream: u16, user: Option<u32>) -> Result<(), RunError> {
+        let source = &mut self.sources[usize::from(stream)];
+        let Some(arrival) = source.take(user)? else { return Ok(()) };
+        if user.is_none()
+            && let Some(at) = source.next_at()
+        {
+            self.queue.push(at, Event::Arrive { stream, user });
+        }
+        let request = NewRequest {
+            id: self.arrived,
+            stream,
+            prompt: arrival.prompt_tokens,
+            output: arrival.output_tokens,
+            session: arrival.session,
+        };
+        self.arrived += 1;
+        self.recorder.arrived(now, stream);
+        let mut ctx = Ctx::new(now, &mut self.buffers.serving, &mut self.buffers.served);
+        self.serving.arrive(&mut ctx, request);
+        self.route_serving(now);
+        Ok(())
+    }
+
+    /// Schedules what serving asked for and routes what it told.
+    fn route_serving(&mut self, now: Instant) {
+        for (at, event) in self.buffers.serving.drain(..) {
+            self.queue.push(at, Event::Serving(event));
+        }
+        for effect in self.buffers.served.drain(..) {
+            match effect {
+                serving::Effect::Departed(departure) => {
+                    let row = self.recorder.departed(now, &departure);
+                    if let Some(rows) = &mut self.rows
+                        && let Err(why) = rows(&row)
+                    {
+                        self.rows_failed.get_or_insert(why);
+                    }
+                    let source = &mut self.sources[usize::from(departure.stream)];
+                    if let Some((at, event)) = source.ended(now, departure.stream, departure.session) {
+                        let rejected = departure.outcome == serving::Outcome::Rejected;
+                        let earliest = if rejected { now + RETRY_AFTER } else { now };
+                        self.queue.push(at.max(earliest), event);
+                    }
+                }
+                serving::Effect::Busy { replica, busy } => {
+                    let lease = self.replica_leases[replica as usize];
+                    self.recorder.busy(now, lease, self.inventory.lease(lease), busy);
+                    self.inventory.set_busy(now, lease, busy);
+                }
+                serving::Effect::Load { deployment } => {
+                    let (queued, running) = self.serving.load(deployment);
+                    self.recorder.load(now, deployment, queued, running);
+                }
+            }
+        }
+        debug_assert!(self.buffers.served.is_empty());
+    }
+
+    /// Schedules what jobs asked for and routes what they told, until nothing is left to route: a claim that
+    /// is granted starts a job, which lets the next one claim.
+    fn route_jobs(&mut self, now: Instant) {
+        loop {
+            for (at, event) in self.buffers.jobs.drain(..) {
+                self.queue.push(at, Event::Jobs(event));
+            }
+            if self.buffers.worked.is_empty() {
+                return;
+            }
+            let effects = std::mem::take(&mut self.buffers.worked);
+            for effect in effects {
+                match effect {
+                    jobs::Effect::Claim { job } => self.claim_for_job(now, job),
+                    jobs::Effect::Release { job } => self.release_job(now, job),
+                    jobs::Effect::Load => {
+                        let (queued, running) = self.jobs.load();
+                        self.recorder.jobs(now, queued, running);
+                    }
+                }
+            }
+        }
+    }
+
+    fn claim_for_job(&mut self, now: Instant, job: u32) {
+        let config = self.jobs.config(job);
+        let shape = Shape::Gang { cards: config.cards };
+        let claim = Claim {
+            holder: Holder::Job(job),
+            options: config.options.iter().map(|option| (option.pool, shape)).collect(),
+            priority: 0,
+            preemptible: false,
+        };
+        match self.inventory.claim(now, claim) {
+            ClaimResult::Lease(lease) => self.start_job(now, job, lease),
+            ClaimResult::Pending(_, reason) => self.jobs.must_wait(job, reason.to_string()),
+        }
+    }
+
+    fn start_job(&mut self, now: Instant, job: u32, id: LeaseId) {
+        let lease = self.inventory.lease(id);
+        let option = lease.map_or(0, |lease| lease.option);
+        self.recorder.busy(now, id, lease, true);
+        self.recorder.job_placed(job, lease);
+        self.record_leased(now, id);
+        self.inventory.set_busy(now, id, true);
+        self.job_leases[job as usize] = Some(id);
+        let mut ctx = Ctx::new(now, &mut self.buffers.jobs, &mut self.buffers.worked);
+        self.jobs.started(&mut ctx, job, option);
+    }
+
+    fn release_job(&mut self, now: Instant, job: u32) {
+        let Some(id) = self.job_leases[job as usize].take() else { return };
+        let lease = self.inventory.lease(id);
+        self.recorder.busy(now, id, lease, false);
+        self.recorder.released(now, lease);
+        let pool = lease.map(|lease| lease.pool);
+        let grants = self.inventory.release(now, id);
+        if let Some(pool) = pool {
+            self.recorder.leased(now, pool.index(), u64::from(self.inventory.usage(pool).leased));
+        }
+        for Grant { holder, lease } in grants {
+            match holder {
+                Holder::Job(job) => self.start_job(now, job, lease),
+                // Replicas are placed before the first event, so none is pending.
+                Holder::Replica(..) => {}
+            }
+        }
+    }
+
+    fn record_leased(&mut self, now: Instant, lease: LeaseId) {
+        if let Some(pool) = self.inventory.lease(lease).map(|lease| lease.pool) {
+            self.recorder.leased(now, pool.index(), u64::from(self.inventory.usage(pool).leased));
+        }
+    }
+
+    /// What a pool's cards did since the run began.
+    pub(super) fn metered(&mut self, now: Instant, pool: usize) -> Metered {
+        let time = self.inventory.usage(PoolId(pool as u16)).settle(now);
+        Metered { provisioned: time.provisioned, leased: time.leased, busy: time.busy }
+    }
+}
+
+/// An hour; for long runs a day or a week, so that the ledger stays readable.
+fn billing_interval(duration: Duration) -> Duration {
+    let hours = duration.as_nanos() / Duration::HOUR.as_nanos();
+    match hours {
+        0..1_500 => Duration::HOUR,
+        1_500..20_000 => Duration::HOUR * 24,
+        _ => Duration::HOUR * 24 * 7,
+    }
+}

@@ -1,0 +1,284 @@
+//! From what was recorded to the summary.
+
+use super::error::RunError;
+use super::run::World;
+use crate::billing::Cause;
+use crate::metrics::results::{
+    DeploymentSummary, EnergySummary, JobsSummary, PoolSummary, RunResults, SCHEMA_VERSION, ScenarioInfo,
+    SloLimits, SpendSummary, StabilitySummary, StreamSummary, Summary, UtilizationSummary,
+};
+use crate::metrics::{RequestStats, Sketch, judge};
+use crate::serving::DeploymentTotals;
+use crate::units::{Duration, Flop, Instant, Usd};
+
+const NANOS_PER_HOUR: f64 = 3.6e12;
+
+impl World<'_> {
+    /// Closes the run and draws up its results.
+    pub(super) fn results(mut self) -> Result<RunResults, RunError> {
+        let end = self.end;
+        self.settle_pools();
+        let totals = self.serving.finish(end);
+        self.recorder.settle(end, self.inventory.leases());
+        self.record_left_over()?;
+        for (stream, arrived) in (0u16..).zip(self.recorder.arrived.clone()) {
+            let deployment = self.config.streams[usize::from(stream)].deployments[0] as u32;
+            self.recorder.cells.entry((stream, deployment)).or_default().counts.arrived = arrived;
+        }
+        let all = self.stats(|_, _| true);
+        self.check_books(&all.counts)?;
+        let summary = self.summary(&all, &totals);
+        Ok(RunResults {
+            summary,
+            timeseries: self.timeseries(),
+            distributions: self.distributions(),
+            ledger: self.ledger_rows(),
+            jobs: self.job_rows(),
+            decisions: Vec::new(),
+            assumptions: self.config.assumptions.clone(),
+            cards: self.recorder.take_cards(end),
+        })
+    }
+
+    /// Bills the rest of the window and gives every node back.
+    fn settle_pools(&mut self) {
+        for pool in 0..self.config.pools.len() {
+            let metered = self.metered(self.end, pool);
+            let nodes = self.config.pools[pool].fleet.nodes;
+            self.ledger.close(self.end, pool, metered, nodes, self.config.duration);
+        }
+    }
+
+    fn record_left_over(&mut self) -> Result<(), RunError> {
+        let end = self.end;
+        let left: Vec<_> = self.serving.in_flight(end).collect();
+        for departure in left {
+            let row = self.recorder.left_over(end, &departure);
+            if let Some(rows) = &mut self.rows {
+                rows(&row).map_err(|why| RunError::Recorder { at: end, why })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The statistics of the requests of those streams and deployments, merged.
+    pub(super) fn stats(&self, wanted: impl Fn(u16, u32) -> bool) -> RequestStats {
+        let mut merged = RequestStats::default();
+        for ((stream, deployment), cell) in &self.recorder.cells {
+            if wanted(*stream, *deployment) {
+                merged.merge(cell);
+            }
+        }
+        merged
+    }
+
+    fn summary(&mut self, all: &RequestStats, totals: &[DeploymentTotals]) -> Summary {
+        let config = self.config;
+        let stability = self.stability();
+        let judged = config.duration.saturating_sub(config.warmup);
+        let streams: Vec<StreamSummary> =
+            (0..config.streams.len()).map(|stream| self.stream_summary(stream, &stability, judged)).collect();
+        let deployments = (0..config.deployments.len())
+            .map(|d| self.deployment_summary(d, &totals[d], &stability))
+            .collect();
+        let flop = self.flop_by_pool();
+        let output = all.tokens.output;
+        let pools: Vec<PoolSummary> =
+            (0..config.pools.len()).map(|pool| self.pool_summary(pool, flop[pool], output)).collect();
+        let unstable = stability.iter().zip(&config.deployments).find(|(judged, _)| !judged.stable);
+        Summary {
+            schema_version: SCHEMA_VERSION,
+            scenario: ScenarioInfo {
+                name: config.name.clone(),
+                seed: config.seed.0,
+                duration_s: config.duration.as_secs_f64(),
+                warmup_s: config.warmup.as_secs_f64(),
+            },
+            requests: all.counts,
+            latency: all.latency(unstable.is_none()),
+            slo: all.slo(judged),
+            tokens: all.tokens,
+            jobs: self.jobs_summary(),
+            utilization: self.utilization_of(0..config.pools.len(), &flop),
+            spend: self.spend_of(0..config.pools.len(), output),
+            energy: EnergySummary::default(),
+            stability: match unstable {
+                None => StabilitySummary {
+                    stable: true,
+                    why: "every queue settles".to_owned(),
+                    growth_per_hour: None,
+                },
+                Some((judged, plan)) => StabilitySummary {
+                    stable: false,
+                    why: format!("deployment `{}`: {}", plan.name, judged.why),
+                    growth_per_hour: judged.growth_per_hour,
+                },
+            },
+            streams,
+            deployments,
+            pools,
+        }
+    }
+
+    fn stream_summary(
+        &self,
+        stream: usize,
+        stability: &[StabilitySummary],
+        judged: Duration,
+    ) -> StreamSummary {
+        let plan = &self.config.streams[stream];
+        let stats = self.stats(|of, _| usize::from(of) == stream);
+        let first_unstable = plan.deployments.iter().map(|d| &stability[*d]).find(|judged| !judged.stable);
+        StreamSummary {
+            name: plan.traffic.name.clone(),
+            model: plan.model.clone(),
+            requests: stats.counts,
+            latency: stats.latency(first_unstable.is_none()),
+            slo: stats.slo(judged),
+            slo_limits: SloLimits {
+                ttft_s: plan.slo.ttft.map(Duration::as_secs_f64),
+                tpot_s: plan.slo.tpot.map(Duration::as_secs_f64),
+                e2e_s: plan.slo.e2e.map(Duration::as_secs_f64),
+            },
+            slo_target: plan.slo.attainment,
+            tokens: stats.tokens,
+            stability: first_unstable.unwrap_or(&stability[plan.deployments[0]]).clone(),
+        }
+    }
+
+    fn deployment_summary(
+        &self,
+        deployment: usize,
+        totals: &DeploymentTotals,
+        stability: &[StabilitySummary],
+    ) -> DeploymentSummary {
+        let plan = &self.config.deployments[deployment];
+        let mut stats = self.stats(|_, of| of as usize == deployment);
+        let counts = &mut stats.counts;
+        // Arrivals are counted by stream; here, by where they ended.
+        counts.arrived =
+            counts.completed + counts.rejected + counts.timed_out + counts.failed + counts.in_flight;
+        DeploymentSummary {
+            name: plan.name.clone(),
+            model: plan.model.clone(),
+            plan: plan.options.iter().map(|option| option.label.clone()).collect(),
+            replicas: plan.replicas,
+            requests: stats.counts,
+            latency: stats.latency(stability[deployment].stable),
+            tokens: stats.tokens,
+            iterations: totals.iterations,
+            batch_changes: totals.batch_changes,
+            preemptions: totals.preemptions,
+            mean_batch: (totals.iterations > 0).then(|| totals.batched as f64 / totals.iterations as f64),
+        }
+    }
+
+    fn pool_summary(&mut self, pool: usize, flop: Flop, output: u64) -> PoolSummary {
+        let plan = &self.config.pools[pool];
+        let mut by_pool = vec![Flop::ZERO; self.config.pools.len()];
+        by_pool[pool] = flop;
+        let metered = self.metered(self.end, pool);
+        PoolSummary {
+            name: plan.fleet.name.clone(),
+            provider: plan.fleet.provider.clone(),
+            offer: plan.fleet.offer.clone(),
+            purchase: plan.tariff.purchase.to_string(),
+            accelerator: plan.fleet.accelerator.clone(),
+            nodes: plan.fleet.nodes,
+            cards: plan.fleet.nodes * plan.fleet.cards_per_node,
+            card_hours: metered.provisioned as f64 / NANOS_PER_HOUR,
+            utilization: self.utilization_of(pool..pool + 1, &by_pool),
+            spend: self.spend_of(pool..pool + 1, output),
+            energy: EnergySummary::default(),
+        }
+    }
+
+    fn utilization_of(&mut self, pools: std::ops::Range<usize>, flop: &[Flop]) -> UtilizationSummary {
+        let (mut provisioned, mut leased, mut busy) = (0u128, 0u128, 0u128);
+        let (mut done, mut peak) = (0.0, Some(0.0));
+        for pool in pools {
+            let metered = self.metered(self.end, pool);
+            provisioned += metered.provisioned;
+            leased += metered.leased;
+            busy += metered.busy;
+            done += flop[pool].as_f64();
+            let card_seconds = metered.provisioned as f64 / 1e9;
+            let more = self.config.pools[pool].peak.map(|peak| peak.as_f64() * card_seconds);
+            peak = peak.zip(more).map(|(sum, more)| sum + more);
+        }
+        let share = |part: u128| (provisioned > 0).then(|| part as f64 / provisioned as f64);
+        UtilizationSummary {
+            allocated: share(leased),
+            busy: share(busy),
+            // Measured step times carry no FLOP, so there is nothing to tell.
+            mfu: peak.filter(|peak| *peak > 0.0 && done > 0.0).map(|peak| done / peak),
+        }
+    }
+
+    fn spend_of(&self, pools: std::ops::Range<usize>, output: u64) -> SpendSummary {
+        let total: Usd = pools.clone().map(|pool| self.ledger.charged(pool)).sum();
+        let spent = |cause: Cause| pools.clone().map(|pool| self.ledger.spent_on(pool, cause)).sum::<Usd>();
+        let mut by_cause: Vec<(Cause, Usd)> = Cause::ALL.map(|cause| (cause, spent(cause))).to_vec();
+        by_cause.retain(|(_, amount)| *amount != Usd::ZERO);
+        by_cause.sort_by_key(|(cause, amount)| (std::cmp::Reverse(*amount), *cause));
+        SpendSummary {
+            total_usd: total.as_f64(),
+            by_cause: by_cause.iter().map(|(cause, usd)| (cause.name().to_owned(), usd.as_f64())).collect(),
+            usd_per_1m_output_tokens: (output > 0).then(|| total.as_f64() / (output as f64 / 1e6)),
+        }
+    }
+
+    /// FLOP done on each pool, by replicas and jobs.
+    fn flop_by_pool(&self) -> Vec<Flop> {
+        let mut flop = vec![Flop::ZERO; self.config.pools.len()];
+        for (deployment, option, done) in self.serving.replica_flop() {
+            flop[self.config.deployments[deployment].options[option].pool.index()] += done;
+        }
+        for (config, state) in self.jobs.all() {
+            let Some(started) = state.started else { continue };
+            let option = &config.options[state.option];
+            let ran = state.finished.unwrap_or(self.end).since(started);
+            let share = ran.as_secs_f64() / option.duration.as_secs_f64().max(f64::MIN_POSITIVE);
+            flop[option.pool.index()] += Flop((option.flop.as_f64() * share.min(1.0)) as u128);
+        }
+        flop
+    }
+
+    fn stability(&self) -> Vec<StabilitySummary> {
+        let hours = self.config.duration.as_hours_f64() / 2.0;
+        let one = |(deployment, over_time): (usize, &crate::metrics::DeploymentOverTime)| {
+            let streams = self.config.streams.iter().zip(&self.recorder.streams);
+            let mine = streams.filter(|(plan, _)| plan.deployments.contains(&deployment));
+            let arrived = mine.map(|(_, over_time)| over_time.arrived_second_half(self.end)).sum();
+            judge(&over_time.queue(self.end), arrived, hours)
+        };
+        self.recorder.deployments.iter().enumerate().map(one).collect()
+    }
+
+    fn jobs_summary(&self) -> JobsSummary {
+        let mut summary = JobsSummary::default();
+        let (mut wait, mut jct) = (Sketch::new(), Sketch::new());
+        let (mut first, mut last): (Option<Instant>, Option<Instant>) = (None, None);
+        for (_, state) in self.jobs.all() {
+            let Some(submitted) = state.submitted else { continue };
+            summary.submitted += 1;
+            first = Some(first.map_or(submitted, |first| first.min(submitted)));
+            match (state.started, state.finished) {
+                (_, Some(finished)) => {
+                    summary.completed += 1;
+                    jct.record(finished.since(submitted));
+                    last = last.max(Some(finished));
+                }
+                (Some(_), None) => summary.running += 1,
+                (None, None) => summary.queued += 1,
+            }
+            if let Some(started) = state.started {
+                wait.record(started.since(submitted));
+            }
+        }
+        summary.wait_s = wait.quantiles();
+        summary.jct_s = jct.quantiles();
+        summary.makespan_s = first.zip(last).map(|(first, last)| last.since(first).as_secs_f64());
+        summary
+    }
+}

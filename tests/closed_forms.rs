@@ -1,0 +1,160 @@
+//! The serving path against queueing theory.
+//!
+//! A replica with `max_batch_requests = c` and a step time that does not depend on the batch is a queue with
+//! c servers; geometric output lengths make its service exponential, constant ones deterministic. The mean
+//! service is one second of 20,000 iterations, so that joining at iteration boundaries moves a wait by no
+//! more than 25 µs on average.
+//!
+//! Every point runs a fixed number of replications with seeds 1, 2, 3, ... fixed beforehand. The interval
+//! is Student's at 99 %; its half-width must be at most 1 % of the value (3 % for a p99), and the value of
+//! the formula must lie within it.
+
+mod support;
+
+use fleetsim::metrics::results::Summary;
+use fleetsim::policies::router::RouterKind;
+use fleetsim::sim::Seed;
+use fleetsim::traffic::{ArrivalProcess, Cv, LengthDist};
+use fleetsim::world::{RunOptions, WorldConfig, run};
+use rayon::prelude::*;
+use statrs::distribution::{ContinuousCDF, StudentsT};
+use support::{deployment, outputs, step, stream, world};
+
+const ITERATIONS: u32 = 20_000;
+const CONFIDENCE: f64 = 0.99;
+
+/// Mean and half-width of the confidence interval.
+fn interval(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let variance = values.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / (n - 1.0);
+    let student = StudentsT::new(0.0, 1.0, n - 1.0).expect("more than one replication");
+    (mean, student.inverse_cdf(0.5 + CONFIDENCE / 2.0) * (variance / n).sqrt())
+}
+
+fn replicate(config: &WorldConfig, replications: u64) -> Vec<Summary> {
+    (1..=replications)
+        .into_par_iter()
+        .map(|seed| {
+            let config = WorldConfig { seed: Seed(seed), ..config.clone() };
+            run(&config, RunOptions::default()).expect("the world is right").summary
+        })
+        .collect()
+}
+
+fn holds(what: &str, values: &[f64], exact: f64, tolerance: f64) {
+    let (mean, half) = interval(values);
+    let line = format!("{what}: exact {exact:.6}, simulated {mean:.6} ± {half:.6}");
+    eprintln!("{line}");
+    assert!(half <= tolerance * exact, "{line}: the interval is wider than {tolerance} of the value");
+    assert!((mean - exact).abs() <= half, "{line}: the value lies outside the interval");
+}
+
+/// c servers with mean service 1 s and `customers` arrivals in each of 16 replications.
+fn servers(
+    servers: u32,
+    rate: f64,
+    arrivals: ArrivalProcess,
+    output: LengthDist,
+    customers: f64,
+) -> Vec<Summary> {
+    let step = step(1.0 / f64::from(ITERATIONS), 0.0);
+    let deployment = deployment(1, servers, step, RouterKind::RoundRobin);
+    let seconds = customers / rate;
+    replicate(&world(stream(rate, arrivals, outputs(output)), deployment, seconds, 0.02 * seconds), 16)
+}
+
+fn waits(summaries: &[Summary]) -> Vec<f64> {
+    summaries.iter().filter_map(|summary| summary.latency.queue_wait_s.mean).collect()
+}
+
+fn exponential() -> LengthDist {
+    LengthDist::Geometric { mean: f64::from(ITERATIONS) }
+}
+
+#[test]
+fn mm1() {
+    let runs = servers(1, 0.8, ArrivalProcess::Poisson, exponential(), 1.4e6);
+    holds("M/M/1, ρ = .8: Wq", &waits(&runs), 4.0, 0.01);
+}
+
+#[test]
+fn mm8() {
+    let runs = servers(8, 7.2, ArrivalProcess::Poisson, exponential(), 6e6);
+    holds("M/M/8, a = 7.2: Wq", &waits(&runs), 0.876916, 0.01);
+    let p99: Vec<f64> = runs.iter().filter_map(|summary| summary.latency.queue_wait_s.p99).collect();
+    holds("M/M/8, a = 7.2: p99 of Wq", &p99, 5.31335, 0.03);
+}
+
+#[test]
+fn mm64() {
+    let runs = servers(64, 57.6, ArrivalProcess::Poisson, exponential(), 12e6);
+    holds("M/M/64, a = 57.6: Wq", &waits(&runs), 0.048541, 0.01);
+}
+
+#[test]
+fn md1() {
+    let runs = servers(1, 0.8, ArrivalProcess::Poisson, LengthDist::Constant(ITERATIONS), 1e6);
+    holds("M/D/1, ρ = .8: Wq", &waits(&runs), 2.0, 0.01);
+}
+
+#[test]
+fn md8() {
+    let runs = servers(8, 7.2, ArrivalProcess::Poisson, LengthDist::Constant(ITERATIONS), 4e6);
+    holds("M/D/8, ρ = .9: Wq", &waits(&runs), 0.44997, 0.01);
+}
+
+#[test]
+fn gamma_m1() {
+    let runs = servers(1, 0.8, ArrivalProcess::Gamma { cv: Cv(2.0) }, exponential(), 2.5e6);
+    holds("Gamma/M/1, CV 2: Wq", &waits(&runs), 10.95523, 0.01);
+    let bursty = ArrivalProcess::Gamma { cv: Cv::from_burstiness(0.1) };
+    let runs = servers(1, 0.8, bursty, exponential(), 5e6);
+    holds("Gamma/M/1, CV 3.16: Wq", &waits(&runs), 24.87864, 0.01);
+}
+
+/// Row 10: continuous batching as a birth-death chain. The lengths are a thousand times the row's and the
+/// steps a thousandth, which leaves the chain as it is and makes joining at a boundary take no time.
+#[test]
+fn continuous_batching() {
+    const FINER: f64 = 1000.0;
+    let step = step(0.008 / FINER, 0.000_15 / FINER);
+    let tokens = LengthDist::Geometric { mean: 200.0 * FINER };
+    let points = [
+        (0.5, 2.24125, None, 50_000.0),
+        (0.8, 2.89471, Some(0.00344), 8e6),
+        (0.95, 3.86414, Some(0.50999), 5e6),
+    ];
+    for (load, sojourn, wait, customers) in points {
+        let rate = load * 18.181_818;
+        let deployment = deployment(1, 64, step.clone(), RouterKind::RoundRobin);
+        let stream = stream(rate, ArrivalProcess::Poisson, outputs(tokens.clone()));
+        let seconds = customers / rate;
+        let runs = replicate(&world(stream, deployment, seconds, 0.02 * seconds), 16);
+        let sojourns: Vec<f64> = runs.iter().filter_map(|summary| summary.latency.e2e_s.mean).collect();
+        holds(&format!("continuous batching at {load}: E[T]"), &sojourns, sojourn, 0.01);
+        if let Some(wait) = wait {
+            holds(&format!("continuous batching at {load}: Wq"), &waits(&runs), wait, 0.01);
+        }
+    }
+}
+
+/// Row 13: eight servers behind one queue, and eight with a queue each: random splitting is eight times
+/// M/M/1, and every router lies between.
+#[test]
+fn pooling() {
+    let (pooled, split) = (1.87692, 10.0);
+    let sojourns = |router, customers: f64| -> Vec<f64> {
+        let deployment = deployment(8, 1, step(1.0 / f64::from(ITERATIONS), 0.0), router);
+        let stream = stream(7.2, ArrivalProcess::Poisson, outputs(exponential()));
+        let seconds = customers / 7.2;
+        let runs = replicate(&world(stream, deployment, seconds, 0.02 * seconds), 16);
+        runs.iter().filter_map(|summary| summary.latency.e2e_s.mean).collect()
+    };
+    holds("8 × M/M/1, random: T", &sojourns(RouterKind::Random, 2.5e6), split, 0.01);
+    for (name, router) in RouterKind::ALL.into_iter().filter(|(_, router)| *router != RouterKind::Random) {
+        let (mean, half) = interval(&sojourns(router, 4e5));
+        eprintln!("8 servers, {name}: T {mean:.5} ± {half:.5}, between {pooled} and {split}");
+        assert!(pooled < mean - half && mean + half < split, "{name}: {mean} ± {half}");
+    }
+}

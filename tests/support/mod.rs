@@ -1,0 +1,109 @@
+//! Worlds made by code, for tests of the simulation itself.
+
+#![allow(dead_code, reason = "each test file uses a part")]
+
+use fleetsim::billing::{Purchase, Tariff};
+use fleetsim::fleet::{PoolConfig, PoolId};
+use fleetsim::perf::{AffineStep, StepModel};
+use fleetsim::policies::router::RouterKind;
+use fleetsim::serving::{Batching, DeploymentConfig, ReplicaOption};
+use fleetsim::sim::Seed;
+use fleetsim::traffic::{
+    ArrivalProcess, Length, LengthDist, Lengths, OpenConfig, Source, Start, StreamConfig,
+};
+use fleetsim::units::{Duration, Rate, Ticks, UsdPerHour};
+use fleetsim::world::{PoolPlan, Slo, StreamPlan, WorldConfig};
+
+/// A pool of nodes with one card each, at 1 $/h, billed as used.
+pub fn pool(nodes: u32) -> PoolPlan {
+    PoolPlan {
+        fleet: PoolConfig {
+            name: "pool".to_owned(),
+            provider: "nobody".to_owned(),
+            offer: "nobody/card".to_owned(),
+            accelerator: "card".to_owned(),
+            nodes,
+            cards_per_node: 1,
+        },
+        tariff: Tariff {
+            purchase: Purchase::OnDemand,
+            price: UsdPerHour::from_f64(1.0),
+            granularity: Duration::ZERO,
+            minimum: Duration::ZERO,
+        },
+        peak: None,
+    }
+}
+
+/// A step time that depends on nothing but the number of requests in the batch.
+pub fn step(base_s: f64, per_request_s: f64) -> StepModel {
+    StepModel::Affine(AffineStep {
+        base: Ticks::from_secs_f64(base_s),
+        per_request: Ticks::from_secs_f64(per_request_s),
+        ..AffineStep::default()
+    })
+}
+
+/// Replicas of one card with a cache that never fills.
+pub fn deployment(replicas: u32, servers: u32, step: StepModel, router: RouterKind) -> DeploymentConfig {
+    DeploymentConfig {
+        name: "deployment".to_owned(),
+        model: "model".to_owned(),
+        options: vec![ReplicaOption {
+            pool: PoolId(0),
+            cards: 1,
+            step,
+            kv_blocks: 1 << 50,
+            block_tokens: 16,
+            window: None,
+            label: "one card".to_owned(),
+        }],
+        batching: Batching { max_batch_requests: servers, max_batch_tokens: servers },
+        max_queued_requests: None,
+        router,
+        replicas,
+        max_context: None,
+    }
+}
+
+/// Prompts of one token; outputs as given.
+pub fn outputs(dist: LengthDist) -> Lengths {
+    Lengths::Independent { prompt: Length::constant(1), output: Length::new(dist) }
+}
+
+/// One stream of open traffic.
+pub fn stream(rate: f64, arrivals: ArrivalProcess, lengths: Lengths) -> StreamPlan {
+    StreamPlan {
+        traffic: StreamConfig {
+            name: "stream".to_owned(),
+            source: Source::Open(OpenConfig {
+                rate: Rate::per_second(rate),
+                arrivals,
+                shape: Vec::new(),
+                start: Start::default(),
+                lengths,
+            }),
+        },
+        model: "model".to_owned(),
+        deployments: vec![0],
+        slo: Slo::default(),
+        timeout: None,
+    }
+}
+
+/// A world of one stream, one deployment and one pool.
+pub fn world(stream: StreamPlan, deployment: DeploymentConfig, seconds: f64, warmup: f64) -> WorldConfig {
+    WorldConfig {
+        name: "test".to_owned(),
+        seed: Seed(1),
+        duration: Duration::from_secs_f64(seconds),
+        warmup: Duration::from_secs_f64(warmup),
+        streams: vec![stream],
+        pools: vec![pool(deployment.replicas)],
+        deployments: vec![deployment],
+        jobs: Vec::new(),
+        queue_order: Default::default(),
+        placement: Default::default(),
+        assumptions: Vec::new(),
+    }
+}
