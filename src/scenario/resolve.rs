@@ -13,7 +13,7 @@ mod streams;
 
 use super::problem::Severity;
 use super::raw::{RawScenario, duplicates};
-use super::reader::Reading;
+use super::reading::Reading;
 use crate::fleet::PoolConfig;
 use crate::jobs::JobConfig;
 use crate::policies::queue_order::QueueOrder;
