@@ -65,7 +65,7 @@ pub fn node_spec(catalog: &Catalog, offer: &Offer, cards: u32) -> Result<NodeSpe
     let standard = Accelerator::default();
     let card = catalog.accelerator(&offer.accelerator).unwrap_or(&standard);
     let scale_out = offer.network.as_ref().map(|figure| figure.value).or(card.scale_out().ok());
-    Ok(NodeSpec { card: card_spec(card, cards)?, cards, scale_out })
+    Ok(NodeSpec { name: offer.name.clone(), card: card_spec(card, cards)?, cards, scale_out })
 }
 
 fn card_spec(card: &Accelerator, cards: u32) -> Result<CardSpec, Unknown> {
