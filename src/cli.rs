@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod catalog;
+mod check;
 mod run;
 mod trace;
 
@@ -21,6 +22,7 @@ struct Cli {
 enum Verb {
     Run(run::Args),
     Catalog(catalog::Args),
+    Check(check::Args),
     Trace(trace::Args),
 }
 
@@ -41,6 +43,7 @@ pub fn main() -> ExitCode {
     let result = match cli.verb {
         Verb::Run(args) => run::run(args),
         Verb::Catalog(args) => catalog::run(args),
+        Verb::Check(args) => check::run(&args),
         Verb::Trace(args) => trace::run(args),
     };
     match result {

@@ -35,7 +35,7 @@ pub use closed::{ClosedConfig, Think};
 pub use error::{Problem, TrafficError};
 pub use lengths::{JointLengths, Length, LengthDist, Lengths, LogNormal};
 pub use process::{ArrivalProcess, ClientShares, ClientSpread, ClientsConfig, Cv, MmppState, RenewalFamily};
-pub use shape::{Shape, Start, Weekday};
+pub use shape::{Shape, Start, Weekday, time_of_day};
 pub use stream::Stream;
 pub use trace::{TraceConfig, TraceFormat, TraceReader, TraceRow};
 

@@ -2,7 +2,7 @@
 
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
-use super::format::{NOTHING, count, fixed, money, or_nothing, percent, plural, seconds, shorten, si, span};
+use super::format::{self, NOTHING, count, money, or_nothing, percent, plural, seconds, shorten, si, span};
 use super::verdict::{self, held};
 use crate::metrics::results::{Quantiles, RunResults, StreamSummary};
 
@@ -107,7 +107,7 @@ fn slo(text: &mut String, results: &RunResults) {
             held(stream).word().to_string(),
         ]
     });
-    table(text, &["stream", "limits", "asked", "met", "goodput", "SLO"], rows.collect(), 2);
+    table(text, &["stream", "limits", "target", "met", "goodput", "SLO"], rows.collect(), 2);
 }
 
 fn pools(text: &mut String, results: &RunResults) {
@@ -142,10 +142,10 @@ fn causes(text: &mut String, results: &RunResults) {
     let tokens = spend.usd_per_1m_output_tokens;
     let per_million =
         tokens.map(|usd| format!(", {} per million output tokens", money(usd))).unwrap_or_default();
-    let hours: f64 = results.summary.pools.iter().map(|pool| pool.card_hours).sum();
+    let card_hours: f64 = results.summary.pools.iter().map(|pool| pool.card_hours).sum();
     paragraph(
         text,
-        &format!("total {}{per_million}; {} card-hours", money(spend.total_usd), fixed(hours, 0)),
+        &format!("total {}{per_million}; {} card-hours", money(spend.total_usd), format::hours(card_hours)),
     );
     text.push('\n');
 }

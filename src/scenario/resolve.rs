@@ -3,6 +3,7 @@
 
 mod assumptions;
 mod bridge;
+mod capacity;
 mod catalog;
 mod deployments;
 mod jobs;
@@ -12,10 +13,13 @@ mod streams;
 
 use super::problem::Severity;
 use super::raw::{RawScenario, duplicates};
-use super::reader::Reading;
+use super::reading::Reading;
+use crate::fleet::PoolConfig;
+use crate::jobs::JobConfig;
 use crate::policies::queue_order::QueueOrder;
+use crate::serving::DeploymentConfig;
 use crate::sim::Seed;
-use crate::world::WorldConfig;
+use crate::world::{PoolPlan, WorldConfig};
 use assumptions::Ledger;
 
 /// Resolves a scenario. `None` after errors have been recorded in `reading`.
@@ -34,18 +38,22 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
     if reading.problems.iter().any(|problem| problem.severity == Severity::Error) {
         return None;
     }
+    let pools: Vec<PoolPlan> =
+        pools.into_iter().map(|pool| pool.resolved.map(|resolved| resolved.plan)).collect::<Option<_>>()?;
+    let deployments: Vec<DeploymentConfig> =
+        deployments.into_iter().map(|deployment| deployment.config).collect::<Option<_>>()?;
+    let jobs: Vec<JobConfig> = jobs.into_iter().collect::<Option<_>>()?;
+    let fleet: Vec<&PoolConfig> = pools.iter().map(|pool| &pool.fleet).collect();
+    capacity::warn(&scenario, &fleet, &deployments, &jobs, reading);
     Some(WorldConfig {
         name: scenario.name,
         seed: Seed(scenario.seed),
         duration: scenario.duration,
         warmup: scenario.warmup,
         streams: streams.into_iter().collect::<Option<_>>()?,
-        pools: pools
-            .into_iter()
-            .map(|pool| pool.resolved.map(|resolved| resolved.plan))
-            .collect::<Option<_>>()?,
-        deployments: deployments.into_iter().map(|deployment| deployment.config).collect::<Option<_>>()?,
-        jobs: jobs.into_iter().collect::<Option<_>>()?,
+        pools,
+        deployments,
+        jobs,
         queue_order: QueueOrder::Fifo,
         placement: scenario.placement,
         assumptions: ledger.into_assumptions(),

@@ -3,6 +3,7 @@
 use super::Arrival;
 use super::error::{Problem, TrafficError};
 use super::lengths::{LengthSampler, Lengths, LogNormal};
+use super::samplers::{exponential, normal};
 use crate::sim::{RandomStream, Seed};
 use crate::units::{Duration, Instant};
 
@@ -138,10 +139,10 @@ impl Think {
         match self {
             Self::None => Duration::ZERO,
             Self::Constant(time) => time,
-            Self::Exponential(mean) => Duration::from_secs_f64(mean.as_secs_f64() * random.exponential()),
+            Self::Exponential(mean) => Duration::from_secs_f64(mean.as_secs_f64() * exponential(random)),
             Self::LogNormal { mean, cv } => {
                 let (mu, sigma) = LogNormal::MeanCv { mean: mean.as_secs_f64(), cv }.mu_sigma();
-                Duration::from_secs_f64(libm::exp(mu + sigma * random.normal()))
+                Duration::from_secs_f64(libm::exp(mu + sigma * normal(random)))
             }
         }
     }

@@ -46,7 +46,7 @@ pub enum TrafficError {
         problems: Vec<Problem>,
     },
     /// A file could not be opened.
-    #[error("{}: cannot be opened: {source}; check the path, which is taken from the directory the program runs in", file.display())]
+    #[error("{}: cannot be opened: {source}; check the path", file.display())]
     Open {
         /// The file.
         file: PathBuf,

@@ -2,6 +2,7 @@
 
 use super::clock::Clock;
 use super::process::MmppState;
+use super::samplers::exponential;
 use crate::sim::RandomStream;
 use crate::units::{Duration, Instant};
 
@@ -40,7 +41,7 @@ impl Mmpp {
 
     /// Draws how long the current state lasts.
     fn stay(&mut self) {
-        let sojourn = self.states[self.current].sojourn.as_secs_f64() * self.changes.exponential();
+        let sojourn = self.states[self.current].sojourn.as_secs_f64() * exponential(&mut self.changes);
         self.until = self.until.saturating_add(Duration::from_secs_f64(sojourn).max(Duration::from_nanos(1)));
     }
 
@@ -48,7 +49,7 @@ impl Mmpp {
     pub(super) fn next(&mut self, clock: &mut Clock, end: Instant) -> Option<Instant> {
         loop {
             let rate = self.states[self.current].rate;
-            let step = if rate > 0.0 { self.arrivals.exponential() / rate } else { f64::INFINITY };
+            let step = if rate > 0.0 { exponential(&mut self.arrivals) / rate } else { f64::INFINITY };
             if let Some(at) = clock.advance(step, self.until.min(end)) {
                 return Some(at);
             }

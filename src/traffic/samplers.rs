@@ -1,5 +1,9 @@
 //! Samplers built on the named random streams and libm alone, so that their results are the same everywhere.
 
+mod ziggurat;
+
+pub(super) use ziggurat::{exponential, normal};
+
 use super::process::{Cv, RenewalFamily};
 use crate::sim::RandomStream;
 
@@ -22,7 +26,7 @@ impl Gamma {
 
     pub(super) fn sample(&self, random: &mut RandomStream) -> f64 {
         let gamma = loop {
-            let normal = random.normal();
+            let normal = normal(random);
             let root = 1.0 + self.c * normal;
             if root <= 0.0 {
                 continue;
@@ -37,7 +41,7 @@ impl Gamma {
                 break self.d * cube;
             }
         };
-        if self.boost == 0.0 { gamma } else { gamma * libm::exp(-self.boost * random.exponential()) }
+        if self.boost == 0.0 { gamma } else { gamma * libm::exp(-self.boost * exponential(random)) }
     }
 }
 
@@ -68,9 +72,9 @@ impl Interval {
 
     pub(super) fn sample(&self, random: &mut RandomStream) -> f64 {
         match self {
-            Self::Exponential => random.exponential(),
+            Self::Exponential => exponential(random),
             Self::Gamma { gamma, mean } => gamma.sample(random) / mean,
-            Self::Weibull { inverse_shape, scale } => scale * libm::pow(random.exponential(), *inverse_shape),
+            Self::Weibull { inverse_shape, scale } => scale * libm::pow(exponential(random), *inverse_shape),
         }
     }
 

@@ -77,9 +77,51 @@ pub(super) const DAY_NS: u64 = 86_400_000_000_000;
 pub(super) const WEEK_NS: u64 = 7 * DAY_NS;
 
 impl Weekday {
+    /// All seven, from Monday.
+    pub const ALL: [Self; 7] = [
+        Self::Monday,
+        Self::Tuesday,
+        Self::Wednesday,
+        Self::Thursday,
+        Self::Friday,
+        Self::Saturday,
+        Self::Sunday,
+    ];
+
+    /// The name in scenarios: `monday`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Monday => "monday",
+            Self::Tuesday => "tuesday",
+            Self::Wednesday => "wednesday",
+            Self::Thursday => "thursday",
+            Self::Friday => "friday",
+            Self::Saturday => "saturday",
+            Self::Sunday => "sunday",
+        }
+    }
+
+    /// The day of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|day| day.name() == name)
+    }
+
     const fn index(self) -> u64 {
         self as u64
     }
+}
+
+/// Reads `14:00` or `14:00:30` as the time since midnight; `None` when it is not a time of day.
+pub fn time_of_day(text: &str) -> Option<Duration> {
+    let mut parts = text.trim().split(':');
+    let mut number = |below: u64| {
+        let part = parts.next()?;
+        let digits = matches!(part.len(), 1 | 2) && part.bytes().all(|byte| byte.is_ascii_digit());
+        digits.then(|| part.parse::<u64>().ok()).flatten().filter(|value| *value < below)
+    };
+    let (hours, minutes) = (number(24)?, number(60)?);
+    let seconds = if text.matches(':').count() == 2 { number(60)? } else { 0 };
+    parts.next().is_none().then(|| Duration::from_secs((hours * 60 + minutes) * 60 + seconds))
 }
 
 impl Start {
@@ -292,5 +334,21 @@ impl Shape {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_day() {
+        for (text, seconds) in [("14:00", 50_400), ("0:00", 0), ("23:59:59", 86_399), (" 7:05 ", 25_500)] {
+            assert_eq!(time_of_day(text), Some(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "14", "24:00", "14:60", "-1:00", "14:00:00:00", "2pm", "1:2:", "+1:00"] {
+            assert_eq!(time_of_day(text), None, "{text}");
+        }
+        assert!(Weekday::ALL.into_iter().all(|day| Weekday::from_name(day.name()) == Some(day)));
     }
 }

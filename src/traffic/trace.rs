@@ -1,6 +1,8 @@
 //! Recorded traces: their formats, and what part of them is replayed how often.
 
 mod fields;
+mod header;
+mod lines;
 mod open;
 mod reader;
 mod replay;
@@ -9,8 +11,8 @@ use std::fmt;
 use std::path::PathBuf;
 
 pub(super) use fields::tokens;
-pub(super) use open::open;
-pub(super) use reader::csv_error;
+pub(super) use lines::Lines;
+use open::open;
 pub use reader::{TraceReader, TraceRow};
 pub(super) use replay::Replay;
 

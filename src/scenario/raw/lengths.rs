@@ -54,7 +54,10 @@ pub fn length(
                     t.file_exists(file, &around.path(file), &[]);
                     t.absolute("file", &around.path(file));
                 }
-                Some(LengthDist::Empirical { file: around.path(&file?), column: column.map(|c| c.value) })
+                Some(LengthDist::Empirical {
+                    file: around.path(file.as_ref()?),
+                    column: column.map(|c| c.value),
+                })
             }
         });
         let min = t.optional("min", &kinds::TOKENS, "The shortest; 1 when absent.");
@@ -112,7 +115,7 @@ pub fn joint(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<JointL
                 t.file_exists(file, &around.path(file), &[]);
                 t.absolute("file", &around.path(file));
             }
-            Some(JointLengths::File { file: around.path(&file?), format })
+            Some(JointLengths::File { file: around.path(file.as_ref()?), format })
         })
     })
 }

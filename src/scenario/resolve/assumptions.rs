@@ -58,6 +58,19 @@ impl Ledger {
         }
     }
 
+    /// Notes the share of memory that an engine takes.
+    pub fn memory_utilization(&mut self, deployment: &str, share: f64) {
+        let usual = share == constants::MEMORY_UTILIZATION;
+        self.note(Assumption {
+            about: format!("deployment {deployment}"),
+            figure: "share of memory for weights and KV cache".to_owned(),
+            value: share.to_string(),
+            source: if usual { "vLLM's default gpu_memory_utilization" } else { "the scenario" }.to_owned(),
+            date: String::new(),
+            doubt: String::new(),
+        });
+    }
+
     /// Notes the constants of the performance model that a training step rests on.
     pub fn training_model(&mut self) {
         for (figure, value) in [

@@ -2,7 +2,7 @@
 
 use super::assumptions::Ledger;
 use super::bridge::model_dims;
-use super::names::{dangling, not_found, unknown};
+use super::names::{dangling, not_found, unknown, unknown_of_model};
 use super::pools::{Pool, Resolved};
 use crate::catalog::{Catalog, Model, ParsePrecisionError, Precision};
 use crate::fleet::PoolId;
@@ -11,7 +11,7 @@ use crate::perf::{ModelDims, ParallelismPlan, PlanError, Replica, Roofline, Step
 use crate::scenario::dom::Step;
 use crate::scenario::problem::Problem;
 use crate::scenario::raw::{Parallelism, RawDeployment, RawScenario, Split};
-use crate::scenario::reader::{Reading, Sited};
+use crate::scenario::reading::{Reading, Sited};
 use crate::serving::{DeploymentConfig, ReplicaOption};
 use crate::world::StreamPlan;
 
@@ -77,6 +77,7 @@ fn deployment(
     let model = match catalog.model(&raw.model) {
         Ok(model) => Some(model),
         Err(_) if stated => None,
+        Err(_) if reading.is_broken("models", &raw.model) => return None,
         Err(missing) => {
             reading.problem(not_found(raw.model.place, &missing));
             return None;
@@ -87,7 +88,7 @@ fn deployment(
         None => None,
         Some(Err(_)) if stated => None,
         Some(Err(missing)) => {
-            reading.problem(unknown(raw.model.place, &missing));
+            reading.problem(unknown_of_model(raw.model.place, &missing, model));
             return None;
         }
     };
@@ -106,8 +107,12 @@ fn deployment(
         }
     }
     if options.is_empty() {
-        let message = format!("{} fits on none of the pools of deployment `{}`", *raw.model, *raw.name);
-        let mut problem = Problem::error(raw.model.place, message);
+        let message = format!("deployment `{}` can run {} on none of its pools", *raw.name, *raw.model);
+        let place = match raw.parallelism.value {
+            Parallelism::Auto => raw.model.place,
+            _ => raw.parallelism.place,
+        };
+        let mut problem = Problem::error(place, message);
         for (name, why) in misfits {
             problem = problem.help(format!("on `{}`: {why}", name.value));
         }
@@ -160,7 +165,7 @@ pub fn find_pools<'a>(
         if twice {
             let message = format!("`{holder}` names the pool `{}` twice", name.value);
             reading.problem(Problem::error(name.place, message).help("take one out"));
-        } else if index.is_none() {
+        } else if index.is_none() && !reading.is_broken("pools", name) {
             let names = pools.iter().map(|pool| pool.name.as_str());
             reading.problem(dangling(name.place, "pool", name, names));
         }
@@ -385,6 +390,9 @@ fn note(
 ) {
     if let (Some(model), Some(dims)) = (model, dims) {
         model_line(model, dims, ledger);
+        if raw.kv_blocks.is_none() {
+            ledger.memory_utilization(&raw.name, raw.memory_utilization);
+        }
     }
     if raw.step_time.is_none() {
         ledger.performance_model();

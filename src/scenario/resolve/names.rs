@@ -1,6 +1,6 @@
 //! Names that lead nowhere, and figures that nobody knows, as problems.
 
-use crate::catalog::{NotFound, Unknown};
+use crate::catalog::{Model, NotFound, Unknown};
 use crate::scenario::problem::{Place, Problem, nearest, quoted};
 
 /// A name of the scenario's own that does not exist.
@@ -36,6 +36,18 @@ pub fn not_found(place: Place, missing: &NotFound) -> Problem {
         _ => problem,
     };
     problem.help(format!("`fleetsim catalog {kind}s` lists them all; [[{kind}s]] adds one of your own"))
+}
+
+/// The first figure of a model that is needed and not known, with the others.
+pub fn unknown_of_model(place: Place, missing: &Unknown, model: Option<&Model>) -> Problem {
+    let problem = unknown(place, missing);
+    let rows = model.map(Model::figures).unwrap_or_default();
+    let others: Vec<&str> = rows
+        .iter()
+        .filter(|row| row.value.is_none() && row.figure != missing.figure)
+        .map(|row| row.figure)
+        .collect();
+    if others.is_empty() { problem } else { problem.help(format!("unknown as well: {}", quoted(others))) }
 }
 
 /// A figure that is needed and not known.

@@ -11,7 +11,7 @@ use crate::metrics::results::Assumption;
 use crate::perf::NodeSpec;
 use crate::scenario::problem::{Problem, quoted};
 use crate::scenario::raw::{RawPool, RawScenario};
-use crate::scenario::reader::Reading;
+use crate::scenario::reading::Reading;
 use crate::units::{Duration, UsdPerHour};
 use crate::world::PoolPlan;
 
@@ -38,6 +38,11 @@ pub fn resolve(
     reading: &mut Reading,
     ledger: &mut Ledger,
 ) -> Vec<Pool> {
+    // Pools are numbered in 16 bits.
+    if let Some(extra) = scenario.pools.get(usize::from(u16::MAX)) {
+        reading.problem(Problem::error(extra.place, format!("there are more than {} pools", u16::MAX)));
+        return Vec::new();
+    }
     scenario
         .pools
         .iter()
@@ -46,11 +51,22 @@ pub fn resolve(
 }
 
 fn pool(raw: &RawPool, catalog: &Catalog, reading: &mut Reading, ledger: &mut Ledger) -> Option<Resolved> {
-    let offer = catalog.offer(&raw.offer).map_err(|missing| not_found(raw.offer.place, &missing));
-    let offer = offer.map_err(|problem| reading.problem(problem)).ok()?;
-    let card =
-        catalog.accelerator(&offer.accelerator).map_err(|missing| not_found(raw.offer.place, &missing));
-    let card = card.map_err(|problem| reading.problem(problem)).ok()?;
+    let offer = match catalog.offer(&raw.offer) {
+        Ok(offer) => offer,
+        Err(_) if reading.is_broken("offers", &raw.offer) => return None,
+        Err(missing) => {
+            reading.problem(not_found(raw.offer.place, &missing));
+            return None;
+        }
+    };
+    let card = match catalog.accelerator(&offer.accelerator) {
+        Ok(card) => card,
+        Err(_) if reading.is_broken("accelerators", &offer.accelerator) => return None,
+        Err(missing) => {
+            reading.problem(not_found(raw.offer.place, &missing));
+            return None;
+        }
+    };
     let cards = offer.accelerators_per_node().map_err(|missing| unknown(raw.offer.place, &missing));
     let cards = cards.map_err(|problem| reading.problem(problem));
     let tariff = tariff(raw, offer, catalog, reading, ledger);

@@ -4,6 +4,7 @@ use super::file;
 use super::{JointLengths, Length, LengthDist, Lengths};
 use crate::sim::RandomStream;
 use crate::traffic::TrafficError;
+use crate::traffic::samplers::{exponential, normal};
 
 /// Draws the lengths of prompts and outputs.
 #[derive(Debug)]
@@ -32,9 +33,9 @@ enum Sampler {
         mu: f64,
         sigma: f64,
     },
-    /// 1/ln(1 − 1/mean).
+    /// The ceiling of an exponential with this mean, −1/ln(1 − 1/mean).
     Geometric {
-        inverse_log: f64,
+        scale: f64,
     },
     Values(Vec<u32>),
     Quantiles(Vec<(f64, f64)>),
@@ -66,8 +67,8 @@ impl LengthSampler {
             Self::Independent { prompt, output } => (prompt.sample(random), output.sample(random)),
             Self::Pairs(pairs) => pairs[random.below(pairs.len() as u64) as usize],
             Self::LogNormal { prompt, output, correlation, rest } => {
-                let first = random.normal();
-                let second = correlation * first + rest * random.normal();
+                let first = normal(random);
+                let second = correlation * first + rest * normal(random);
                 let tokens = |(mu, sigma): (f64, f64), normal: f64| {
                     rounded(libm::exp(mu + sigma * normal)).clamp(1, super::MAX_TOKENS)
                 };
@@ -93,9 +94,7 @@ impl Bounded {
                 let (mu, sigma) = log_normal.mu_sigma();
                 Sampler::LogNormal { mu, sigma }
             }
-            LengthDist::Geometric { mean } => {
-                Sampler::Geometric { inverse_log: 1.0 / libm::log1p(-1.0 / mean) }
-            }
+            LengthDist::Geometric { mean } => Sampler::Geometric { scale: -1.0 / libm::log1p(-1.0 / mean) },
             LengthDist::Empirical { file, column } => match file::empirical(file, column.as_deref())? {
                 file::Empirical::Values(values) => Sampler::Values(values),
                 file::Empirical::Quantiles(table) => Sampler::Quantiles(table),
@@ -108,10 +107,8 @@ impl Bounded {
         let tokens = match &self.sampler {
             Sampler::Constant(tokens) => *tokens,
             Sampler::Uniform { low, count } => low + random.below(*count) as u32,
-            Sampler::LogNormal { mu, sigma } => rounded(libm::exp(mu + sigma * random.normal())),
-            Sampler::Geometric { inverse_log } => {
-                (libm::log(random.uniform_open()) * inverse_log).ceil() as u32
-            }
+            Sampler::LogNormal { mu, sigma } => rounded(libm::exp(mu + sigma * normal(random))),
+            Sampler::Geometric { scale } => (exponential(random) * scale).ceil() as u32,
             Sampler::Values(values) => values[random.below(values.len() as u64) as usize],
             Sampler::Quantiles(table) => rounded(interpolate(table, random.uniform())),
         };

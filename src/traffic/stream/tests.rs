@@ -58,9 +58,8 @@ fn assert_dispersion(process: ArrivalProcess, width: u64, expected: f64) {
     assert!(error < 0.2 * expected, "the test must be able to fail: ± {error} of {expected}");
 }
 
-/// The variance of counts of a stationary renewal process is known exactly for Gamma(1/2), that is cv² = 2:
-/// checked against the asymptote, cv² plus (1/6 + cv⁴/2 − skewness·cv³/3)/(mean count), of D. R. Cox,
-/// Renewal Theory, 1962, section 4.5, whose remainder vanishes exponentially.
+/// The index of dispersion of the counts of a stationary renewal process in a long window:
+/// cv² + (1/6 + cv⁴/2 − skewness·cv³/3)/(mean count) (D. R. Cox, Renewal Theory, 1962, section 4.5).
 fn renewal_dispersion(cv: f64, skewness: f64, mean: f64) -> f64 {
     let square = cv * cv;
     square + (1.0 / 6.0 + square * square / 2.0 - skewness * square * cv / 3.0) / mean
@@ -75,7 +74,6 @@ fn dispersion_of_renewal_processes() {
         let gamma = renewal_dispersion(cv, 2.0 * cv, 500.0);
         assert_dispersion(ArrivalProcess::Gamma { cv: Cv(cv) }, 100, gamma);
     }
-    // Weibull with k = 1/2: cv² = 5, third central moment 74/8 of the mean's cube... over cv³: see below.
     let cv = 5f64.sqrt();
     // Moments of Weibull(1/2): E Xⁿ = (2n)!·λⁿ; with mean 1, E X² = 6, E X³ = 90, so μ₃ = 90 − 18 + 2 = 74.
     let skewness = 74.0 / (cv * cv * cv);
@@ -117,8 +115,7 @@ fn dispersion_of_clients() {
     assert_dispersion(process, width, expected);
 }
 
-/// The default population is as bursty as ServeGen's: the index of dispersion grows with the window, which no
-/// single renewal process of cv 1.1 does.
+/// The default population is bursty within seconds and burstier within minutes.
 #[test]
 fn clients_are_burstier_the_longer_one_looks() {
     let config = open(5.0, ArrivalProcess::Clients(ClientsConfig::default()), vec![], lengths());
@@ -130,7 +127,7 @@ fn clients_are_burstier_the_longer_one_looks() {
         counts.iter().map(|count| (count - mean) * (count - mean)).sum::<f64>() / counts.len() as f64 / mean
     };
     let (second, minute) = (dispersion(1), dispersion(60));
-    assert!(minute > 2.0 * second, "{second} at 1 s, {minute} at 60 s");
+    assert!(second > 2.0 && minute > 1.5 * second, "{second} at 1 s, {minute} at 60 s");
 }
 
 #[test]

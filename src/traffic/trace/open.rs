@@ -14,7 +14,7 @@ const BUFFER_BYTES: usize = 32 * 1024;
 ///
 /// # Errors
 /// When the file cannot be opened, is a directory, or its first bytes cannot be read.
-pub(in crate::traffic) fn open(file: &Path) -> Result<Box<dyn BufRead + Send>, TrafficError> {
+pub(super) fn open(file: &Path) -> Result<Box<dyn BufRead + Send>, TrafficError> {
     let failed = |source| TrafficError::Open { file: file.to_owned(), source };
     let mut reader = BufReader::with_capacity(BUFFER_BYTES, File::open(file).map_err(failed)?);
     if reader.fill_buf().map_err(failed)?.starts_with(&[0x1f, 0x8b]) {

@@ -56,6 +56,9 @@ impl Replay {
             }
             replay.copies.push(copy);
         }
+        if replay.next.is_empty() && period.is_none() {
+            return Err(replay.nothing()?);
+        }
         Ok(replay)
     }
 
@@ -71,6 +74,16 @@ impl Replay {
         }
         self.copies[index as usize] = copy;
         Ok(arrival)
+    }
+
+    /// Why a trace that is replayed once has no arrival in the run.
+    fn nothing(&self) -> Result<TrafficError, TrafficError> {
+        let mut reader = self.open()?;
+        let Some(row) = next_in_window(&self.config, &mut reader)? else {
+            return Ok(nothing_in_window(&self.config, &reader));
+        };
+        let what = format!("the first arrival, at {} of the window, is not before the run's end", row.at);
+        Ok(reader.content(None, what, "set `from` to where the replay should begin, or lengthen the run"))
     }
 
     fn open(&self) -> Result<TraceReader, TrafficError> {
@@ -137,6 +150,12 @@ fn next_in_window(config: &TraceConfig, reader: &mut TraceReader) -> Result<Opti
     Ok(None)
 }
 
+fn nothing_in_window(config: &TraceConfig, reader: &TraceReader) -> TrafficError {
+    let until = config.to.map(|to| format!(" to {to}")).unwrap_or_default();
+    let what = format!("no row lies in the window from {}{until}", config.from);
+    reader.content(None, what, "set `from` and `to` within the trace; `trace describe` says how long it is")
+}
+
 /// Reads the whole window and gives its period, as [`TraceConfig`] defines it.
 fn period(config: &TraceConfig) -> Result<Duration, TrafficError> {
     let mut reader = TraceReader::open(&config.file, config.format, config.stream.as_deref())?;
@@ -158,11 +177,7 @@ fn period(config: &TraceConfig) -> Result<Duration, TrafficError> {
         }
     }
     let Some(first) = first else {
-        return Err(reader.content(
-            None,
-            format!("no row lies in the window from {}", config.from),
-            "set `from` and `to` within the trace; `trace describe` says how long it is",
-        ));
+        return Err(nothing_in_window(config, &reader));
     };
     if let Some(stated) = config.period.or(config.to.map(|to| to - config.from)) {
         return Ok(stated);

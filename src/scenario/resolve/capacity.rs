@@ -1,0 +1,70 @@
+//! Whether all deployments and jobs together find cards: what waits for ever is warned of.
+
+use crate::fleet::{Claim, ClaimResult, Holder, Inventory, PoolConfig, Shape};
+use crate::jobs::JobConfig;
+use crate::scenario::problem::Problem;
+use crate::scenario::raw::RawScenario;
+use crate::scenario::reading::Reading;
+use crate::serving::DeploymentConfig;
+use crate::units::Instant;
+
+/// Claims the cards of every replica as a run does at its beginning, then those of each job alone beside
+/// them, on the fleet's own inventory.
+pub fn warn(
+    scenario: &RawScenario,
+    pools: &[&PoolConfig],
+    deployments: &[DeploymentConfig],
+    jobs: &[JobConfig],
+    reading: &mut Reading,
+) {
+    let mut inventory = Inventory::new(pools.iter().copied(), scenario.placement);
+    for (index, (config, raw)) in deployments.iter().zip(&scenario.deployments).enumerate() {
+        let mut granted = 0;
+        for replica in 0..config.replicas {
+            let shape = |option: &crate::serving::ReplicaOption| Shape::OneNode { cards: option.cards };
+            let claim = Claim {
+                holder: Holder::Replica(index as u32, replica),
+                options: config.options.iter().map(|option| (option.pool, shape(option))).collect(),
+                priority: 0,
+                preemptible: false,
+            };
+            match inventory.claim(Instant::ZERO, claim) {
+                ClaimResult::Lease(_) => granted += 1,
+                // Its like would not fit either.
+                ClaimResult::Pending(..) => break,
+            }
+        }
+        if granted < config.replicas {
+            let message = format!(
+                "of the {} replicas of deployment `{}` only {granted} get cards: the deployments before it hold \
+                 the others",
+                config.replicas, config.name
+            );
+            let problem = Problem::warning(raw.place, message);
+            reading.problem(problem.help("raise `nodes` of its pools or lower `replicas`"));
+        }
+    }
+    for (index, (config, raw)) in jobs.iter().zip(&scenario.jobs).enumerate() {
+        let shape = Shape::Gang { cards: config.cards };
+        let claim = Claim {
+            holder: Holder::Job(index as u32),
+            options: config.options.iter().map(|option| (option.pool, shape)).collect(),
+            priority: 0,
+            preemptible: false,
+        };
+        match inventory.claim(Instant::ZERO, claim) {
+            ClaimResult::Lease(lease) => {
+                inventory.release(Instant::ZERO, lease);
+            }
+            ClaimResult::Pending(..) => {
+                let message = format!(
+                    "job `{}` never starts: the deployments leave no pool with room for its {} cards",
+                    config.name, config.cards
+                );
+                let problem = Problem::warning(raw.accelerators.place, message);
+                let help = "raise `nodes` of one of its pools, or lower `replicas` of a deployment";
+                reading.problem(problem.help(help));
+            }
+        }
+    }
+}
