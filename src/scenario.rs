@@ -1,8 +1,8 @@
 //! The file the user writes: raw types, defaults, checks and errors with their places, resolved into what a
 //! run needs.
 //!
-//! The way of a file: text → [`dom`] (values with places; `--set` puts its values in) → [`raw`] (typed,
-//! checked by itself; each option is declared once, by the [`reader`] call that reads it) → [`resolve`]
+//! The way of a file: text → `dom` (values with places; `--set` puts its values in) → `raw` (typed,
+//! checked by itself; each option is declared once, by the `reader` call that reads it) → `resolve`
 //! (names looked up, figures taken from the catalogue, models fitted on cards) → [`WorldConfig`]. Each step
 //! collects all that is wrong before it gives up, so that a user sees every error of a file at once.
 //!

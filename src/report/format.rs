@@ -76,7 +76,7 @@ pub fn span(seconds_total: f64) -> String {
         s if !s.is_finite() => return NOTHING.to_string(),
         s if s >= 2.0 * YEAR => (s / YEAR, "years"),
         s if s >= 259_200.0 => (s / 86_400.0, "days"),
-        s if s >= 10_800.0 => (s / 3600.0, "h"),
+        s if s >= 7200.0 => (s / 3600.0, "h"),
         s if s >= 180.0 => (s / 60.0, "min"),
         s => (s, "s"),
     };

@@ -43,7 +43,7 @@ struct Page<'a> {
     causes: Vec<(String, String, String)>,
     total: String,
     energy: Vec<(&'static str, String)>,
-    assumptions: &'a [Assumption],
+    assumptions: Vec<&'a Assumption>,
     seed: u64,
     duration: String,
     warmup: String,
@@ -92,7 +92,7 @@ pub(super) fn page(results: &RunResults) -> Result<String, PageError> {
         .into_iter()
         .filter_map(|(what, value)| value.map(|value| (what, value)))
         .collect(),
-        assumptions: &results.assumptions,
+        assumptions: doubted_first(&results.assumptions),
         seed: summary.scenario.seed,
         duration: span(summary.scenario.duration_s),
         warmup: span(summary.scenario.warmup_s),
@@ -113,6 +113,13 @@ fn embedded(results: &RunResults, plot: &plots::Plot) -> Result<String, PlotErro
         svg = svg.replace(&format!("stroke=\"{color}\""), &format!("class=\"s{class}\""));
     }
     Ok(svg)
+}
+
+/// Assumptions with a doubt first, otherwise in their order.
+fn doubted_first(assumptions: &[Assumption]) -> Vec<&Assumption> {
+    let mut sorted: Vec<&Assumption> = assumptions.iter().collect();
+    sorted.sort_by_key(|assumption| assumption.doubt.is_empty());
+    sorted
 }
 
 /// The numbers of the first screen: what, how much, and a remark.

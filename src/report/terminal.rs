@@ -3,7 +3,7 @@
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
 use super::format::{self, NOTHING, count, money, or_nothing, percent, plural, seconds, shorten, si, span};
-use super::verdict::{self, held};
+use super::verdict::{self, held, in_words};
 use crate::metrics::results::{Quantiles, RunResults, StreamSummary};
 
 const WIDTH: usize = 80;
@@ -46,12 +46,7 @@ fn requests(text: &mut String, results: &RunResults) {
         (requests.failed, "failed"),
         (requests.in_flight, "in flight at the end"),
     ];
-    let parts: Vec<String> = parts
-        .iter()
-        .filter(|(number, _)| *number > 0)
-        .map(|(number, word)| format!("{} {word}", count(*number)))
-        .collect();
-    paragraph(text, &format!("{} arrived: {}", plural(requests.arrived, "request"), parts.join(", ")));
+    paragraph(text, &format!("{} arrived: {}", plural(requests.arrived, "request"), in_words(&parts)));
     let tokens = &results.summary.tokens;
     paragraph(
         text,
@@ -166,12 +161,7 @@ fn jobs(text: &mut String, results: &RunResults) {
         (jobs.queued, "queued at the end"),
         (jobs.failed, "failed"),
     ];
-    let parts: Vec<String> = parts
-        .iter()
-        .filter(|(number, _)| *number > 0)
-        .map(|(number, word)| format!("{} {word}", count(*number)))
-        .collect();
-    paragraph(text, &format!("{}: {}", plural(jobs.submitted, "job"), parts.join(", ")));
+    paragraph(text, &format!("{}: {}", plural(jobs.submitted, "job"), in_words(&parts)));
     if jobs.wait_s.p50.is_some() || jobs.jct_s.p50.is_some() {
         paragraph(
             text,

@@ -111,13 +111,15 @@ pub(super) fn limits(results: &RunResults) -> Vec<String> {
     said.extend(summary.streams.iter().filter_map(slow_part).take(MOST_STREAMS));
     let lost = summary.requests.rejected + summary.requests.timed_out + summary.requests.failed;
     if lost > 0 {
+        let parts = [
+            (summary.requests.rejected, "turned away"),
+            (summary.requests.timed_out, "gave up"),
+            (summary.requests.failed, "failed"),
+        ];
         said.push(format!(
-            "{} were lost ({}): {} turned away, {} gave up, {} failed.",
-            plural(lost, "request"),
+            "{} of the requests were lost: {}.",
             percent(lost as f64 / summary.requests.arrived.max(1) as f64),
-            count(summary.requests.rejected),
-            count(summary.requests.timed_out),
-            count(summary.requests.failed),
+            in_words(&parts),
         ));
     }
     said.extend(longest_queue(results));
@@ -134,6 +136,13 @@ pub(super) fn limits(results: &RunResults) -> Vec<String> {
     }
     said.extend(unused_money(results));
     said
+}
+
+/// `12 completed, 3 failed`: what there is some of.
+pub(super) fn in_words(parts: &[(u64, &str)]) -> String {
+    let some = parts.iter().filter(|(number, _)| *number > 0);
+    let words: Vec<String> = some.map(|(number, word)| format!("{} {word}", count(*number))).collect();
+    words.join(", ")
 }
 
 /// Whether waiting or computing makes a stream's first tokens late.

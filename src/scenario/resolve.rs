@@ -2,7 +2,6 @@
 //! fitted on the cards of their pools.
 
 mod assumptions;
-mod bridge;
 mod capacity;
 mod catalog;
 mod deployments;

@@ -26,6 +26,8 @@ pub(super) const MOST_STREAMS: usize = 7;
 
 const HEIGHT: f64 = 260.0;
 const GAP: f64 = 58.0;
+/// Fewer observations than this are drawn one by one.
+const STEPS_BELOW: u64 = 200;
 const MOST_POINTS: usize = 240;
 
 pub(super) fn draw(results: &RunResults, canvas: &mut Canvas<'_>) {
@@ -73,7 +75,7 @@ pub(super) fn draw(results: &RunResults, canvas: &mut Canvas<'_>) {
         }
         for (color, curve) in curves.iter().enumerate() {
             if let Some(curve) = curve {
-                canvas.line(&steps(&panel, &curve.cumulative), series_color(color), 1.0, 2.0);
+                canvas.line(&rise(&panel, curve), series_color(color), 1.0, 2.0);
             }
         }
         bottom = panel.horizontal_labels(canvas) - 14.0;
@@ -126,8 +128,10 @@ pub(super) fn ends(values: impl Iterator<Item = f64>) -> (f64, f64) {
         .fold((f64::NAN, f64::NAN), |(low, high), value| (value.min(low), value.max(high)))
 }
 
-/// A cumulative distribution as steps: it rises at each value.
-fn steps(panel: &Panel<'_>, cumulative: &[(f64, f64)]) -> Vec<(f64, f64)> {
+/// A cumulative distribution: of few observations it rises in a step at each, of many it is a curve.
+fn rise(panel: &Panel<'_>, distribution: &Distribution) -> Vec<(f64, f64)> {
+    let cumulative = &distribution.cumulative;
+    let steps = distribution.count < STEPS_BELOW;
     let every = cumulative.len().div_ceil(MOST_POINTS).max(1);
     let last = cumulative.len().saturating_sub(1);
     let mut points = Vec::new();
@@ -136,7 +140,9 @@ fn steps(panel: &Panel<'_>, cumulative: &[(f64, f64)]) -> Vec<(f64, f64)> {
         if index % every != 0 && index != last {
             continue;
         }
-        points.push(panel.at(*seconds, share_before));
+        if steps || index == 0 {
+            points.push(panel.at(*seconds, share_before));
+        }
         points.push(panel.at(*seconds, *share));
         share_before = *share;
     }

@@ -1,13 +1,14 @@
 //! Deployments: the plan on each pool, what fits, and how long iterations take.
 
 use super::assumptions::Ledger;
-use super::bridge::model_dims;
-use super::names::{dangling, not_found, unknown, unknown_of_model};
+use super::names::{dangling, not_found, unknown};
 use super::pools::{Pool, Resolved};
 use crate::catalog::{Catalog, Model, ParsePrecisionError, Precision};
 use crate::fleet::PoolId;
 use crate::perf::constants::KV_BLOCK_TOKENS;
-use crate::perf::{ModelDims, ParallelismPlan, PlanError, Replica, Roofline, StepModel, auto_plan, fit};
+use crate::perf::{
+    ModelDims, ParallelismPlan, PlanError, Replica, Roofline, StepModel, UnknownFigures, auto_plan, fit,
+};
 use crate::scenario::dom::Step;
 use crate::scenario::problem::Problem;
 use crate::scenario::raw::{Parallelism, RawDeployment, RawScenario, Split};
@@ -83,12 +84,12 @@ fn deployment(
             return None;
         }
     };
-    let dims = match model.map(model_dims) {
+    let dims = match model.map(ModelDims::try_from) {
         Some(Ok(dims)) => Some(dims),
         None => None,
         Some(Err(_)) if stated => None,
         Some(Err(missing)) => {
-            reading.problem(unknown_of_model(raw.model.place, &missing, model));
+            reading.problem(unknown(raw.model.place, &missing));
             return None;
         }
     };
@@ -208,7 +209,7 @@ struct Planned {
 }
 
 enum Misfit {
-    Unknown(crate::catalog::Unknown),
+    Unknown(UnknownFigures),
     Plan(String),
 }
 

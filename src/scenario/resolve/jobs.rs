@@ -1,14 +1,13 @@
 //! Jobs: how long they take on each pool.
 
 use super::assumptions::Ledger;
-use super::bridge::model_dims;
 use super::deployments::{Found, find_pools, model_line, precision};
-use super::names::{not_found, unknown, unknown_of_model};
+use super::names::{not_found, unknown};
 use super::pools::Pool;
-use crate::catalog::{Catalog, Precision, Unknown};
+use crate::catalog::{Catalog, Precision};
 use crate::fleet::PoolId;
 use crate::jobs::{JobConfig, JobOption};
-use crate::perf::{ModelDims, TrainingJob, training_throughput};
+use crate::perf::{ModelDims, TrainingJob, UnknownFigures, training_throughput};
 use crate::scenario::problem::Problem;
 use crate::scenario::raw::{RawJob, RawScenario, Work};
 use crate::scenario::reading::{Reading, Sited};
@@ -60,9 +59,9 @@ fn job(
             let dims = match catalog.model(model) {
                 Err(_) if reading.is_broken("models", model) => return None,
                 Err(missing) => Err(not_found(model.place, &missing)),
-                Ok(known) => model_dims(known)
+                Ok(known) => ModelDims::try_from(known)
                     .inspect(|dims| model_line(known, dims, ledger))
-                    .map_err(|missing| unknown_of_model(model.place, &missing, Some(known))),
+                    .map_err(|missing| unknown(model.place, &missing)),
             };
             let dims = dims.map_err(|problem| reading.problem(problem)).ok()?;
             Some((dims, format?))
@@ -108,7 +107,7 @@ fn job(
 }
 
 enum Misfit {
-    Unknown(Unknown),
+    Unknown(UnknownFigures),
     Why(String),
 }
 
