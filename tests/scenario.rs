@@ -204,6 +204,9 @@ like = "H100-SXM5"
 memory_gb = 141
 "#;
     let text = SOUND.replace("lambda/gpu_1x_h100_sxm5", "lab/rack") + own;
+    // How a laboratory bills, nobody can know.
+    insta::assert_snapshot!(errors(&text, &[]));
+    let text = text.replace("nodes = 2", "nodes = 2\ngranularity = \"1s\"\nminimum = \"0s\"");
     let loaded = load_sets(&text, &[]).unwrap_or_else(|errors| panic!("{errors}"));
     let pool = &loaded.config.pools[0];
     assert_eq!((pool.fleet.accelerator.as_str(), pool.fleet.cards_per_node), ("LabCard", 4));
