@@ -1,8 +1,8 @@
 //! The file the user writes: raw types, defaults, checks and errors with their places, resolved into what a
 //! run needs.
 //!
-//! The way of a file: text → [`dom`] (values with places; `--set` puts its values in) → [`raw`] (typed,
-//! checked by itself; each option is declared once, by the [`reader`] call that reads it) → [`resolve`]
+//! The way of a file: text → `dom` (values with places; `--set` puts its values in) → `raw` (typed,
+//! checked by itself; each option is declared once, by the `reader` call that reads it) → `resolve`
 //! (names looked up, figures taken from the catalogue, models fitted on cards) → [`WorldConfig`]. Each step
 //! collects all that is wrong before it gives up, so that a user sees every error of a file at once.
 //!
@@ -16,6 +16,7 @@ mod kinds;
 mod problem;
 mod raw;
 mod reader;
+mod reading;
 mod resolve;
 mod set;
 
@@ -26,8 +27,8 @@ use toml_edit::DocumentMut;
 use dom::Step;
 pub use problem::{Diagnostics, Place, Problem, Severity, Sources};
 use raw::Surroundings;
-pub use reader::OptionDoc;
-use reader::Reading;
+pub use reading::OptionDoc;
+use reading::Reading;
 
 use crate::world::WorldConfig;
 
@@ -78,11 +79,15 @@ pub fn load_text(text: &str, path: &Path, sets: &[String], seed: Option<u64>) ->
         Err(problems) => return Err(Diagnostics::new(sources, problems)),
     };
     let mut reading = Reading::default();
-    let mut document: DocumentMut = match text.parse() {
-        Ok(document) => document,
-        // Both parsers are the same library's; should they ever disagree, the other's word is passed on.
-        Err(error) => return Err(whole(sources, &error.to_string())),
-    };
+    // Both parsers are the same library's, but this one refuses integers beyond 64 bits; so does, with a word
+    // on what would be right, whoever reads them below.
+    let parsed: Result<DocumentMut, toml_edit::TomlError> = text.parse();
+    let refused = parsed.as_ref().err().map(|error| {
+        let span = error.span().unwrap_or_default();
+        let place = Place { source: 0, start: span.start, end: span.end };
+        Problem::error(place, format!("this is not valid TOML: {}", error.message()))
+    });
+    let mut document = parsed.unwrap_or_default();
     for (index, argument) in sets.iter().enumerate() {
         match set::apply(&mut root, argument, index as u32 + 1) {
             Ok((steps, value)) => {
@@ -107,6 +112,9 @@ pub fn load_text(text: &str, path: &Path, sets: &[String], seed: Option<u64>) ->
     }
     // A file with slips of the pen is still looked through for what else is wrong.
     let config = scenario.and_then(|scenario| resolve::resolve(scenario, &mut reading));
+    if reading.problems.is_empty() {
+        reading.problems.extend(refused);
+    }
     let failed = reading.problems.iter().any(|problem| problem.severity == Severity::Error);
     let diagnostics = Diagnostics::new(sources, reading.problems);
     match config {

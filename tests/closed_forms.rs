@@ -5,9 +5,9 @@
 //! service is one second of 20,000 iterations, so that joining at iteration boundaries moves a wait by no
 //! more than 25 µs on average.
 //!
-//! Every point runs a fixed number of replications with seeds 1, 2, 3, ... fixed beforehand. The interval
-//! is Student's at 99 %; its half-width must be at most 1 % of the value (3 % for a p99), and the value of
-//! the formula must lie within it.
+//! Every point runs with seeds 1 to 16, fixed beforehand. The interval is Student's at 95 % over the sixteen;
+//! its half-width must be at most 1 % of the value (3 % for a p99), and the value of the formula must lie
+//! within it.
 
 mod support;
 
@@ -21,7 +21,7 @@ use statrs::distribution::{ContinuousCDF, StudentsT};
 use support::{deployment, outputs, step, stream, world};
 
 const ITERATIONS: u32 = 20_000;
-const CONFIDENCE: f64 = 0.99;
+const CONFIDENCE: f64 = 0.95;
 
 /// Mean and half-width of the confidence interval.
 fn interval(values: &[f64]) -> (f64, f64) {
@@ -74,13 +74,13 @@ fn exponential() -> LengthDist {
 
 #[test]
 fn mm1() {
-    let runs = servers(1, 0.8, ArrivalProcess::Poisson, exponential(), 1.4e6);
+    let runs = servers(1, 0.8, ArrivalProcess::Poisson, exponential(), 6e5);
     holds("M/M/1, ρ = .8: Wq", &waits(&runs), 4.0, 0.01);
 }
 
 #[test]
 fn mm8() {
-    let runs = servers(8, 7.2, ArrivalProcess::Poisson, exponential(), 6e6);
+    let runs = servers(8, 7.2, ArrivalProcess::Poisson, exponential(), 2.6e6);
     holds("M/M/8, a = 7.2: Wq", &waits(&runs), 0.876916, 0.01);
     let p99: Vec<f64> = runs.iter().filter_map(|summary| summary.latency.queue_wait_s.p99).collect();
     holds("M/M/8, a = 7.2: p99 of Wq", &p99, 5.31335, 0.03);
@@ -88,28 +88,28 @@ fn mm8() {
 
 #[test]
 fn mm64() {
-    let runs = servers(64, 57.6, ArrivalProcess::Poisson, exponential(), 12e6);
+    let runs = servers(64, 57.6, ArrivalProcess::Poisson, exponential(), 13e6);
     holds("M/M/64, a = 57.6: Wq", &waits(&runs), 0.048541, 0.01);
 }
 
 #[test]
 fn md1() {
-    let runs = servers(1, 0.8, ArrivalProcess::Poisson, LengthDist::Constant(ITERATIONS), 1e6);
+    let runs = servers(1, 0.8, ArrivalProcess::Poisson, LengthDist::Constant(ITERATIONS), 2.5e5);
     holds("M/D/1, ρ = .8: Wq", &waits(&runs), 2.0, 0.01);
 }
 
 #[test]
 fn md8() {
-    let runs = servers(8, 7.2, ArrivalProcess::Poisson, LengthDist::Constant(ITERATIONS), 4e6);
+    let runs = servers(8, 7.2, ArrivalProcess::Poisson, LengthDist::Constant(ITERATIONS), 1.6e6);
     holds("M/D/8, ρ = .9: Wq", &waits(&runs), 0.44997, 0.01);
 }
 
 #[test]
 fn gamma_m1() {
-    let runs = servers(1, 0.8, ArrivalProcess::Gamma { cv: Cv(2.0) }, exponential(), 2.5e6);
+    let runs = servers(1, 0.8, ArrivalProcess::Gamma { cv: Cv(2.0) }, exponential(), 1e6);
     holds("Gamma/M/1, CV 2: Wq", &waits(&runs), 10.95523, 0.01);
     let bursty = ArrivalProcess::Gamma { cv: Cv::from_burstiness(0.1) };
-    let runs = servers(1, 0.8, bursty, exponential(), 5e6);
+    let runs = servers(1, 0.8, bursty, exponential(), 2e6);
     holds("Gamma/M/1, CV 3.16: Wq", &waits(&runs), 24.87864, 0.01);
 }
 
@@ -120,10 +120,12 @@ fn continuous_batching() {
     const FINER: f64 = 1000.0;
     let step = step(0.008 / FINER, 0.000_15 / FINER);
     let tokens = LengthDist::Geometric { mean: 200.0 * FINER };
+    // At 0.8 hardly anybody waits: to know that wait to 1 % would take two thousand million requests, so it is
+    // held to 5 %; the sojourn is held to 1 %.
     let points = [
         (0.5, 2.24125, None, 50_000.0),
-        (0.8, 2.89471, Some(0.00344), 8e6),
-        (0.95, 3.86414, Some(0.50999), 5e6),
+        (0.8, 2.89471, Some((0.00344, 0.05)), 4e6),
+        (0.95, 3.86414, Some((0.50999, 0.01)), 3e6),
     ];
     for (load, sojourn, wait, customers) in points {
         let rate = load * 18.181_818;
@@ -133,8 +135,8 @@ fn continuous_batching() {
         let runs = replicate(&world(stream, deployment, seconds, 0.02 * seconds), 16);
         let sojourns: Vec<f64> = runs.iter().filter_map(|summary| summary.latency.e2e_s.mean).collect();
         holds(&format!("continuous batching at {load}: E[T]"), &sojourns, sojourn, 0.01);
-        if let Some(wait) = wait {
-            holds(&format!("continuous batching at {load}: Wq"), &waits(&runs), wait, 0.01);
+        if let Some((wait, tolerance)) = wait {
+            holds(&format!("continuous batching at {load}: Wq"), &waits(&runs), wait, tolerance);
         }
     }
 }
@@ -151,7 +153,7 @@ fn pooling() {
         let runs = replicate(&world(stream, deployment, seconds, 0.02 * seconds), 16);
         runs.iter().filter_map(|summary| summary.latency.e2e_s.mean).collect()
     };
-    holds("8 × M/M/1, random: T", &sojourns(RouterKind::Random, 2.5e6), split, 0.01);
+    holds("8 × M/M/1, random: T", &sojourns(RouterKind::Random, 2e6), split, 0.01);
     for (name, router) in RouterKind::ALL.into_iter().filter(|(_, router)| *router != RouterKind::Random) {
         let (mean, half) = interval(&sojourns(router, 4e5));
         eprintln!("8 servers, {name}: T {mean:.5} ± {half:.5}, between {pooled} and {split}");

@@ -527,3 +527,24 @@ proptest! {
         let _ = load_sets(SOUND, &[&format!("{path}={value}"), &format!("{known}={value}"), &format!("{known}{path}={value}")]);
     }
 }
+
+/// Errors go to stderr and exit with 2; a sound scenario goes to stdout and exits with 0.
+#[test]
+fn the_check_verb() {
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = folder.path().join("scenario.toml");
+    std::fs::write(&scenario, SOUND).unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = assert_cmd::Command::cargo_bin("fleetsim").unwrap();
+        command.arg("check").arg(&scenario).args(arguments).assert()
+    };
+    let sound = run(&[]).success().get_output().clone();
+    assert!(sound.stderr.is_empty());
+    let text = String::from_utf8(sound.stdout).unwrap();
+    insta::assert_snapshot!(text.replace(&folder.path().display().to_string(), "FOLDER"));
+    let resolved = run(&["--resolved", "--seed", "9"]).success().get_output().stdout.clone();
+    assert!(String::from_utf8(resolved).unwrap().contains("seed = 9\n"));
+    let wrong = run(&["--set", "pools.base.nodes=none"]).code(2).get_output().clone();
+    assert!(wrong.stdout.is_empty());
+    insta::assert_snapshot!(String::from_utf8(wrong.stderr).unwrap());
+}

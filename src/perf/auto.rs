@@ -16,14 +16,13 @@ pub struct AutoPlan {
 }
 
 /// The smallest tensor-parallel degree (a power of two that divides the heads, within one node) whose KV
-/// cache holds [`KV_BUDGET_TOKENS`] tokens (or one full context, where that is less... of a short-context model:
-/// sixteen full contexts at most). Where none does, the one with the largest KV cache of those that fit.
-/// `replica.plan` is ignored.
+/// cache holds [`KV_BUDGET_TOKENS`] tokens, or sixteen full contexts of a model for which that is less. Where
+/// none does, the one with the largest KV cache of those that fit. `replica.plan` is ignored.
 ///
 /// # Errors
 /// When no degree fits: the error of the largest one.
 pub fn auto_plan(replica: &Replica<'_>) -> Result<AutoPlan, PlanError> {
-    let wanted = KV_BUDGET_TOKENS.min(16 * replica.model.max_context).max(1);
+    let wanted = KV_BUDGET_TOKENS.min(replica.model.max_context.saturating_mul(16)).max(1);
     let mut rejected = Vec::new();
     let mut largest: Option<(ParallelismPlan, Fit)> = None;
     let mut error = None;

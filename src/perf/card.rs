@@ -29,6 +29,8 @@ pub struct CardSpec {
 /// A node: like cards, and what leaves it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NodeSpec {
+    /// The offer it comes from, for messages: `aws/p5.48xlarge`.
+    pub name: String,
     /// The card.
     pub card: CardSpec,
     /// How many.
@@ -58,9 +60,9 @@ impl CardSpec {
     }
 
     /// Memory that software sees. Vendors' "GB" are nearer to 2³⁰ bytes, less what the driver and error
-    /// correction keep: [`constants::VISIBLE_MEMORY`].
+    /// correction keep: [`constants::visible_memory`].
     pub fn visible_memory(&self) -> Bytes {
-        Bytes((self.memory.0 as f64 * constants::visible_memory(&self.name)) as u64)
+        Bytes((self.memory.0 as f64 * constants::visible_memory(&self.name, self.memory_bandwidth)) as u64)
     }
 }
 

@@ -59,9 +59,9 @@ pub fn fit(replica: &Replica<'_>) -> Result<Fit, PlanError> {
     let utilization = replica.memory_utilization;
     if !(utilization > 0.0 && utilization <= 1.0) {
         return Err(PlanError::OutOfRange {
-            what: "memory_utilization",
+            what: "memory_utilization".to_owned(),
             found: utilization.to_string(),
-            range: "above 0 and at most 1",
+            range: "above 0 and at most 1".to_owned(),
         });
     }
     let fit = fill(replica, replica.plan);

@@ -3,7 +3,8 @@
 use thiserror::Error;
 
 use super::card::NodeSpec;
-use super::dims::ModelDims;
+use super::constants::{MAX_BATCH_TOKENS, MEMORY_UTILIZATION};
+use super::dims::{Attention, ModelDims};
 use crate::catalog::Precision;
 use crate::topology::TopologyError;
 use crate::units::Bytes;
@@ -88,7 +89,7 @@ pub enum PlanError {
     },
     /// A gang over several nodes whose network nobody knows.
     #[error(
-        "{cards} cards take {nodes} nodes of {per_node} {card}, and the bandwidth of the network between them is not known; set the offer's `scale_out` (for example \"3200 Gbit/s\")"
+        "{cards} cards take {nodes} nodes of {per_node} {card}, and the bandwidth of the network between them is not known; set `offers.{node}.network_gbit_s`"
     )]
     UnknownScaleOut {
         /// Cards in the gang.
@@ -99,6 +100,8 @@ pub enum PlanError {
         per_node: u32,
         /// The card.
         card: String,
+        /// The offer.
+        node: String,
     },
     /// A number of cards that the plan can't use.
     #[error("{cards} cards can't be used: {why}")]
@@ -112,11 +115,11 @@ pub enum PlanError {
     #[error("`{what}` is {found}; it must be {range}")]
     OutOfRange {
         /// Which number.
-        what: &'static str,
+        what: String,
         /// What was given.
         found: String,
         /// What it may be.
-        range: &'static str,
+        range: String,
     },
     /// The node can't be built.
     #[error(transparent)]
@@ -142,6 +145,22 @@ pub struct DoesNotFit {
     pub nearest: Option<String>,
 }
 
+impl<'a> Replica<'a> {
+    /// A replica on one card with the engine's defaults: a KV cache in bf16, 0.9 of the memory, 2,048 tokens
+    /// in an iteration.
+    pub const fn new(model: &'a ModelDims, node: &'a NodeSpec, weights: Precision) -> Self {
+        Self {
+            model,
+            node,
+            weights,
+            kv: Precision::Bf16,
+            plan: ParallelismPlan::tensor(1),
+            memory_utilization: MEMORY_UTILIZATION,
+            max_batch_tokens: MAX_BATCH_TOKENS,
+        }
+    }
+}
+
 impl ParallelismPlan {
     /// `tp` cards in one stage.
     pub const fn tensor(tp: u32) -> Self {
@@ -162,6 +181,7 @@ impl std::fmt::Display for ParallelismPlan {
 
 /// Checks what a plan asks of heads, stages and the node, memory aside.
 pub(super) fn check_plan(model: &ModelDims, node: &NodeSpec, plan: ParallelismPlan) -> Result<(), PlanError> {
+    check_model(model)?;
     let ParallelismPlan { tp, pp } = plan;
     if pp != 1 {
         return Err(PlanError::PipelineNotBuilt { pp });
@@ -176,4 +196,38 @@ pub(super) fn check_plan(model: &ModelDims, node: &NodeSpec, plan: ParallelismPl
         return Err(PlanError::TooFewCards { tp, cards: node.cards, card: node.card.name.clone() });
     }
     Ok(())
+}
+
+/// Checks that a model's numbers are such that their products stay within 64 bits.
+fn check_model(model: &ModelDims) -> Result<(), PlanError> {
+    let (heads, kv_heads, width) = match model.attention {
+        Attention::Grouped { heads, kv_heads, head_size } => (heads, kv_heads, u64::from(head_size)),
+        Attention::Latent { heads, head_size, kv_lora_rank, rope_size } => {
+            (heads, 1, u64::from(head_size.max(kv_lora_rank)) + u64::from(rope_size))
+        }
+    };
+    let mut numbers = vec![
+        ("parameters", model.parameters, 1 << 50),
+        ("layers", u64::from(model.layers), 1 << 14),
+        ("hidden", u64::from(model.hidden), 1 << 20),
+        ("vocabulary", u64::from(model.vocabulary), 1 << 28),
+        ("heads", u64::from(heads), 1 << 14),
+        ("kv_heads", u64::from(kv_heads), 1 << 14),
+        ("head_size", width, 1 << 16),
+        ("context", model.max_context, 1 << 40),
+    ];
+    if let Some(experts) = model.experts {
+        numbers.push(("experts", u64::from(experts.per_layer), 1 << 16));
+        numbers.push(("experts_active", u64::from(experts.per_token), u64::from(experts.per_layer)));
+        numbers.push(("expert layers", u64::from(experts.layers), u64::from(model.layers)));
+        numbers.push(("parameters of an expert", experts.parameters, 1 << 33));
+    }
+    match numbers.into_iter().find(|(_, found, most)| *found == 0 || found > most) {
+        None => Ok(()),
+        Some((what, found, most)) => Err(PlanError::OutOfRange {
+            what: format!("{what} of {}", model.name),
+            found: found.to_string(),
+            range: format!("from 1 to {most}"),
+        }),
+    }
 }

@@ -268,7 +268,8 @@ fn attention(replica: &Replica<'_>, layers: u32, rate: f64) -> AttentionOperator
     let kv_bytes = model.kv_values_per_layer(replica.plan.tp) as f64 * f64::from(replica.kv.bits()) / 8.0;
     // Queries in and outputs out, 16 bits a value, split over the cards.
     let moved = 2.0 * f64::from(model.hidden) * 2.0 / tp;
-    let ticks = |seconds: f64| (seconds * TICKS).round() as u64;
+    // At most 19 minutes a token, so that no product of a batch's counts overflows.
+    let ticks = |seconds: f64| ((seconds * TICKS).round() as u64).min(1 << 60);
     AttentionOperator {
         read: ticks(layers * kv_bytes / bandwidth),
         write: ticks(layers * (kv_bytes + moved) / bandwidth),

@@ -1,14 +1,17 @@
 //! How fast a data- and tensor-parallel training job runs, and whether its state fits.
 
+mod memory;
+
 use std::fmt;
 
 use super::card::NodeSpec;
 use super::collectives::AllReduce;
 use super::constants as c;
 use super::dims::ModelDims;
-use super::plan::{DoesNotFit, ParallelismPlan, PlanError, check_plan};
+use super::plan::{ParallelismPlan, PlanError, check_plan};
 use crate::catalog::Precision;
 use crate::units::{Bytes, Duration, Flop, Rate};
+use memory::{Memory, does_not_fit};
 
 /// A training job: the model, where, and how it is cut.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -83,13 +86,6 @@ pub struct TrainingStep {
     pub micro_batch_tokens: u64,
     /// Memory in use on each card.
     pub memory_per_card: Bytes,
-}
-
-/// Memory of a cut: state, and what activations of one micro-batch of one sequence take.
-struct Memory {
-    state: f64,
-    per_token: f64,
-    budget: f64,
 }
 
 impl TrainingState {
@@ -192,8 +188,7 @@ fn step(
     memory: &Memory,
 ) -> Result<TrainingStep, PlanError> {
     let (model, node) = (job.model, job.node);
-    let missing = || PlanError::NoComputeRate { card: node.card.name.clone(), precision: job.precision };
-    let (_, peak) = node.card.compute(job.precision).ok_or_else(missing)?;
+    let peak = rate(job, job.precision)?;
     let batch = job.batch_tokens.unwrap_or(u64::from(job.cards) * c::TRAINING_TOKENS_PER_CARD);
     let batch = batch.max(u64::from(ranks) * u64::from(job.sequence));
     let rank_tokens = batch as f64 / f64::from(ranks);
@@ -203,10 +198,8 @@ fn step(
     let micro = sequence * room.clamp(1.0, (rank_tokens / sequence).ceil());
     let micro_batches = (rank_tokens / micro).ceil();
 
-    let forward = forward_flop(model, job.sequence);
-    let done = if recompute { 4 * forward } else { 3 * forward };
-    let rate = peak.as_f64() * c::training_efficiency(job.precision) * f64::from(job.cards);
-    let compute = batch as f64 * done as f64 / rate;
+    let forward = Forward::of(model, job.sequence);
+    let compute = forward.step_seconds(job, plan.tp, recompute, rank_tokens)?;
 
     let layers = f64::from(model.layers);
     let reduce = AllReduce::within_node(node, plan.tp)?;
@@ -228,11 +221,12 @@ fn step(
     let exposed = (traffic - c::TRAINING_OVERLAP * compute).max(c::TRAINING_EXPOSED_AT_LEAST * traffic);
 
     let seconds = compute + tensor_parallel + exposed;
-    let useful = batch as f64 * 3.0 * forward as f64;
+    let flop_per_token = 3 * (forward.linear + forward.attention);
+    let useful = batch as f64 * flop_per_token as f64;
     Ok(TrainingStep {
         tokens_per_second: Rate::per_second(batch as f64 / seconds),
-        flop_per_token: Flop(u128::from(3 * forward)),
-        mfu: useful / (seconds * peak.as_f64() * f64::from(job.cards)),
+        flop_per_token: Flop(u128::from(flop_per_token)),
+        mfu: useful / (seconds * peak * f64::from(job.cards)),
         batch_tokens: batch,
         step: Duration::from_secs_f64(seconds),
         compute: Duration::from_secs_f64(compute),
@@ -247,80 +241,50 @@ fn step(
     })
 }
 
-/// FLOP of one token in the forward pass: 2 for each active parameter, and causal attention, in which a
-/// token sees half of its sequence on average (or its window).
-fn forward_flop(model: &ModelDims, sequence: u32) -> u64 {
-    let pair = model.flop_per_pair_prefilling();
-    let seen = u64::from(sequence) / 2;
-    let windowed = model.window.map_or(0, |window| seen.min(u64::from(window.tokens)));
-    2 * model.active_parameters()
-        + pair * (u64::from(model.global_layers()) * seen + u64::from(model.window_layers()) * windowed)
+/// FLOP of one token in the forward pass.
+struct Forward {
+    /// 2 for each active parameter.
+    linear: u64,
+    /// Causal attention: a token sees half of its sequence on average (or its window).
+    attention: u64,
 }
 
-impl Memory {
-    fn of(job: &TrainingJob<'_>, plan: ParallelismPlan, ranks: u32, sharded: bool, recompute: bool) -> Self {
-        let model = job.model;
-        let tp = f64::from(plan.tp);
-        let cut = if sharded { tp * f64::from(ranks) } else { tp };
-        let mut state = model.parameters as f64 * job.state.bytes_per_parameter() as f64 / cut;
-        let layer = model.parameters as f64 / f64::from(model.layers.max(1)) / tp;
-        if sharded {
-            // Two layers are gathered at a time, in 16 bits, and one layer's gradients wait.
-            state += 3.0 * 2.0 * layer;
-        }
-        // Of each layer 34 bytes a token and unit of width, attention's scores never stored (Korthikanti et
-        // al., arXiv 2205.05198, equation 2 without its second term); with recomputation only the layer's
-        // input, and one layer at work.
-        let (hidden, layers) = (f64::from(model.hidden), f64::from(model.layers));
-        let kept = if recompute { 2.0 * layers + 34.0 } else { 34.0 * layers };
-        // Logits in 32 bits and their gradients in 16.
-        let logits = 6.0 * f64::from(model.vocabulary);
-        let visible = job.node.card.visible_memory().0 as f64;
-        Self {
-            state,
-            per_token: (kept * hidden + logits) / tp,
-            budget: visible * c::TRAINING_MEMORY_UTILIZATION - c::ENGINE_RESERVE.0 as f64,
-        }
+impl Forward {
+    fn of(model: &ModelDims, sequence: u32) -> Self {
+        let seen = u64::from(sequence) / 2;
+        let windowed = model.window.map_or(0, |window| seen.min(u64::from(window.tokens)));
+        let pairs = u64::from(model.global_layers()) * seen + u64::from(model.window_layers()) * windowed;
+        Self { linear: 2 * model.active_parameters(), attention: model.flop_per_pair_prefilling() * pairs }
+    }
+
+    /// Forward once, or twice with recomputation, and backward at twice the forward's FLOP: matrix products
+    /// and attention at their rates, and the bytes that everything else moves.
+    fn step_seconds(
+        &self,
+        job: &TrainingJob<'_>,
+        tp: u32,
+        recompute: bool,
+        tokens: f64,
+    ) -> Result<f64, PlanError> {
+        let passes = if recompute { 4.0 } else { 3.0 };
+        let linear_rate = rate(job, job.precision)? * c::training_efficiency(job.precision);
+        let wide = if job.precision.bits() < 16 { Precision::Bf16 } else { job.precision };
+        let attention_rate = rate(job, wide)? * c::TRAINING_ATTENTION_EFFICIENCY;
+        let bandwidth = job.node.card.memory_bandwidth.as_f64() * c::WEIGHT_BANDWIDTH_EFFICIENCY;
+        let moved =
+            c::TRAINING_ELEMENTWISE_VECTORS * 2.0 * f64::from(job.model.hidden) * f64::from(job.model.layers);
+        let token = passes * (self.linear as f64 / linear_rate + self.attention as f64 / attention_rate)
+            + passes / 3.0 * moved / bandwidth;
+        Ok(tokens * token / f64::from(tp))
     }
 }
 
-fn does_not_fit(
-    job: &TrainingJob<'_>,
-    plan: ParallelismPlan,
-    ranks: u32,
-    tightest: Option<(Memory, bool, bool)>,
-) -> DoesNotFit {
-    let (memory, sharded, recompute) =
-        tightest.unwrap_or_else(|| (Memory::of(job, plan, ranks, false, true), false, true));
-    let bytes = |value: f64| Bytes(value.max(0.0) as u64);
-    let activations = memory.per_token * f64::from(job.sequence);
-    // Sharded over twice as many cards, and so on: the state shrinks, activations stay.
-    let nearest = (1..=16).map(|exponent| u64::from(job.cards) << exponent).find(|cards| {
-        let ranks = (*cards / u64::from(plan.tp)).min(u64::from(u32::MAX)) as u32;
-        let memory = Memory::of(job, plan, ranks, true, true);
-        job.sharded != Some(false)
-            && memory.state + memory.per_token * f64::from(job.sequence) <= memory.budget
-    });
-    DoesNotFit {
-        model: format!(
-            "training {} on {} cards with tp = {}, {} data-parallel ranks",
-            job.model.name, job.cards, plan.tp, ranks
-        ),
-        card: job.node.card.name.clone(),
-        needed: bytes(memory.state + activations),
-        available: bytes(memory.budget),
-        why: format!(
-            "{} of weights, gradients and optimizer state at {} bytes a parameter{} + {} of activations of one \
-             sequence of {} tokens{}",
-            bytes(memory.state),
-            job.state.bytes_per_parameter(),
-            if sharded { ", sharded over all cards" } else { "" },
-            bytes(activations),
-            job.sequence,
-            if recompute { ", recomputed" } else { "" },
-        ),
-        nearest: nearest.map(|cards| format!("{cards} cards with sharded state and recomputation")),
-    }
+/// The card's dense peak in a format.
+fn rate(job: &TrainingJob<'_>, precision: Precision) -> Result<f64, PlanError> {
+    let card = &job.node.card;
+    card.compute(precision)
+        .map(|(_, rate)| rate.as_f64())
+        .ok_or_else(|| PlanError::NoComputeRate { card: card.name.clone(), precision })
 }
 
 /// The step in a sentence, for reports.

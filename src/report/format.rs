@@ -53,7 +53,7 @@ pub fn seconds(value: f64) -> String {
         return NOTHING.to_string();
     }
     let (scaled, unit) = match value.abs() {
-        s if s == 0.0 => (0.0, "s"),
+        0.0 => (0.0, "s"),
         s if s < 0.999_5e-3 => (value * 1e6, "µs"),
         s if s < 0.999_5 => (value * 1e3, "ms"),
         s if s < 180.0 => (value, "s"),
@@ -64,6 +64,11 @@ pub fn seconds(value: f64) -> String {
     format!("{} {unit}", significant(scaled))
 }
 
+/// A number of card-hours: whole from a hundred on.
+pub fn hours(value: f64) -> String {
+    if value.abs() < 99.95 { si(value) } else { fixed(value, 0) }
+}
+
 /// A span of simulated time in words: `24 h`, `90 min`, `3 years`.
 pub fn span(seconds_total: f64) -> String {
     const YEAR: f64 = 31_536_000.0;
@@ -71,7 +76,7 @@ pub fn span(seconds_total: f64) -> String {
         s if !s.is_finite() => return NOTHING.to_string(),
         s if s >= 2.0 * YEAR => (s / YEAR, "years"),
         s if s >= 259_200.0 => (s / 86_400.0, "days"),
-        s if s >= 10_800.0 => (s / 3600.0, "h"),
+        s if s >= 7200.0 => (s / 3600.0, "h"),
         s if s >= 180.0 => (s / 60.0, "min"),
         s => (s, "s"),
     };
@@ -95,7 +100,7 @@ pub fn percent(share: f64) -> String {
         return NOTHING.to_string();
     }
     let value = share * 100.0;
-    if value >= 99.0 && value < 100.0 {
+    if (99.0..100.0).contains(&value) {
         let floored = (value * 100.0).floor() / 100.0;
         return format!("{}%", trim(&format!("{floored:.2}")));
     }

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::format::{NOTHING, count, fixed, money, or_nothing, percent, plural, seconds, si, span};
+use super::format::{NOTHING, count, hours, money, or_nothing, percent, plural, seconds, si, span};
 use super::plots::{self, PlotError};
 use super::terminal::{latencies, limits_in_words, share};
 use super::verdict::{self, Held, held};
@@ -43,14 +43,13 @@ struct Page<'a> {
     causes: Vec<(String, String, String)>,
     total: String,
     energy: Vec<(&'static str, String)>,
-    assumptions: &'a [Assumption],
+    assumptions: Vec<&'a Assumption>,
     seed: u64,
     duration: String,
     warmup: String,
     version: &'static str,
     overview: String,
     latency: Vec<String>,
-    traffic: Vec<String>,
     utilization: Vec<String>,
     spend: Vec<String>,
 }
@@ -93,28 +92,34 @@ pub(super) fn page(results: &RunResults) -> Result<String, PageError> {
         .into_iter()
         .filter_map(|(what, value)| value.map(|value| (what, value)))
         .collect(),
-        assumptions: &results.assumptions,
+        assumptions: doubted_first(&results.assumptions),
         seed: summary.scenario.seed,
         duration: span(summary.scenario.duration_s),
         warmup: span(summary.scenario.warmup_s),
         version: env!("CARGO_PKG_VERSION"),
         overview: svgs(&["overview"])?.concat(),
-        latency: svgs(&["latency", "latency_over_time"])?,
-        traffic: svgs(&["rate", "queue"])?,
+        latency: svgs(&["latency", "latency_over_time", "rate", "queue"])?,
         utilization: svgs(&["utilization", "cards"])?,
         spend: svgs(&["spend", "spend_by_cause"])?,
     };
     Ok(page.render()?)
 }
 
-/// A plot for the page: its neutral colours follow the page's light or dark scheme.
+/// A plot for the page: its colours follow the page's light or dark scheme.
 fn embedded(results: &RunResults, plot: &plots::Plot) -> Result<String, PlotError> {
     let mut svg = plot.svg(results)?;
-    for (color, class) in plots::NEUTRAL_COLORS {
+    for (color, class) in plots::THEMED_COLORS {
         svg = svg.replace(&format!("fill=\"{color}\""), &format!("class=\"f{class}\""));
         svg = svg.replace(&format!("stroke=\"{color}\""), &format!("class=\"s{class}\""));
     }
     Ok(svg)
+}
+
+/// Assumptions with a doubt first, otherwise in their order.
+fn doubted_first(assumptions: &[Assumption]) -> Vec<&Assumption> {
+    let mut sorted: Vec<&Assumption> = assumptions.iter().collect();
+    sorted.sort_by_key(|assumption| assumption.doubt.is_empty());
+    sorted
 }
 
 /// The numbers of the first screen: what, how much, and a remark.
@@ -126,11 +131,11 @@ fn facts(results: &RunResults) -> Vec<(&'static str, String, String)> {
     let mut facts = vec![
         ("Total spend", money(summary.spend.total_usd), format!("for {}", span(summary.scenario.duration_s))),
         (
-            "Per million output tokens",
+            "Per 1M output tokens",
             or_nothing(summary.spend.usd_per_1m_output_tokens, money),
             format!("{} output tokens", si(summary.tokens.output as f64)),
         ),
-        ("Card-hours", fixed(card_hours, 0), format!("{} at the end", plural(cards, "card"))),
+        ("Card-hours", hours(card_hours), format!("{} at the end", plural(cards, "card"))),
         (
             "Busy",
             or_nothing(summary.utilization.busy, percent),
@@ -168,7 +173,7 @@ fn stream_row(stream: &StreamSummary) -> Vec<String> {
         share(lost as f64, requests.arrived as f64),
     ];
     for quantiles in [ttft, tpot, e2e] {
-        row.extend([quantiles.p50, quantiles.p90, quantiles.p99].map(|value| or_nothing(value, seconds)));
+        row.extend([quantiles.p50, quantiles.p99].map(|value| or_nothing(value, seconds)));
     }
     row.push(limits_in_words(stream));
     row.push(or_nothing(stream.slo_target, percent));
@@ -195,7 +200,7 @@ fn pool_row(pool: &PoolSummary) -> Vec<String> {
         pool.purchase.clone(),
         pool.accelerator.clone(),
         count(u64::from(pool.cards)),
-        fixed(pool.card_hours, 0),
+        hours(pool.card_hours),
         or_nothing(pool.utilization.allocated, percent),
         or_nothing(pool.utilization.busy, percent),
         or_nothing(pool.utilization.mfu, percent),

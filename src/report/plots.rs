@@ -52,71 +52,71 @@ pub const ALL: [Plot; 9] = [
         name: "overview",
         title: "The run at a glance",
         about: "demand, ready replicas, cards, queue and time to first token on one time axis",
-        width: 1000.0,
+        width: 820.0,
         draw: overview::draw,
     },
     Plot {
         name: "rate",
         title: "Requests over time",
         about: "requests per second: expected, arrived, completed, and turned away or given up",
-        width: 760.0,
+        width: 640.0,
         draw: rate::draw,
     },
     Plot {
         name: "queue",
         title: "Requests waiting",
         about: "requests waiting over time per deployment, mean and most at once",
-        width: 760.0,
+        width: 640.0,
         draw: queue::draw,
     },
     Plot {
         name: "latency",
         title: "Latency distributions",
         about: "share of requests within a latency (TTFT, TPOT, E2E) per stream, with the limits",
-        width: 1000.0,
+        width: 1200.0,
         draw: latency::draw,
     },
     Plot {
         name: "latency_over_time",
         title: "Latency over time",
         about: "median and 99th percentile of TTFT, TPOT and E2E over time per stream, with the limits",
-        width: 760.0,
+        width: 640.0,
         draw: latency_over_time::draw,
     },
     Plot {
         name: "utilization",
         title: "Utilization of each pool",
         about: "allocated and busy cards as a share of the cards provisioned, per pool",
-        width: 760.0,
+        width: 640.0,
         draw: utilization::draw,
     },
     Plot {
         name: "spend",
         title: "Spend by pool",
         about: "cumulative spend over time, by pool",
-        width: 760.0,
+        width: 640.0,
         draw: spend::draw_by_pool,
     },
     Plot {
         name: "spend_by_cause",
         title: "Spend by cause",
         about: "cumulative spend over time, by what it paid for",
-        width: 760.0,
+        width: 640.0,
         draw: spend::draw_by_cause,
     },
     Plot {
         name: "cards",
         title: "Who holds each card",
-        about: "one row a card over time: coloured by holder, darker where it computes",
-        width: 1000.0,
+        about: "one row a card over time: coloured by its holder, stronger where it computes",
+        width: 1200.0,
         draw: cards::draw,
     },
 ];
 
-/// The colours of paper, text, lesser text and grid, with a letter for each: a page that embeds a plot may
-/// replace them by its own.
-pub(super) const NEUTRAL_COLORS: [(&str, char); 4] =
-    [("#FFFFFF", 'b'), ("#1B1B1B", 'i'), ("#5B5B5B", 'm'), ("#E2E2E2", 'g')];
+/// The colours of paper, text, lesser text and grid, and the one that is too dark on a dark page, with a letter
+/// for each: a page that embeds a plot may replace them by its own.
+pub(super) const THEMED_COLORS: [(&str, char); 5] =
+    [("#FFFFFF", 'b'), ("#1B1B1B", 'i'), ("#5B5B5B", 'm'), ("#E2E2E2", 'g'), ("#0072B2", 'u')];
 
 /// The plot called `name`.
 pub fn find(name: &str) -> Option<&'static Plot> {
@@ -126,14 +126,21 @@ pub fn find(name: &str) -> Option<&'static Plot> {
 /// The most points of a curve: more than pixels would not be seen.
 const COLUMNS: usize = 720;
 
+/// How many buckets are drawn as one point.
+fn merged(timeseries: &TimeSeries) -> usize {
+    let buckets = timeseries.series.iter().map(|series| series.values.len()).max().unwrap_or(0);
+    buckets.div_ceil(COLUMNS)
+}
+
 /// What one point of a curve stands for.
 fn resolution(timeseries: &TimeSeries) -> String {
-    let buckets = timeseries.series.iter().map(|series| series.values.len()).max().unwrap_or(0);
-    if buckets == 0 {
-        return "nothing was observed over time".to_string();
+    match merged(timeseries) {
+        0 => "nothing was observed over time".to_string(),
+        merged => {
+            let covers = timeseries.bucket.as_secs_f64() * merged as f64;
+            format!("each point covers {}", format::span(covers))
+        }
     }
-    let merged = buckets.div_ceil(COLUMNS) as f64;
-    format!("each point covers {}", format::span(timeseries.bucket.as_secs_f64() * merged))
 }
 
 /// At most `most` of `all`, the largest by `size`, in their own order where all fit and by size otherwise;

@@ -2,8 +2,8 @@
 
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
-use super::format::{NOTHING, count, fixed, money, or_nothing, percent, plural, seconds, shorten, si, span};
-use super::verdict::{self, held};
+use super::format::{self, NOTHING, count, money, or_nothing, percent, plural, seconds, shorten, si, span};
+use super::verdict::{self, held, in_words};
 use crate::metrics::results::{Quantiles, RunResults, StreamSummary};
 
 const WIDTH: usize = 80;
@@ -46,12 +46,7 @@ fn requests(text: &mut String, results: &RunResults) {
         (requests.failed, "failed"),
         (requests.in_flight, "in flight at the end"),
     ];
-    let parts: Vec<String> = parts
-        .iter()
-        .filter(|(number, _)| *number > 0)
-        .map(|(number, word)| format!("{} {word}", count(*number)))
-        .collect();
-    paragraph(text, &format!("{} arrived: {}", plural(requests.arrived, "request"), parts.join(", ")));
+    paragraph(text, &format!("{} arrived: {}", plural(requests.arrived, "request"), in_words(&parts)));
     let tokens = &results.summary.tokens;
     paragraph(
         text,
@@ -107,7 +102,7 @@ fn slo(text: &mut String, results: &RunResults) {
             held(stream).word().to_string(),
         ]
     });
-    table(text, &["stream", "limits", "asked", "met", "goodput", "SLO"], rows.collect(), 2);
+    table(text, &["stream", "limits", "target", "met", "goodput", "SLO"], rows.collect(), 2);
 }
 
 fn pools(text: &mut String, results: &RunResults) {
@@ -142,10 +137,10 @@ fn causes(text: &mut String, results: &RunResults) {
     let tokens = spend.usd_per_1m_output_tokens;
     let per_million =
         tokens.map(|usd| format!(", {} per million output tokens", money(usd))).unwrap_or_default();
-    let hours: f64 = results.summary.pools.iter().map(|pool| pool.card_hours).sum();
+    let card_hours: f64 = results.summary.pools.iter().map(|pool| pool.card_hours).sum();
     paragraph(
         text,
-        &format!("total {}{per_million}; {} card-hours", money(spend.total_usd), fixed(hours, 0)),
+        &format!("total {}{per_million}; {} card-hours", money(spend.total_usd), format::hours(card_hours)),
     );
     text.push('\n');
 }
@@ -166,12 +161,7 @@ fn jobs(text: &mut String, results: &RunResults) {
         (jobs.queued, "queued at the end"),
         (jobs.failed, "failed"),
     ];
-    let parts: Vec<String> = parts
-        .iter()
-        .filter(|(number, _)| *number > 0)
-        .map(|(number, word)| format!("{} {word}", count(*number)))
-        .collect();
-    paragraph(text, &format!("{}: {}", plural(jobs.submitted, "job"), parts.join(", ")));
+    paragraph(text, &format!("{}: {}", plural(jobs.submitted, "job"), in_words(&parts)));
     if jobs.wait_s.p50.is_some() || jobs.jct_s.p50.is_some() {
         paragraph(
             text,

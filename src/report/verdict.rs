@@ -1,7 +1,7 @@
 //! What a run says in sentences: whether the promise held, what it cost, what is in the way. The terminal and
 //! the page say the same.
 
-use super::format::{NOTHING, clock, count, money, percent, plural, seconds, si};
+use super::format::{NOTHING, clock, count, money, or_nothing, percent, plural, seconds, si};
 use crate::metrics::results::{RunResults, StabilitySummary, StreamSummary, metric};
 
 /// Whether a stream kept its limits.
@@ -16,6 +16,9 @@ pub(super) enum Held {
     /// No limits, or no request to judge.
     Unknown,
 }
+
+/// More streams than this are not explained one by one.
+const MOST_STREAMS: usize = 3;
 
 /// Judges one stream.
 pub(super) fn held(stream: &StreamSummary) -> Held {
@@ -47,15 +50,15 @@ pub(super) fn headline(results: &RunResults) -> (String, Option<bool>) {
     }
     let missed: Vec<&StreamSummary> = streams.iter().filter(|stream| held(stream) == Held::No).collect();
     if let [first, others @ ..] = missed.as_slice() {
-        let more = match others.len() {
+        let who = match others.len() {
             0 => String::new(),
-            n => format!(", and {}", plural(n as u64, "other stream")),
+            n => format!(" by {} of {}", n + 1, plural(streams.len() as u64, "stream")),
         };
         let text = format!(
-            "SLO missed: {} of the requests of {} met their limits, {} were promised{more}.",
-            first.slo.attainment.map_or_else(|| NOTHING.to_string(), percent),
+            "SLO missed{who}: {} of the requests of {} met their limits, the target is {}.",
+            or_nothing(first.slo.attainment, percent),
             first.name,
-            first.slo_target.map_or_else(|| NOTHING.to_string(), percent),
+            or_nothing(first.slo_target, percent),
         );
         return (text, Some(false));
     }
@@ -71,7 +74,7 @@ pub(super) fn headline(results: &RunResults) -> (String, Option<bool>) {
             None,
         ),
         [one] => {
-            let attainment = one.slo.attainment.map_or_else(|| NOTHING.to_string(), percent);
+            let attainment = or_nothing(one.slo.attainment, percent);
             (format!("SLO held: {attainment} of the requests of {} met their limits.", one.name), Some(true))
         }
         all => (format!("SLO held for all {} streams that have one.", all.len()), Some(true)),
@@ -105,16 +108,18 @@ pub(super) fn limits(results: &RunResults) -> Vec<String> {
     if !summary.stability.stable && !summary.stability.why.is_empty() {
         said.push(sentence(&summary.stability.why));
     }
-    said.extend(summary.streams.iter().filter(|stream| held(stream) == Held::No).filter_map(slow_part));
+    said.extend(summary.streams.iter().filter_map(slow_part).take(MOST_STREAMS));
     let lost = summary.requests.rejected + summary.requests.timed_out + summary.requests.failed;
     if lost > 0 {
+        let parts = [
+            (summary.requests.rejected, "turned away"),
+            (summary.requests.timed_out, "gave up"),
+            (summary.requests.failed, "failed"),
+        ];
         said.push(format!(
-            "{} were lost ({}): {} turned away, {} gave up, {} failed.",
-            plural(lost, "request"),
+            "{} of the requests were lost: {}.",
             percent(lost as f64 / summary.requests.arrived.max(1) as f64),
-            count(summary.requests.rejected),
-            count(summary.requests.timed_out),
-            count(summary.requests.failed),
+            in_words(&parts),
         ));
     }
     said.extend(longest_queue(results));
@@ -133,18 +138,30 @@ pub(super) fn limits(results: &RunResults) -> Vec<String> {
     said
 }
 
+/// `12 completed, 3 failed`: what there is some of.
+pub(super) fn in_words(parts: &[(u64, &str)]) -> String {
+    let some = parts.iter().filter(|(number, _)| *number > 0);
+    let words: Vec<String> = some.map(|(number, word)| format!("{} {word}", count(*number))).collect();
+    words.join(", ")
+}
+
 /// Whether waiting or computing makes a stream's first tokens late.
 fn slow_part(stream: &StreamSummary) -> Option<String> {
-    let (ttft, wait) = (stream.latency.ttft_s.p99?, stream.latency.queue_wait_s.p99?);
-    let limit = stream.slo_limits.ttft_s;
-    if let Some(limit) = limit
-        && ttft > limit
-        && ttft > 0.0
-    {
-        let advice = if wait > 0.5 * ttft {
-            format!("the wait in the queue alone reaches {}", seconds(wait))
-        } else {
-            format!("waiting is {} of it, the rest is computing", seconds(wait))
+    if held(stream) != Held::No || !stream.stability.stable {
+        return None;
+    }
+    let over = |value: Option<f64>, limit: Option<f64>| {
+        Some((value?, limit?)).filter(|(value, limit)| value > limit)
+    };
+    if let Some((ttft, limit)) = over(stream.latency.ttft_s.p99, stream.slo_limits.ttft_s) {
+        let advice = match stream.latency.queue_wait_s.p99 {
+            Some(wait) if wait > 0.5 * ttft => {
+                format!("the wait in the queue alone reaches {}", seconds(wait))
+            }
+            Some(wait) => {
+                format!("the wait in the queue reaches {}, so computing takes most of it", seconds(wait))
+            }
+            None => "how long requests waited is unknown".to_string(),
         };
         return Some(format!(
             "{}: the 99th percentile of TTFT is {} against a limit of {}; {advice}.",
@@ -153,8 +170,7 @@ fn slow_part(stream: &StreamSummary) -> Option<String> {
             seconds(limit)
         ));
     }
-    let (tpot, limit) = (stream.latency.tpot_s.p99?, stream.slo_limits.tpot_s?);
-    (tpot > limit).then(|| {
+    over(stream.latency.tpot_s.p99, stream.slo_limits.tpot_s).map(|(tpot, limit)| {
         format!(
             "{}: the 99th percentile of TPOT is {} against a limit of {}: batches are too large or cards too \
              slow for it.",
@@ -190,7 +206,7 @@ fn unused_money(results: &RunResults) -> Option<String> {
     let (cause, amount) = spend.by_cause.iter().find(|(cause, _)| cause != "busy")?;
     let share = amount / spend.total_usd;
     (share.is_finite() && share >= 0.1)
-        .then(|| format!("{} of the spend ({}) went to `{cause}`.", percent(share), money(*amount)))
+        .then(|| format!("{} of the spend ({}) went to “{cause}”.", percent(share), money(*amount)))
 }
 
 /// The pool whose cards computed the most of their time, with that share.

@@ -79,14 +79,14 @@ impl Node {
 /// Parses a whole file.
 ///
 /// # Errors
-/// All syntax errors that the parser finds, and integers beyond 64 bits.
+/// All syntax errors that the parser finds.
 pub fn parse(text: &str) -> Result<Node, Vec<Problem>> {
     let (table, errors) = DeTable::parse_recoverable(text);
     let place = |span: Option<std::ops::Range<usize>>| {
         let span = span.unwrap_or(0..0);
         Place { source: 0, start: span.start, end: span.end }
     };
-    let mut problems: Vec<Problem> = errors
+    let problems: Vec<Problem> = errors
         .iter()
         .map(|error| {
             let message = error.message().replace('\n', "; ");
@@ -94,11 +94,8 @@ pub fn parse(text: &str) -> Result<Node, Vec<Problem>> {
                 .help("TOML is described at https://toml.io; texts and units are quoted: duration = \"24h\"")
         })
         .collect();
-    let mut maker = Maker { source: 0, offset: 0, problems: Vec::new() };
-    let span = table.span();
-    let value = maker.table(table.get_ref());
-    problems.append(&mut maker.problems);
-    let node = Node { value, place: place(Some(span)) };
+    let maker = Maker { source: 0, offset: 0 };
+    let node = Node { value: maker.table(table.get_ref()), place: place(Some(table.span())) };
     if problems.is_empty() { Ok(node) } else { Err(problems) }
 }
 
@@ -107,11 +104,7 @@ pub fn parse(text: &str) -> Result<Node, Vec<Problem>> {
 pub fn parse_value(text: &str, source: u32, offset: usize) -> Node {
     let whole = Place { source, start: offset, end: offset + text.len() };
     if let Ok(value) = DeValue::parse(text) {
-        let mut maker = Maker { source, offset, problems: Vec::new() };
-        let node = maker.value(value.get_ref(), value.span());
-        if maker.problems.is_empty() {
-            return node;
-        }
+        return Maker { source, offset }.value(value.get_ref(), value.span());
     }
     Node { value: Value::Text(text.to_owned()), place: whole }
 }
@@ -119,7 +112,6 @@ pub fn parse_value(text: &str, source: u32, offset: usize) -> Node {
 struct Maker {
     source: u32,
     offset: usize,
-    problems: Vec<Problem>,
 }
 
 impl Maker {
@@ -127,17 +119,14 @@ impl Maker {
         Place { source: self.source, start: span.start + self.offset, end: span.end + self.offset }
     }
 
-    fn value(&mut self, value: &DeValue<'_>, span: std::ops::Range<usize>) -> Node {
+    fn value(&self, value: &DeValue<'_>, span: std::ops::Range<usize>) -> Node {
         let place = self.place(span);
         let value = match value {
             DeValue::String(text) => Value::Text(text.clone().into_owned()),
             DeValue::Integer(integer) => match i64::from_str_radix(integer.as_str(), integer.radix()) {
                 Ok(value) => Value::Integer(value),
-                Err(_) => {
-                    let message = format!("the integer {} does not fit in 64 bits", integer.as_str());
-                    self.problems.push(Problem::error(place, message));
-                    Value::Integer(0)
-                }
+                // Beyond 64 bits: whoever reads it says that it is too large.
+                Err(_) => Value::Float(integer.as_str().parse().unwrap_or(f64::INFINITY)),
             },
             DeValue::Float(float) => Value::Float(float.as_str().parse().unwrap_or(f64::NAN)),
             DeValue::Boolean(value) => Value::Bool(*value),
@@ -148,11 +137,11 @@ impl Maker {
         Node { value, place }
     }
 
-    fn list(&mut self, array: &DeArray<'_>) -> Value {
+    fn list(&self, array: &DeArray<'_>) -> Value {
         Value::List(array.iter().map(|item| self.value(item.get_ref(), item.span())).collect())
     }
 
-    fn table(&mut self, table: &DeTable<'_>) -> Value {
+    fn table(&self, table: &DeTable<'_>) -> Value {
         let entries = table
             .iter()
             .map(|(key, value)| {

@@ -1,7 +1,7 @@
 //! What scalars of a scenario may be, with the ranges that make sense.
 
 use super::dom::Value;
-use super::reader::{Kind, Unfit};
+use super::reading::{Kind, Unfit};
 use crate::units::{Duration, ParseUnitError, Rate};
 
 /// Longest time that a scenario may name; below the 584 years of the clock, so that sums stay within it.
@@ -176,6 +176,9 @@ fn minutes_are_two(text: &str) -> bool {
 
 fn time(value: &Value) -> Result<Duration, Unfit> {
     let Value::Text(text) = value else { return Err(Unfit::Type) };
+    if text.trim_start().starts_with('-') {
+        return Err(Unfit::Value(format!("`{text}` is negative; a time is zero or more")));
+    }
     let time = Duration::parse(text).map_err(unit)?;
     if time > LONGEST {
         return Err(Unfit::Value(format!("`{text}` is longer than 100 years")));

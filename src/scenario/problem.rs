@@ -198,7 +198,9 @@ pub fn nearest<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Opt
         .map(|name| (strsim::damerau_levenshtein(&folded, &fold(name)), name))
         .filter(|(distance, name)| {
             let longest = wrong.chars().count().max(name.chars().count());
-            *distance * 3 <= longest || (wrong.len() >= 3 && fold(name).contains(&folded))
+            *distance * 3 <= longest
+                || (wrong.len() >= 3 && fold(name).contains(&folded))
+                || strsim::jaro_winkler(&folded, &fold(name)) > 0.87
         })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)

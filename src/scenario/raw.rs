@@ -15,7 +15,8 @@ pub use stream::{RawStream, read as stream};
 use super::dom::Node;
 use super::kinds;
 use super::problem::Problem;
-use super::reader::{Reading, Sited, TableReader};
+use super::reader::TableReader;
+use super::reading::{Reading, Sited};
 use crate::policies::placement::PlacementKind;
 use crate::traffic::{Start, Weekday};
 use crate::units::Duration;
@@ -105,14 +106,15 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawScen
     }
     Some(RawScenario {
         name: name.map_or_else(|| around.stem.to_owned(), |name| name.value),
-        seed: *seed?,
-        duration: *duration?,
-        warmup: *warmup?,
+        // What is wrong has been reported; stand-ins let the rest be checked all the same.
+        seed: seed.map_or(1, |seed| *seed),
+        duration: window,
+        warmup: warmup.map_or(Duration::ZERO, |warmup| *warmup),
         streams,
         pools,
         deployments,
         jobs,
-        placement: placement?,
+        placement: placement.unwrap_or_default(),
         prices,
         overrides: overrides.into(),
     })

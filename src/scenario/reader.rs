@@ -3,79 +3,13 @@
 //! defaults in the resolved file and the option reference.
 
 use std::collections::BTreeSet;
-use std::ops::Deref;
 use std::path::Path;
 
 use super::dom::{Entries, Node, Step, Value};
 use super::problem::{Place, Problem, nearest, quoted};
-
-/// A value with the place where it was written; a default has the place of its table.
-#[derive(Debug, Clone)]
-pub struct Sited<T> {
-    pub value: T,
-    pub place: Place,
-}
-
-impl<T> Deref for Sited<T> {
-    type Target = T;
-    fn deref(&self) -> &T {
-        &self.value
-    }
-}
-
-/// What a scalar must be.
-pub struct Kind<T> {
-    /// For error messages, after "must be": `a time such as "90s"`.
-    pub what: &'static str,
-    /// Reads it.
-    pub read: fn(&Value) -> Result<T, Unfit>,
-}
-
-/// Why a value does not fit.
-pub enum Unfit {
-    /// It is of another type.
-    Type,
-    /// It is of the right type, but wrong: a sentence.
-    Value(String),
-}
-
-/// One option of the scenario file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OptionDoc {
-    /// Where it stands: `streams[].arrivals.cv`.
-    pub path: String,
-    /// What it must be.
-    pub kind: String,
-    /// Its default as TOML; `None` when it has none.
-    pub default: Option<String>,
-    /// Whether a scenario must have it.
-    pub required: bool,
-    /// What it means.
-    pub doc: &'static str,
-}
-
-/// What reading leaves besides the values.
-#[derive(Debug, Default)]
-pub struct Reading {
-    /// Everything that is wrong.
-    pub problems: Vec<Problem>,
-    /// Defaults that were taken: where they belong, and their TOML.
-    pub filled: Vec<(Vec<Step>, String)>,
-    /// The options met, when describing.
-    pub docs: Option<Vec<OptionDoc>>,
-}
+use super::reading::{Kind, OptionDoc, Reading, Sited, Unfit};
 
 impl Reading {
-    /// A reading that only lists the options.
-    pub fn describing() -> Self {
-        Self { docs: Some(Vec::new()), ..Self::default() }
-    }
-
-    /// Records a problem.
-    pub fn problem(&mut self, problem: Problem) {
-        self.problems.push(problem);
-    }
-
     /// Reads the whole file.
     pub fn root<T>(&mut self, root: &Node, read: impl FnOnce(&mut TableReader<'_>) -> T) -> T {
         let place = Place { end: root.place.start, ..root.place };
@@ -488,6 +422,7 @@ impl<'a> TableReader<'a> {
         for (index, item) in items.iter().enumerate() {
             let Some(entries) = item.entries() else {
                 self.unfit(key, item, &format!("a list of tables, each under [[{key}]]"), Unfit::Type);
+                self.reading.broken.push((key, None));
                 continue;
             };
             let mut steps = self.steps_of(key);
@@ -497,7 +432,11 @@ impl<'a> TableReader<'a> {
                 None if self.pattern.is_empty() => format!("{noun} {}", index + 1),
                 None => format!("{noun} {} of {}", index + 1, self.noun),
             };
-            values.extend(self.enter(Some(entries), item.place, steps, pattern.clone(), noun, &mut read));
+            let value = self.enter(Some(entries), item.place, steps, pattern.clone(), noun, &mut read);
+            if value.is_none() && self.steps.is_empty() {
+                self.reading.broken.push((key, item.name().map(str::to_owned)));
+            }
+            values.extend(value);
         }
         values
     }

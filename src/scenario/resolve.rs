@@ -2,7 +2,6 @@
 //! fitted on the cards of their pools.
 
 mod assumptions;
-mod bridge;
 mod capacity;
 mod catalog;
 mod deployments;
@@ -13,7 +12,7 @@ mod streams;
 
 use super::problem::Severity;
 use super::raw::{RawScenario, duplicates};
-use super::reader::Reading;
+use super::reading::Reading;
 use crate::fleet::PoolConfig;
 use crate::jobs::JobConfig;
 use crate::policies::queue_order::QueueOrder;

@@ -177,14 +177,10 @@ pub fn write(document: &mut DocumentMut, steps: &[Step], value: toml_edit::Value
     let Some((last, way)) = steps.split_last() else { return false };
     for step in way {
         let next = match step {
-            Step::Key(key) => match item.as_table_like_mut() {
-                Some(table) => Some(
-                    table
-                        .entry(key)
-                        .or_insert_with(|| Item::Value(toml_edit::Value::InlineTable(InlineTable::new()))),
-                ),
-                None => None,
-            },
+            Step::Key(key) => item.as_table_like_mut().map(|table| {
+                let made = || Item::Value(toml_edit::Value::InlineTable(InlineTable::new()));
+                table.entry(key).or_insert_with(made)
+            }),
             Step::Index(index) => item.get_mut(*index),
         };
         match next {

@@ -5,6 +5,10 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use super::graph::{Link, NodeTopology, TopologyError, Vertex};
 use crate::units::BytesPerSecond;
 
+/// Cards of a node at most: more than any that is sold (72 in an NVL72), so that a slip of the pen is an
+/// error and not an hour of work.
+const MAX_CARDS: u32 = 256;
+
 /// NVLinks between the eight cards of a DGX-1 with V100 (DGX-1 system architecture white paper, 2017, fig. 4;
 /// the same in AWS p3.16xlarge). One entry per pair: cards and number of links of 25 GB/s each way.
 const DGX1V: [(u32, u32, f64); 16] = [
@@ -103,6 +107,13 @@ impl NodeShape {
     pub fn build(&self) -> Result<NodeTopology, TopologyError> {
         if self.cards == 0 {
             return Err(TopologyError::NoCards);
+        }
+        if self.cards > MAX_CARDS {
+            return Err(TopologyError::WrongCount {
+                interconnect: self.interconnect.name(),
+                cards: self.cards,
+                why: "a node has at most 256 cards",
+            });
         }
         let needs_card_link = self.cards > 1 && self.interconnect != Interconnect::Pcie { bridged: false };
         if needs_card_link {
@@ -263,5 +274,82 @@ fn check(which: &'static str, bandwidth: BytesPerSecond) -> Result<(), TopologyE
         Ok(())
     } else {
         Err(TopologyError::NoBandwidth { which, found: value.to_string() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::Duration;
+
+    #[test]
+    fn refuses_what_does_not_exist() {
+        let link = |gb_s| Link { bandwidth: BytesPerSecond::from_gb_s(gb_s), latency: Duration::ZERO };
+        let host = HostShape {
+            pcie: link(31.0),
+            cards_per_switch: 0,
+            sockets: 1,
+            socket_link: link(40.0),
+            scale_out: None,
+        };
+        let shape =
+            |cards, interconnect, gb_s| NodeShape { cards, interconnect, card_link: link(gb_s), host };
+        let cube = Interconnect::HybridCubeMesh { links_per_card: 6 };
+        let messages = [
+            shape(0, Interconnect::NvSwitch, 450.0),
+            shape(16, cube, 150.0),
+            shape(8, Interconnect::Torus { dimensions: 4 }, 150.0),
+            shape(4_000_000_000, Interconnect::FullMesh, 448.0),
+            shape(8, Interconnect::NvSwitch, 0.0),
+            shape(8, Interconnect::NvSwitch, f64::NAN),
+        ]
+        .map(|shape| shape.build().map(|_| ()).expect_err("refused").to_string());
+        insta::assert_snapshot!(messages.join("\n"));
+    }
+
+    #[test]
+    fn grids_are_nearly_square() {
+        assert_eq!(torus_sides(8, 2), [2, 4]);
+        assert_eq!(torus_sides(16, 2), [4, 4]);
+        assert_eq!(torus_sides(8, 3), [2, 2, 2]);
+        assert_eq!(torus_sides(4, 3), [1, 2, 2]);
+        assert_eq!(torus_sides(7, 2), [1, 7]);
+    }
+
+    /// Every size of every class builds, and every group of a node has rings.
+    #[test]
+    fn all_sizes_build() {
+        let link = |gb_s| Link { bandwidth: BytesPerSecond::from_gb_s(gb_s), latency: Duration::ZERO };
+        for cards_per_switch in [0, 2, 4] {
+            let scale_out = Some(link(100.0));
+            let host = HostShape {
+                pcie: link(31.0),
+                cards_per_switch,
+                sockets: 2,
+                socket_link: link(40.0),
+                scale_out,
+            };
+            for cards in 1..=24 {
+                for interconnect in [
+                    Interconnect::NvSwitch,
+                    Interconnect::FullMesh,
+                    Interconnect::HybridCubeMesh { links_per_card: 4 },
+                    Interconnect::Pcie { bridged: true },
+                    Interconnect::Torus { dimensions: 2 },
+                    Interconnect::Torus { dimensions: 3 },
+                ] {
+                    let shape = NodeShape { cards, interconnect, card_link: link(300.0), host };
+                    let Ok(node) = shape.build() else {
+                        assert!(cards > 8 && matches!(interconnect, Interconnect::HybridCubeMesh { .. }));
+                        continue;
+                    };
+                    for size in 2..=cards {
+                        let rings = node.rings(&(0..size).collect::<Vec<_>>()).expect("rings");
+                        let bandwidth = rings.bandwidth.as_f64();
+                        assert!(bandwidth > 0.0 && bandwidth <= 300e9 * (1.0 + 1e-9), "{shape:?} {rings:?}");
+                    }
+                }
+            }
+        }
     }
 }

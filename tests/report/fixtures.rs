@@ -45,6 +45,8 @@ pub fn all() -> Vec<RunResults> {
         run(&Shape { name: "three-years", seconds: 94_608_000, buckets: 2000, ..DAY }),
         run(&Shape { name: "one-minute", seconds: 60, buckets: 60, pools: 1, streams: 1, jobs: 0, ..DAY }),
         run(&Shape { name: "overload", pools: 1, cards_per_pool: 8, streams: 1, stable: false, ..DAY }),
+        hostile(),
+        instant(),
     ]
 }
 
@@ -174,7 +176,7 @@ pub fn run(shape: &Shape) -> RunResults {
     let lost = arrived / 60;
     let requests = RequestCounts {
         arrived,
-        completed: arrived - lost - 12,
+        completed: (arrived - lost).saturating_sub(12),
         rejected: lost,
         timed_out: 0,
         failed: 0,
@@ -395,6 +397,44 @@ fn assumptions() -> Vec<Assumption> {
         ),
         of("model llama-3.1-70b", "layers", "80", "model card", ""),
     ]
+}
+
+/// A day with names that mean something in XML, CSV and terminals, values that are no numbers, and series that
+/// end early.
+pub fn hostile() -> RunResults {
+    let mut results = run(&Shape { name: "hostile", ..DAY });
+    results.summary.scenario.name = "<b>&\"'hostile', ]]> {{ x }}".into();
+    results.summary.streams[0].name = "</svg><script>".into();
+    results.summary.pools[0].name = "a,b\"c".into();
+    results.summary.spend.total_usd = f64::NAN;
+    results.summary.spend.by_cause[0].1 = f64::INFINITY;
+    results.summary.streams[1].latency.ttft_s = Quantiles { p50: Some(f64::NAN), ..quantiles(f64::INFINITY) };
+    results.summary.streams[1].slo_limits.e2e_s = Some(f64::NAN);
+    results.summary.stability = StabilitySummary { growth_per_hour: Some(f64::NAN), ..stability(false) };
+    for (index, series) in results.timeseries.series.iter_mut().enumerate() {
+        match index % 4 {
+            0 => series.values[7] = Some(f64::NAN),
+            1 => series.values[8] = Some(f64::INFINITY),
+            2 => series.values.truncate(index * 3),
+            _ => series.values.fill(Some(-1.0)),
+        }
+    }
+    for (index, distribution) in results.distributions.iter_mut().enumerate() {
+        match index % 3 {
+            0 => distribution.cumulative.truncate(1),
+            1 => distribution.cumulative[3].0 = f64::NAN,
+            _ => distribution.cumulative[0].0 = 0.0,
+        }
+    }
+    results.cards[0].busy = vec![f64::NAN; 3];
+    results.cards[1].busy.clear();
+    results.ledger[0].price_usd = f64::NAN;
+    results
+}
+
+/// A run of no length at all.
+pub fn instant() -> RunResults {
+    run(&Shape { name: "instant", seconds: 0, buckets: 1, ..DAY })
 }
 
 /// A run in which nothing happened.

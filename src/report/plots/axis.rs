@@ -2,6 +2,9 @@
 
 use crate::report::format::{fixed, scale, trim};
 
+/// How far an axis goes beyond the largest value.
+const HEADROOM: f64 = 1.05;
+
 /// A scale with its ticks.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Axis {
@@ -26,30 +29,29 @@ impl Axis {
         if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 }
     }
 
-    /// Zero to at least `most`; `label` writes a value given the step between ticks.
-    fn from_zero(most: f64, ticks: usize, title: &str, label: impl Fn(f64, f64) -> String) -> Self {
+    /// Zero to a little more than `most`, with about so many ticks at steps of which none is below `least`.
+    fn from_zero(most: f64, ticks: usize, title: &str, least: f64) -> Self {
         let most = if most.is_finite() && most > 0.0 { most } else { 1.0 };
-        let step = round_step(most / ticks as f64);
-        let steps = (most / step - 1e-9).ceil().max(1.0) as usize;
-        let ticks = (0..=steps).map(|index| index as f64 * step).map(|at| (at, label(at, step))).collect();
-        Self { low: 0.0, high: steps as f64 * step, logarithmic: false, ticks, title: title.to_string() }
+        let coarse = round_step(most / ticks as f64, least);
+        let fine = round_step(most / (ticks + 1) as f64, least);
+        let step = if most * HEADROOM < coarse * (ticks - 1) as f64 { fine } else { coarse };
+        // A little room above the largest value, and no more: a peak should fill its panel.
+        let high = (most * HEADROOM).max(step);
+        let steps = (high / step).floor() as usize;
+        let ticks = (0..=steps).map(|index| (index as f64 * step, String::new())).collect();
+        Self { low: 0.0, high, logarithmic: false, ticks, title: title.to_string() }
     }
 
     /// Quantities from zero with SI prefixes; whole numbers only when `whole`.
     pub(super) fn quantity(most: f64, ticks: usize, title: &str, whole: bool) -> Self {
-        let most = if whole { most.max(ticks as f64 / 2.0).ceil() } else { most };
-        let mut axis = Self::from_zero(most, ticks, title, |_, _| String::new());
-        if whole && axis.ticks.get(1).is_some_and(|tick| tick.0 < 1.0) {
-            axis.ticks = (0..=most as usize).map(|at| (at as f64, String::new())).collect();
-            axis.high = most;
-        }
+        let mut axis = Self::from_zero(most, ticks, title, if whole { 1.0 } else { 0.0 });
         label_quantities(&mut axis.ticks, "");
         axis
     }
 
     /// US dollars from zero.
     pub(super) fn dollars(most: f64, ticks: usize, title: &str) -> Self {
-        let mut axis = Self::from_zero(most, ticks, title, |_, _| String::new());
+        let mut axis = Self::from_zero(most, ticks, title, 0.0);
         label_quantities(&mut axis.ticks, "$");
         axis
     }
@@ -78,7 +80,7 @@ impl Axis {
         };
         let fits = |step: &&f64| end / (length * **step) <= ticks as f64;
         let step =
-            steps.iter().find(fits).copied().unwrap_or_else(|| round_step(end / length / ticks as f64));
+            steps.iter().find(fits).copied().unwrap_or_else(|| round_step(end / length / ticks as f64, 0.0));
         let count = (end / (length * step) + 1e-9).floor() as usize;
         let tick = |index: usize| index as f64 * step;
         let ticks = (0..=count).map(|i| (tick(i) * length, trim(&fixed(tick(i), 3)))).collect();
@@ -128,12 +130,15 @@ fn latency_label(seconds: f64) -> String {
     }
 }
 
-/// The least of 1, 2, 2.5 and 5 times a power of ten that is not below `step`.
-fn round_step(step: f64) -> f64 {
+/// The least of 1, 2, 2.5 and 5 times a power of ten that is not below `step` nor below `least`; a multiple of
+/// `least` where that is one.
+fn round_step(step: f64, least: f64) -> f64 {
+    let step = step.max(least);
     let magnitude = libm::pow(10.0, libm::floor(libm::log10(step)));
     let digit = step / magnitude;
-    let round = [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().find(|round| digit <= round * (1.0 + 1e-9));
-    round.unwrap_or(10.0) * magnitude
+    let fits =
+        |round: &f64| digit <= round * (1.0 + 1e-9) && (least != 1.0 || (round * magnitude).fract() == 0.0);
+    [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().find(fits).unwrap_or(10.0) * magnitude
 }
 
 /// Labels that share one SI prefix and one number of decimals.
@@ -170,16 +175,17 @@ mod tests {
 
     #[test]
     fn round_ticks() {
-        assert_eq!(labels(&Axis::quantity(118.0, 4, "", false)), "0 50 100 150");
+        assert_eq!(labels(&Axis::quantity(118.0, 4, "", false)), "0 25 50 75 100");
         assert_eq!(
             labels(&Axis::quantity(0.0, 4, "", false)),
             "0.00 0.25 0.50 0.75 1.00".replace("0.00", "0")
         );
         assert_eq!(labels(&Axis::quantity(2.0, 4, "", true)), "0 1 2");
-        assert_eq!(labels(&Axis::quantity(1.0, 4, "", true)), "0 1 2");
-        assert_eq!(labels(&Axis::quantity(45_000.0, 4, "", false)), "0 20k 40k 60k");
-        assert_eq!(labels(&Axis::dollars(4_321.0, 4, "")), "$0 $2,000 $4,000 $6,000");
-        assert_eq!(labels(&Axis::dollars(1.2e6, 4, "")), "$0 $0.5M $1.0M $1.5M");
+        assert_eq!(labels(&Axis::quantity(1.0, 4, "", true)), "0 1");
+        assert_eq!(labels(&Axis::quantity(10.0, 4, "", true)), "0 2 4 6 8 10");
+        assert_eq!(labels(&Axis::quantity(45_000.0, 4, "", false)), "0 10k 20k 30k 40k");
+        assert_eq!(labels(&Axis::dollars(4_321.0, 4, "")), "$0 $1,000 $2,000 $3,000 $4,000");
+        assert_eq!(labels(&Axis::dollars(1.2e6, 4, "")), "$0 $0.25M $0.50M $0.75M $1.00M $1.25M");
         assert_eq!(labels(&Axis::dollars(f64::NAN, 2, "")), "$0 $0.5 $1.0");
     }
 
@@ -206,5 +212,29 @@ mod tests {
         assert_eq!(labels(&Axis::latency(f64::NAN, 1.0, 5, "")), "10 ms 30 ms 100 ms 300 ms 1 s");
         let axis = Axis::latency(0.01, 1.0, 5, "");
         assert!(axis.share(0.0) == 0.0 && axis.share(f64::NAN) == 0.0 && axis.share(9e9) == 1.0);
+    }
+
+    fn sane(axis: &Axis, most_ticks: usize) {
+        assert!(axis.ticks.len() <= most_ticks, "{axis:?}");
+        assert!(axis.ticks.windows(2).all(|pair| pair[0].0 < pair[1].0), "{axis:?}");
+        assert!(axis.ticks.iter().all(|tick| (axis.low..=axis.high).contains(&tick.0)), "{axis:?}");
+        assert!(axis.low < axis.high, "{axis:?}");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn axes_are_sane(exponent in -6.0..12.0f64, factor in 1.0..1e6f64, ticks in 2..9usize) {
+            let most = libm::pow(10.0, exponent);
+            for whole in [false, true] {
+                let axis = Axis::quantity(most, ticks, "", whole);
+                sane(&axis, 2 * ticks + 2);
+                proptest::prop_assert!(axis.share(most) > 0.3 || whole && most < 1.0);
+                let labels: Vec<&String> = axis.ticks.iter().map(|tick| &tick.1).collect();
+                proptest::prop_assert!(labels.windows(2).all(|pair| pair[0] != pair[1]), "{:?}", labels);
+            }
+            sane(&Axis::time(most, ticks), ticks + 1);
+            let latency = Axis::latency(most * 1e-6, most * 1e-6 * factor, ticks, "");
+            sane(&latency, ticks);
+        }
     }
 }

@@ -13,12 +13,15 @@ use crate::report::format::{plural, shorten};
 /// More rows than this cannot be told apart: cards are then sampled.
 const MOST_ROWS: usize = 64;
 /// Up to this many rows, each has its card's name.
-const NAMED_ROWS: usize = 24;
+const NAMED_ROWS: usize = 40;
+/// More pools than this have their name at the side of their rows.
+const MOST_HEADINGS: usize = 6;
+const SIDE_NAME: usize = 24;
 /// Shades of a row are merged until the figure has about so many rectangles.
 const MOST_SHADES: usize = 6000;
 /// Levels of busy that can be told apart.
 const LEVELS: f64 = 4.0;
-/// How dark a card is that is leased and computes nothing.
+/// How strong the colour of a card is that is leased and computes nothing.
 const IDLE_OPACITY: f64 = 0.22;
 
 pub(super) fn draw(results: &RunResults, canvas: &mut Canvas<'_>) {
@@ -29,7 +32,9 @@ pub(super) fn draw(results: &RunResults, canvas: &mut Canvas<'_>) {
     } else {
         String::new()
     };
-    canvas.note(&format!("colour: holder; the darker, the larger the share of time it computes{sampled}"));
+    canvas.note(&format!(
+        "colour: holder; the stronger, the larger the share of time that the card computes{sampled}"
+    ));
     let holders = holders(&results.cards);
     let mut entries: Vec<Entry<'_>> = holders
         .iter()
@@ -41,9 +46,53 @@ pub(super) fn draw(results: &RunResults, canvas: &mut Canvas<'_>) {
     if holders.len() > SERIES.len() {
         entries.push((Mark::Area(1.0), GREY, &others));
     }
+    if !holders.is_empty() {
+        entries.push((Mark::Area(IDLE_OPACITY), series_color(0), "pale: leased, not computing"));
+    }
     entries.push((Mark::Area(1.0), GRID, "not leased"));
     legend(canvas, &entries);
-    draw_groups(results, canvas, &groups, &holders, rows);
+    draw_groups(results, canvas, &groups, &holders);
+}
+
+/// How the rows are laid out.
+struct Layout {
+    left: f64,
+    width: f64,
+    row: f64,
+    /// Space between rows.
+    gap: f64,
+    /// Space above a group of rows.
+    heading: f64,
+    /// Pools have their name at the side rather than above.
+    side: bool,
+    names: bool,
+    columns: usize,
+}
+
+impl Layout {
+    fn of(canvas: &Canvas<'_>, groups: &[(&str, Vec<&CardStrip>)]) -> Self {
+        let rows: usize = groups.iter().map(|(_, cards)| cards.len()).sum();
+        let side = groups.len() > MOST_HEADINGS;
+        let names = rows <= NAMED_ROWS && !side;
+        let labels: Vec<String> = match (side, names) {
+            (true, _) => groups.iter().map(|(pool, _)| shorten(pool, SIDE_NAME)).collect(),
+            (_, true) => groups.iter().flat_map(|group| &group.1).map(|card| label(card)).collect(),
+            _ => Vec::new(),
+        };
+        let longest = labels.iter().map(|label| text_width(label, TEXT_SIZE)).fold(0.0, f64::max);
+        let left = MARGIN + if labels.is_empty() { 4.0 } else { longest + 8.0 };
+        let row = (640.0 / rows.max(1) as f64).clamp(if side { 15.0 } else { 9.0 }, 20.0);
+        Self {
+            left,
+            width: canvas.width - left - MARGIN - 6.0,
+            row,
+            gap: if row > 12.0 { 2.0 } else { 1.0 },
+            heading: if side { 3.0 } else { HEADING },
+            side,
+            names,
+            columns: (MOST_SHADES / rows.max(1)).clamp(60, 360),
+        }
+    }
 }
 
 fn draw_groups(
@@ -51,38 +100,40 @@ fn draw_groups(
     canvas: &mut Canvas<'_>,
     groups: &[(&str, Vec<&CardStrip>)],
     holders: &[&str],
-    rows: usize,
 ) {
-    let names = rows <= NAMED_ROWS;
-    let longest = groups.iter().flat_map(|group| &group.1).map(|card| text_width(&label(card), TEXT_SIZE));
-    let left = MARGIN + if names { longest.fold(0.0, f64::max) + 8.0 } else { 4.0 };
-    let width = canvas.width - left - MARGIN - 6.0;
+    let layout = Layout::of(canvas, groups);
+    let (left, width) = (layout.left, layout.width);
     let x = Axis::time(results.timeseries.end.as_secs_f64(), (width / 60.0) as usize);
-    let row_height = (640.0 / rows.max(1) as f64).clamp(9.0, 20.0);
-    let columns = (MOST_SHADES / rows.max(1)).clamp(60, 360);
     let empty: (&str, Vec<&CardStrip>) = ("", Vec::new());
     let groups = if groups.is_empty() { std::slice::from_ref(&empty) } else { groups };
     for (index, (pool, cards)) in groups.iter().enumerate() {
-        let top = canvas.bottom + HEADING;
-        let height = if cards.is_empty() { 100.0 } else { cards.len() as f64 * row_height };
-        let y = Axis::share_of_all(&[], "");
-        let panel = Panel { x: &x, y, left, top, width, height };
-        panel.heading(canvas, &shorten(pool, 60));
+        let top = canvas.bottom + layout.heading;
+        let height = if cards.is_empty() { 100.0 } else { cards.len() as f64 * layout.row };
+        let panel = Panel { x: &x, y: Axis::share_of_all(&[], ""), left, top, width, height };
+        if layout.side {
+            panel.side_heading(canvas, &shorten(pool, SIDE_NAME));
+        } else {
+            panel.heading(canvas, &shorten(pool, 60));
+        }
         if cards.is_empty() {
             panel.frame(canvas);
             panel.say(canvas, "no cards were provisioned");
         }
         for (row, card) in cards.iter().enumerate() {
-            let row_top = top + row as f64 * row_height;
-            let bottom = row_top + row_height - if row_height > 12.0 { 2.0 } else { 1.0 };
-            if names {
+            let row_top = top + row as f64 * layout.row;
+            let bottom = row_top + layout.row - layout.gap;
+            if layout.names {
                 let middle = (left - 6.0, (row_top + bottom) / 2.0);
                 canvas.text(middle, &label(card), TEXT_SIZE, MUTED, Align::Right);
             }
-            canvas.rectangle((left, row_top), (left + width, bottom), GRID, 1.0);
-            for shade in shades(card, &results.timeseries, columns) {
-                let color =
-                    series_color(holders.iter().position(|name| *name == shade.holder).unwrap_or(usize::MAX));
+            let shades = shades(card, &results.timeseries, layout.columns);
+            for (from, to) in gaps(&shades, results.timeseries.end.as_secs_f64()) {
+                let (from, to) = (panel.at(from, 0.0).0, panel.at(to, 0.0).0);
+                canvas.rectangle((from, row_top), (to, bottom), GRID, 1.0);
+            }
+            for shade in shades {
+                let holder = holders.iter().position(|name| *name == shade.holder);
+                let color = series_color(holder.unwrap_or(usize::MAX));
                 let (from, to) = (panel.at(shade.from, 0.0).0, panel.at(shade.to, 0.0).0);
                 let opacity = IDLE_OPACITY + (1.0 - IDLE_OPACITY) * f64::from(shade.level) / LEVELS;
                 canvas.rectangle((from, row_top), (to, bottom), color, opacity);
@@ -93,6 +144,22 @@ fn draw_groups(
             canvas.bottom = panel.horizontal_labels(canvas);
         }
     }
+}
+
+/// The times in which a card is not leased.
+fn gaps(shades: &[Shade<'_>], end: f64) -> Vec<(f64, f64)> {
+    let mut gaps = Vec::new();
+    let mut free_from = 0.0;
+    for shade in shades {
+        if shade.from > free_from {
+            gaps.push((free_from, shade.from));
+        }
+        free_from = shade.to.max(free_from);
+    }
+    if end > free_from {
+        gaps.push((free_from, end));
+    }
+    gaps
 }
 
 /// The card's name without its pool.
@@ -199,6 +266,7 @@ mod tests {
             .map(|shade| format!("{}-{} {} {}", shade.from, shade.to, shade.holder, shade.level))
             .collect();
         assert_eq!(text, ["5-10 chat 2", "10-25 chat 4", "25-30 tune 4", "30-40 tune 0"]);
+        assert_eq!(gaps(&shades, 50.0), [(0.0, 5.0), (40.0, 50.0)]);
         assert_eq!(label(&card), "node0/card0");
     }
 

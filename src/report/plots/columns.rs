@@ -74,6 +74,11 @@ pub(super) fn peak(values: &[Option<f64>]) -> f64 {
     values.iter().flatten().copied().filter(|value| value.is_finite()).fold(0.0, f64::max)
 }
 
+/// The largest value of any bucket in the columns; zero when there is none.
+pub(super) fn highest(columns: &[Column]) -> f64 {
+    columns.iter().filter_map(|column| column.high).fold(0.0, f64::max)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

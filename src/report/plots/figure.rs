@@ -9,8 +9,12 @@ use super::style::{INK, MARGIN, TEXT_SIZE, text_width};
 use crate::metrics::results::TimeSeries;
 use crate::report::format::shorten;
 
+/// Longest name at the side of a panel, in characters.
+const SIDE_NAME: usize = 24;
 /// Longest name in a legend, in characters.
 const NAME: usize = 34;
+/// Panels that are lower have their name at their side.
+const LOW: f64 = 40.0;
 /// Space above a panel for its heading.
 pub(super) const HEADING: f64 = 26.0;
 
@@ -36,7 +40,7 @@ pub(super) fn legend(canvas: &mut Canvas<'_>, entries: &[Entry<'_>]) {
     let (mut x, mut y) = (MARGIN, canvas.bottom + 8.0);
     for (mark, color, name) in entries {
         let name = shorten(name, NAME);
-        let width = 28.0 + text_width(&name, TEXT_SIZE) + 14.0;
+        let width = 26.0 + text_width(&name, TEXT_SIZE) + 16.0;
         if x + width > canvas.width - MARGIN && x > MARGIN {
             x = MARGIN;
             y += 20.0;
@@ -54,26 +58,36 @@ pub(super) fn legend(canvas: &mut Canvas<'_>, entries: &[Entry<'_>]) {
     canvas.bottom = y + 14.0;
 }
 
+/// Draws what is between the axes of a panel.
+pub(super) type Draw<'a> = dyn Fn(&Panel<'_>, &mut Canvas<'_>) + 'a;
+
 /// A panel yet to be placed.
 pub(super) struct Plan<'a> {
     pub(super) name: String,
     pub(super) y: Axis,
     pub(super) height: f64,
-    pub(super) draw: Box<dyn Fn(&Panel<'_>, &mut Canvas<'_>) + 'a>,
+    pub(super) draw: Box<Draw<'a>>,
 }
 
 /// Draws panels below each other on one time axis.
 pub(super) fn stack(canvas: &mut Canvas<'_>, timeseries: &TimeSeries, plans: Vec<Plan<'_>>) {
-    let labels = plans.iter().flat_map(|plan| plan.y.ticks.iter());
-    let left = MARGIN + 10.0 + labels.map(|tick| text_width(&tick.1, TEXT_SIZE)).fold(20.0, f64::max);
+    let tick_labels = plans.iter().flat_map(|plan| plan.y.ticks.iter().map(|tick| tick.1.clone()));
+    let names = plans.iter().filter(|plan| plan.height < LOW).map(|plan| shorten(&plan.name, SIDE_NAME));
+    let widths = tick_labels.chain(names).map(|label| text_width(&label, TEXT_SIZE));
+    let left = MARGIN + 10.0 + widths.fold(20.0, f64::max);
     let width = canvas.width - left - MARGIN - 6.0;
     let x = Axis::time(timeseries.end.as_secs_f64(), (width / 60.0) as usize);
     let count = plans.len();
     for (index, plan) in plans.into_iter().enumerate() {
-        let top = canvas.bottom + HEADING;
+        let low = plan.height < LOW;
+        let top = canvas.bottom + if low { 3.0 } else { HEADING };
         let panel = Panel { x: &x, y: plan.y, left, top, width, height: plan.height };
         panel.frame(canvas);
-        panel.heading(canvas, &shorten(&plan.name, 60));
+        if low {
+            panel.side_heading(canvas, &shorten(&plan.name, SIDE_NAME));
+        } else {
+            panel.heading(canvas, &shorten(&plan.name, 60));
+        }
         (plan.draw)(&panel, canvas);
         canvas.bottom = top + plan.height + 4.0;
         if index + 1 == count {

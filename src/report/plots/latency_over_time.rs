@@ -4,7 +4,7 @@ use super::axis::Axis;
 use super::canvas::Canvas;
 use super::columns::{Column, columns};
 use super::figure::{Mark, Plan, stack};
-use super::latency::{LATENCIES, MOST_STREAMS, ends, stream_legend};
+use super::latency::{LATENCIES, MOST_STREAMS, ends, limit_lines, stream_legend, warn_of_growth};
 use super::panel::{HIGH, MEAN, Pen};
 use super::style::{MUTED, series_color};
 use super::{COLUMNS, few};
@@ -16,6 +16,7 @@ pub(super) fn draw(results: &RunResults, canvas: &mut Canvas<'_>) {
     let arrived = |stream: &&StreamSummary| stream.requests.arrived as f64;
     let (streams, note) = few(all, MOST_STREAMS, arrived, "streams", "with the most requests");
     canvas.note(&format!("of the requests that completed at that time{note}"));
+    warn_of_growth(canvas, &streams);
     let pens = [(Mark::Line(1.75), MUTED, "99th percentile"), (Mark::Line(0.75), MUTED, "median")];
     stream_legend(canvas, &streams, &pens);
     let plans = LATENCIES
@@ -55,10 +56,8 @@ fn panel_of<'a>(
             if nothing {
                 panel.say(canvas, "no requests completed");
             }
-            for (index, limit) in limits.iter().enumerate() {
-                if let Some(limit) = limit {
-                    panel.limit(canvas, *limit, series_color(index));
-                }
+            for (limit, color) in limit_lines(&limits) {
+                panel.limit(canvas, limit, color);
             }
             for (index, (median, tail)) in curves.iter().enumerate() {
                 panel.curve(canvas, median, MEAN, Pen::line(series_color(index), 0.75));

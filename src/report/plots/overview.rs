@@ -2,11 +2,11 @@
 
 use super::axis::Axis;
 use super::canvas::Canvas;
-use super::columns::{Column, columns, peak, total};
+use super::columns::{Column, columns, highest, total};
 use super::figure::{Entry, Mark, Plan, legend, stack};
 use super::latency::ends;
-use super::panel::{HIGH, LIMIT, MEAN, Pen};
-use super::rate::demand;
+use super::panel::{HIGH, MEAN, Pen};
+use super::rate::{self, demand};
 use super::style::{BLUE, GREEN, INK, MUTED, SKY, VERMILLION};
 use super::{COLUMNS, resolution};
 use crate::metrics::results::{RunResults, Subject, metric};
@@ -18,18 +18,17 @@ pub(super) fn draw(results: &RunResults, canvas: &mut Canvas<'_>) {
     let streams: Vec<Subject> =
         summary.streams.iter().map(|stream| Subject::Stream(stream.name.clone())).collect();
     canvas.note(&format!("all streams, deployments and pools together; {}", resolution(&results.timeseries)));
-    let mut entries: Vec<Entry<'_>> = vec![
-        (Mark::Area(0.35), BLUE, "arrived"),
-        (Mark::Dashed, INK, "expected"),
-        (Mark::Line(2.0), GREEN, "completed"),
-        (Mark::Area(0.7), VERMILLION, "turned away or given up"),
-        (Mark::Line(1.5), MUTED, "cards provisioned"),
-        (Mark::Area(0.4), SKY, "allocated"),
-        (Mark::Area(1.0), BLUE, "busy"),
-    ];
+    let mut entries: Vec<Entry<'_>> = rate::entries(&results.timeseries);
+    if !summary.pools.is_empty() {
+        entries.extend([
+            (Mark::Line(1.5), MUTED, "cards provisioned"),
+            (Mark::Area(0.4), SKY, "allocated"),
+            (Mark::Area(1.0), BLUE, "busy"),
+        ]);
+    }
     let limited = summary.streams.iter().any(|stream| stream.slo_limits.ttft_s.is_some());
     if limited {
-        entries.push((Mark::Dashed, LIMIT, "limit"));
+        entries.push((Mark::Dashed, INK, "limit"));
     }
     legend(canvas, &entries);
     let mut plans = vec![demand(&results.timeseries, "Demand", &streams, HEIGHT * 1.3)];
@@ -48,10 +47,6 @@ fn sum(results: &RunResults, subjects: &[Subject], metric: &str) -> Option<Vec<C
 fn deployments(results: &RunResults) -> Vec<Subject> {
     let deployments = results.summary.deployments.iter();
     deployments.map(|deployment| Subject::Deployment(deployment.name.clone())).collect()
-}
-
-fn highest(columns: &[Column]) -> f64 {
-    peak(&columns.iter().map(|column| column.high).collect::<Vec<_>>())
 }
 
 fn replicas<'a>(results: &RunResults) -> Option<Plan<'a>> {
@@ -124,8 +119,9 @@ fn first_token<'a>(results: &RunResults) -> Option<Plan<'a>> {
         y: Axis::latency(low, high, 4, "99th percentile of time to first token, each stream"),
         height: HEIGHT,
         draw: Box::new(move |panel, canvas| {
-            for limit in &limits {
-                panel.limit(canvas, *limit, LIMIT);
+            let (low, high) = ends(limits.iter().copied());
+            for limit in [low, high].into_iter().filter(|limit| limit.is_finite()) {
+                panel.limit(canvas, limit, INK);
             }
             for curve in &curves {
                 panel.curve(canvas, curve, HIGH, Pen::line(BLUE, 1.5));

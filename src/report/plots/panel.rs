@@ -3,7 +3,7 @@
 use super::axis::Axis;
 use super::canvas::{Align, Canvas};
 use super::columns::Column;
-use super::style::{GRID, MUTED, TEXT_SIZE, VERMILLION, text_width};
+use super::style::{GRID, INK, MUTED, TEXT_SIZE, text_width};
 use plotters::style::RGBColor;
 
 /// A rectangle of the figure in pixels, with its axes.
@@ -56,7 +56,7 @@ impl Panel<'_> {
         let mut x = self.left;
         if !name.is_empty() {
             canvas.bold((x, y), name, TEXT_SIZE);
-            x += text_width(name, TEXT_SIZE) * 1.08 + 10.0;
+            x += text_width(name, TEXT_SIZE) * 1.05 + 10.0;
         }
         canvas.text((x, y), &self.y.title, TEXT_SIZE, MUTED, Align::Left);
     }
@@ -118,6 +118,12 @@ impl Panel<'_> {
         canvas.dashed(&[(self.left, y), (self.left + self.width, y)], color, 1.5);
     }
 
+    /// The name of a low panel, to the left of it, where there is no room above.
+    pub(super) fn side_heading(&self, canvas: &mut Canvas<'_>, name: &str) {
+        let middle = (self.left - 7.0, self.top + self.height / 2.0);
+        canvas.text(middle, name, TEXT_SIZE, INK, Align::Right);
+    }
+
     fn points(&self, run: &[(&Column, f64)], steps: bool) -> Vec<(f64, f64)> {
         let mut points = Vec::with_capacity(run.len() * 2);
         for (index, (column, value)) in run.iter().enumerate() {
@@ -168,9 +174,6 @@ impl Pen {
         Self { steps: true, ..self }
     }
 }
-
-/// The pen of a limit.
-pub(super) const LIMIT: RGBColor = VERMILLION;
 
 /// Neighbouring columns with values.
 fn runs(columns: &[Column], pick: Pick) -> Vec<Vec<(&Column, f64)>> {

@@ -2,13 +2,15 @@
 
 use super::axis::Axis;
 use super::canvas::Canvas;
-use super::columns::{Column, columns, peak, total};
-use super::figure::{Mark, Plan, legend, panel_height, stack};
-use super::panel::{MEAN, Pen};
+use super::columns::{Column, columns, highest, peak, total};
+use super::figure::{Entry, Mark, Plan, legend, panel_height, stack};
+use super::panel::{HIGH, MEAN, Pen};
 use super::style::{BLUE, GREEN, INK, VERMILLION};
-use super::{COLUMNS, resolution};
+use super::{COLUMNS, merged, resolution};
 use crate::metrics::results::{RunResults, Subject, TimeSeries, metric};
 
+/// Of the area up to the highest bucket, where several are drawn as one.
+const PEAK_OPACITY: f64 = 0.15;
 /// Beyond this many streams, their sum is drawn.
 const MOST_STREAMS: usize = 5;
 
@@ -22,18 +24,24 @@ pub(super) fn draw(results: &RunResults, canvas: &mut Canvas<'_>) {
         _ => streams.into_iter().map(|stream| (stream.name().to_string(), vec![stream])).collect(),
     };
     canvas.note(&resolution(timeseries));
-    legend(
-        canvas,
-        &[
-            (Mark::Area(0.35), BLUE, "arrived"),
-            (Mark::Dashed, INK, "expected"),
-            (Mark::Line(2.0), GREEN, "completed"),
-            (Mark::Area(0.7), VERMILLION, "turned away or given up"),
-        ],
-    );
+    legend(canvas, &entries(timeseries));
     let height = panel_height(groups.len());
     let plans = groups.iter().map(|(name, subjects)| demand(timeseries, name, subjects, height)).collect();
     stack(canvas, timeseries, plans);
+}
+
+/// The legend of [`demand`].
+pub(super) fn entries<'a>(timeseries: &TimeSeries) -> Vec<Entry<'a>> {
+    let mut entries = vec![(Mark::Area(0.35), BLUE, "arrived")];
+    if merged(timeseries) > 1 {
+        entries.push((Mark::Area(PEAK_OPACITY), BLUE, "arrived, peaks"));
+    }
+    entries.extend([
+        (Mark::Dashed, INK, "expected"),
+        (Mark::Line(2.0), GREEN, "completed"),
+        (Mark::Area(0.7), VERMILLION, "turned away or given up"),
+    ]);
+    entries
 }
 
 /// One panel of rates, of the sum of `subjects`.
@@ -55,10 +63,11 @@ pub(super) fn demand<'a>(timeseries: &TimeSeries, name: &str, subjects: &[Subjec
         }
         (rejected, timed_out) => rejected.or(timed_out),
     });
+    let peaks = if merged(timeseries) > 1 { highest(&offered) } else { 0.0 };
     let most = [&offered, &expected, &completed, &lost]
         .into_iter()
         .map(|columns| peak(&columns.iter().map(|column| column.mean).collect::<Vec<_>>()))
-        .fold(0.0, f64::max);
+        .fold(peaks, f64::max);
     Plan {
         name: name.to_string(),
         y: Axis::quantity(most, if height > 200.0 { 5 } else { 3 }, "requests per second", false),
@@ -67,6 +76,9 @@ pub(super) fn demand<'a>(timeseries: &TimeSeries, name: &str, subjects: &[Subjec
             if most == 0.0 {
                 panel.say(canvas, "no requests arrived");
                 return;
+            }
+            if peaks > 0.0 {
+                panel.area(canvas, &offered, HIGH, Pen::area(BLUE, PEAK_OPACITY));
             }
             panel.area(canvas, &offered, MEAN, Pen::area(BLUE, 0.35));
             panel.area(canvas, &lost, MEAN, Pen::area(VERMILLION, 0.7));

@@ -33,8 +33,15 @@ pub(super) const TEXT_SIZE: f64 = 12.5;
 /// Space around the whole figure.
 pub(super) const MARGIN: f64 = 14.0;
 
-/// How wide `text` is at most in a sans-serif font of `size` (wide ones such as DejaVu and Verdana take
-/// 0.6 of the size a character on average).
+/// How wide `text` is in a sans-serif font of `size`, rather too much than too little (the widths are those of
+/// a wide one such as DejaVu or Verdana).
 pub(super) fn text_width(text: &str, size: f64) -> f64 {
-    text.chars().count() as f64 * size * 0.6
+    let letters = text.chars().map(|letter| match letter {
+        'i' | 'j' | 'l' | '.' | ',' | ':' | ';' | '|' | '!' | '\'' => 0.32,
+        'f' | 't' | 'r' | ' ' | '-' | '(' | ')' | '/' => 0.4,
+        'm' | 'w' | 'M' | 'W' | '%' | '@' => 0.92,
+        'A'..='Z' => 0.7,
+        _ => 0.6,
+    });
+    letters.sum::<f64>() * size
 }

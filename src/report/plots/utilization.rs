@@ -20,19 +20,17 @@ pub(super) fn draw(results: &RunResults, canvas: &mut Canvas<'_>) {
     let all: Vec<&PoolSummary> = results.summary.pools.iter().collect();
     let size = |pool: &&PoolSummary| pool.card_hours;
     let (pools, note) = few(all, MOST_POOLS, size, "pools", "with the most card-hours");
-    canvas.note(&[resolution(timeseries), note].concat());
+    let roomy = pools.len() <= ROOMY;
+    let rows = if roomy { "" } else { "; each row from 0% to 100% of the cards provisioned" };
+    canvas.note(&[&resolution(timeseries), rows, &note].concat());
     legend(
         canvas,
-        &[
-            (Mark::Area(0.4), SKY, "allocated: leased to a deployment or a job"),
-            (Mark::Area(1.0), BLUE, "busy: computing"),
-        ],
+        &[(Mark::Area(0.4), SKY, "allocated (leased)"), (Mark::Area(1.0), BLUE, "busy (computing)")],
     );
     if pools.is_empty() {
         stack(canvas, timeseries, vec![nothing("no pools")]);
         return;
     }
-    let roomy = pools.len() <= ROOMY;
     let height = if roomy { panel_height(pools.len()) } else { 24.0 };
     let most_columns = if roomy { COLUMNS } else { COLUMNS / 4 };
     let plans = pools.iter().map(|pool| panel_of(timeseries, pool, height, most_columns)).collect();
@@ -58,7 +56,7 @@ fn panel_of<'a>(timeseries: &TimeSeries, pool: &PoolSummary, height: f64, most_c
     };
     let (allocated, busy) = (share(metric::ALLOCATED_CARDS), share(metric::BUSY_CARDS));
     let nothing = allocated.iter().chain(&busy).all(|column| column.mean.is_none());
-    let percents: &[u32] = if height > 60.0 { &[0, 25, 50, 75, 100] } else { &[0, 100] };
+    let percents: &[u32] = if height > 60.0 { &[0, 25, 50, 75, 100] } else { &[] };
     let title = format!(
         "% of cards provisioned; over the run {} allocated, {} busy",
         or_nothing(pool.utilization.allocated, percent),

@@ -5,7 +5,8 @@ use crate::policies::router::RouterKind;
 use crate::scenario::dom::Value;
 use crate::scenario::kinds;
 use crate::scenario::problem::{Place, Problem};
-use crate::scenario::reader::{Kind, Sited, TableReader, Unfit};
+use crate::scenario::reader::TableReader;
+use crate::scenario::reading::{Kind, Sited, Unfit};
 use crate::serving::Batching;
 use crate::units::Ticks;
 
@@ -136,22 +137,27 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawDeployment> {
         ("lora", "adapters are"),
         ("profile", "measured profiles are"),
     ]);
+    // What is wrong has been reported; stand-ins let the rest be checked all the same.
+    let format = |given: Option<Sited<String>>| {
+        given.unwrap_or_else(|| Sited { value: "bf16".to_owned(), place: t.place })
+    };
+    let automatic = Sited { value: Parallelism::Auto, place: t.place };
     Some(RawDeployment {
         name: name?,
         model: model?,
-        precision: precision?,
-        kv_precision: kv_precision?,
+        precision: format(precision),
+        kv_precision: format(kv_precision),
         pools: pools?,
-        parallelism: parallelism?,
-        batching: batching?,
-        routing: *routing?,
-        replicas: *replicas?,
+        parallelism: parallelism.unwrap_or(automatic),
+        batching: batching.unwrap_or_default(),
+        routing: routing.map_or(RouterKind::LeastOutstandingRequests, |routing| *routing),
+        replicas: replicas.map_or(1, |replicas| *replicas),
         max_queued_requests: queue,
         max_context: max_context.map(|tokens| *tokens),
         step_time,
         kv_blocks: kv_blocks.map(|blocks| *blocks),
-        block_tokens: *block_tokens?,
-        memory_utilization: *memory_utilization?,
+        block_tokens: block_tokens.map_or(16, |tokens| *tokens),
+        memory_utilization: memory_utilization.map_or(0.9, |share| *share),
         place: t.place,
     })
 }
@@ -171,7 +177,7 @@ fn parallelism(t: &mut TableReader<'_>) -> Option<Sited<Parallelism>> {
             let pools = t.table("pools", "A plan for each pool, by its name.", |t| {
                 let mut plans = Vec::new();
                 for (key, place) in t.other_keys() {
-                    let plan = t.other(&key, "The plan on this pool.", |t| split_of(t))?;
+                    let plan = t.other(&key, "The plan on this pool.", split_of)?;
                     plans.push((Sited { value: key, place }, plan));
                 }
                 Some(plans)

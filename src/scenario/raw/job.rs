@@ -2,7 +2,8 @@
 
 use crate::scenario::kinds;
 use crate::scenario::problem::{Place, Problem};
-use crate::scenario::reader::{Sited, TableReader};
+use crate::scenario::reader::TableReader;
+use crate::scenario::reading::Sited;
 use crate::units::{Duration, Instant};
 
 /// A training or batch job.
@@ -97,10 +98,10 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawJob> {
     })
 }
 
-const OPTIONAL_TEXT: crate::scenario::reader::Kind<String> = crate::scenario::reader::Kind {
+const OPTIONAL_TEXT: crate::scenario::reading::Kind<String> = crate::scenario::reading::Kind {
     what: "a text",
     read: |value| match value {
         crate::scenario::dom::Value::Text(text) => Ok(text.clone()),
-        _ => Err(crate::scenario::reader::Unfit::Type),
+        _ => Err(crate::scenario::reading::Unfit::Type),
     },
 };

@@ -7,7 +7,8 @@ use crate::billing::Purchase;
 use crate::scenario::dom::Value;
 use crate::scenario::kinds;
 use crate::scenario::problem::{Place, Problem};
-use crate::scenario::reader::{Kind, Sited, TableReader, Unfit};
+use crate::scenario::reader::TableReader;
+use crate::scenario::reading::{Kind, Sited, Unfit};
 use crate::units::{Duration, UsdPerHour};
 
 /// A pool.

@@ -5,7 +5,8 @@ use super::lengths::{self, joint};
 use super::traffic::{arrivals, shape, trace};
 use crate::scenario::kinds;
 use crate::scenario::problem::Problem;
-use crate::scenario::reader::{Sited, TableReader};
+use crate::scenario::reader::TableReader;
+use crate::scenario::reading::Sited;
 use crate::sim::Seed;
 use crate::traffic::{
     ArrivalProcess, ClosedConfig, Length, Lengths, OpenConfig, Source, Start, Stream, StreamConfig,

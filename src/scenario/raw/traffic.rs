@@ -8,7 +8,8 @@ use super::stream::Arrivals;
 use crate::scenario::dom::{Node, Value};
 use crate::scenario::kinds;
 use crate::scenario::problem::Problem;
-use crate::scenario::reader::{Kind, TableReader, Unfit};
+use crate::scenario::reader::TableReader;
+use crate::scenario::reading::{Kind, Unfit};
 use crate::traffic::{
     ArrivalProcess, ClientShares, ClientSpread, ClientsConfig, Cv, MmppState, RenewalFamily, Shape, Think,
     TraceConfig, TraceFormat,
@@ -167,7 +168,8 @@ fn spread(t: &mut TableReader<'_>, standard: ClientSpread) -> Option<ClientSprea
 
 fn closed(t: &mut TableReader<'_>) -> Option<Arrivals> {
     let users = t.required("users", &kinds::COUNT, "How many users; each has at most one request at a time.");
-    let doc = "How long a user thinks between an answer and the next request; not at all when absent.";
+    let doc = "How long a user thinks between an answer and the next request: the mean of an exponential \
+               distribution, or a table; not at all when absent.";
     let think = t.short_or_table("think", &kinds::POSITIVE_TIME, doc, Think::Exponential, |t| {
         let dists = [("constant", 0), ("exponential", 1), ("lognormal", 2)];
         t.tagged("dist", &dists, "The distribution of the think time.", |t, dist| {

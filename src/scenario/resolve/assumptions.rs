@@ -74,7 +74,7 @@ impl Ledger {
     /// Notes the constants of the performance model that a training step rests on.
     pub fn training_model(&mut self) {
         for (figure, value) in [
-            ("share of peak in training", constants::TRAINING_COMPUTE_EFFICIENCY),
+            ("share of peak in training, matrix products", constants::TRAINING_LINEAR_EFFICIENCY),
             ("share of gradient traffic hidden", constants::TRAINING_OVERLAP),
             ("share of memory in training", constants::TRAINING_MEMORY_UTILIZATION),
         ] {

@@ -4,7 +4,7 @@ use crate::fleet::{Claim, ClaimResult, Holder, Inventory, PoolConfig, Shape};
 use crate::jobs::JobConfig;
 use crate::scenario::problem::Problem;
 use crate::scenario::raw::RawScenario;
-use crate::scenario::reader::Reading;
+use crate::scenario::reading::Reading;
 use crate::serving::DeploymentConfig;
 use crate::units::Instant;
 
@@ -58,7 +58,7 @@ pub fn warn(
             }
             ClaimResult::Pending(..) => {
                 let message = format!(
-                    "job `{}` never starts: the deployments leave none of its pools {} cards that lie together",
+                    "job `{}` never starts: the deployments leave no pool with room for its {} cards",
                     config.name, config.cards
                 );
                 let problem = Problem::warning(raw.accelerators.place, message);

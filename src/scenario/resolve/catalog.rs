@@ -12,7 +12,7 @@ use crate::catalog::{
 use crate::scenario::dom::{Node, Value};
 use crate::scenario::problem::{Problem, nearest};
 use crate::scenario::raw::{PRICE_KEYS, RawScenario};
-use crate::scenario::reader::{Reading, Sited};
+use crate::scenario::reading::{Reading, Sited};
 use crate::units::UsdPerHour;
 
 /// The catalogue as this scenario sees it.
@@ -26,6 +26,9 @@ pub fn build(scenario: &RawScenario, reading: &mut Reading) -> Catalog {
                     .map(|f| catalog.add_accelerator(&f)),
                 _ => read::<OfferFields>(node, "offer", reading).map(|f| catalog.add_offer(&f)),
             };
+            if !matches!(added, Some(Ok(()))) {
+                reading.broken.push((list, node.name().map(str::to_owned)));
+            }
             if let Some(Err(error)) = added {
                 reading.problem(add_error(node, &error));
             }
@@ -72,7 +75,7 @@ fn read<T: DeserializeOwned>(node: &Node, kind: &str, reading: &mut Reading) -> 
         }
         let single = toml::Table::from_iter([(key.clone(), plain(&entry.node))]);
         if let Err(error) = T::deserialize(single) {
-            let message = format!("`{key}` of {kind} `{name}`: {}", error.message());
+            let message = format!("`{key}` of {kind} `{name}`: {}", in_words(error.message()));
             reading.problem(Problem::error(entry.node.place, message));
         }
     }
@@ -87,6 +90,23 @@ fn read<T: DeserializeOwned>(node: &Node, kind: &str, reading: &mut Reading) -> 
             None
         }
     }
+}
+
+/// Rust's names of types mean nothing to a user.
+fn in_words(message: &str) -> String {
+    let Some((found, expected)) =
+        message.strip_prefix("invalid type: ").and_then(|text| text.split_once(", expected "))
+    else {
+        return message.to_owned();
+    };
+    let expected = match expected.trim() {
+        "f64" => "a number",
+        "u32" | "u64" => "a whole number",
+        "a string" => "a text",
+        "a boolean" => "true or false",
+        other => other,
+    };
+    format!("it must be {expected}, not the {found}")
 }
 
 fn plain(node: &Node) -> toml::Value {

@@ -1,17 +1,18 @@
 //! Deployments: the plan on each pool, what fits, and how long iterations take.
 
 use super::assumptions::Ledger;
-use super::bridge::model_dims;
 use super::names::{dangling, not_found, unknown};
 use super::pools::{Pool, Resolved};
 use crate::catalog::{Catalog, Model, ParsePrecisionError, Precision};
 use crate::fleet::PoolId;
 use crate::perf::constants::KV_BLOCK_TOKENS;
-use crate::perf::{ModelDims, ParallelismPlan, PlanError, Replica, Roofline, StepModel, auto_plan, fit};
+use crate::perf::{
+    ModelDims, ParallelismPlan, PlanError, Replica, Roofline, StepModel, UnknownFigures, auto_plan, fit,
+};
 use crate::scenario::dom::Step;
 use crate::scenario::problem::Problem;
 use crate::scenario::raw::{Parallelism, RawDeployment, RawScenario, Split};
-use crate::scenario::reader::{Reading, Sited};
+use crate::scenario::reading::{Reading, Sited};
 use crate::serving::{DeploymentConfig, ReplicaOption};
 use crate::world::StreamPlan;
 
@@ -77,12 +78,13 @@ fn deployment(
     let model = match catalog.model(&raw.model) {
         Ok(model) => Some(model),
         Err(_) if stated => None,
+        Err(_) if reading.is_broken("models", &raw.model) => return None,
         Err(missing) => {
             reading.problem(not_found(raw.model.place, &missing));
             return None;
         }
     };
-    let dims = match model.map(model_dims) {
+    let dims = match model.map(ModelDims::try_from) {
         Some(Ok(dims)) => Some(dims),
         None => None,
         Some(Err(_)) if stated => None,
@@ -106,8 +108,12 @@ fn deployment(
         }
     }
     if options.is_empty() {
-        let message = format!("{} fits on none of the pools of deployment `{}`", *raw.model, *raw.name);
-        let mut problem = Problem::error(raw.model.place, message);
+        let message = format!("deployment `{}` can run {} on none of its pools", *raw.name, *raw.model);
+        let place = match raw.parallelism.value {
+            Parallelism::Auto => raw.model.place,
+            _ => raw.parallelism.place,
+        };
+        let mut problem = Problem::error(place, message);
         for (name, why) in misfits {
             problem = problem.help(format!("on `{}`: {why}", name.value));
         }
@@ -160,7 +166,7 @@ pub fn find_pools<'a>(
         if twice {
             let message = format!("`{holder}` names the pool `{}` twice", name.value);
             reading.problem(Problem::error(name.place, message).help("take one out"));
-        } else if index.is_none() {
+        } else if index.is_none() && !reading.is_broken("pools", name) {
             let names = pools.iter().map(|pool| pool.name.as_str());
             reading.problem(dangling(name.place, "pool", name, names));
         }
@@ -203,7 +209,7 @@ struct Planned {
 }
 
 enum Misfit {
-    Unknown(crate::catalog::Unknown),
+    Unknown(UnknownFigures),
     Plan(String),
 }
 

@@ -1,17 +1,16 @@
 //! Jobs: how long they take on each pool.
 
 use super::assumptions::Ledger;
-use super::bridge::model_dims;
 use super::deployments::{Found, find_pools, model_line, precision};
 use super::names::{not_found, unknown};
 use super::pools::Pool;
-use crate::catalog::{Catalog, Precision, Unknown};
+use crate::catalog::{Catalog, Precision};
 use crate::fleet::PoolId;
 use crate::jobs::{JobConfig, JobOption};
-use crate::perf::{ModelDims, TrainingJob, training_throughput};
+use crate::perf::{ModelDims, TrainingJob, UnknownFigures, training_throughput};
 use crate::scenario::problem::Problem;
 use crate::scenario::raw::{RawJob, RawScenario, Work};
-use crate::scenario::reader::{Reading, Sited};
+use crate::scenario::reading::{Reading, Sited};
 use crate::units::{Duration, Flop};
 
 /// Longest that a job may take: beyond, the clock would run over.
@@ -36,9 +35,18 @@ fn job(
     reading: &mut Reading,
     ledger: &mut Ledger,
 ) -> Option<JobConfig> {
-    let every: Vec<Sited<String>> = scenario.pools.iter().map(|pool| pool.name.clone()).collect();
+    let mut every: Vec<Sited<String>> = Vec::new();
+    for pool in &scenario.pools {
+        // A name that comes twice has been reported.
+        if !every.iter().any(|other| other.value == pool.name.value) {
+            every.push(pool.name.clone());
+        }
+    }
     let names = if raw.pools.is_empty() { &every } else { &raw.pools };
     if names.is_empty() {
+        if reading.broken.iter().any(|(list, _)| *list == "pools") {
+            return None;
+        }
         let message = format!("job `{}` has no pool to run on", *raw.name);
         reading.problem(Problem::error(raw.place, message).help("add a [[pools]]"));
         return None;
@@ -49,8 +57,9 @@ fn job(
         Work::Training { model, precision: format, .. } => {
             let format = precision(format, reading);
             let dims = match catalog.model(model) {
+                Err(_) if reading.is_broken("models", model) => return None,
                 Err(missing) => Err(not_found(model.place, &missing)),
-                Ok(known) => model_dims(known)
+                Ok(known) => ModelDims::try_from(known)
                     .inspect(|dims| model_line(known, dims, ledger))
                     .map_err(|missing| unknown(model.place, &missing)),
             };
@@ -98,7 +107,7 @@ fn job(
 }
 
 enum Misfit {
-    Unknown(Unknown),
+    Unknown(UnknownFigures),
     Why(String),
 }
 

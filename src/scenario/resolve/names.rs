@@ -1,6 +1,7 @@
 //! Names that lead nowhere, and figures that nobody knows, as problems.
 
 use crate::catalog::{NotFound, Unknown};
+use crate::perf::UnknownFigures;
 use crate::scenario::problem::{Place, Problem, nearest, quoted};
 
 /// A name of the scenario's own that does not exist.
@@ -38,10 +39,27 @@ pub fn not_found(place: Place, missing: &NotFound) -> Problem {
     problem.help(format!("`fleetsim catalog {kind}s` lists them all; [[{kind}s]] adds one of your own"))
 }
 
-/// A figure that is needed and not known.
-pub fn unknown(place: Place, missing: &Unknown) -> Problem {
-    let Unknown { kind, entry, figure, .. } = missing;
-    Problem::error(place, format!("the catalogue does not know `{figure}` of the {kind} `{entry}`"))
-        .label("needed for this")
-        .help(format!("supply it in the scenario: [[{kind}s]] with name = \"{entry}\" and {figure} = ..."))
+/// Figures that are needed and not known: those of one entry together, a help line for each entry.
+pub fn unknown(place: Place, missing: &UnknownFigures) -> Problem {
+    let entries: Vec<&[Unknown]> =
+        missing.0.chunk_by(|a, b| (a.kind, &a.entry) == (b.kind, &b.entry)).collect();
+    let named = entries.iter().filter_map(|figures| {
+        let Unknown { kind, entry, .. } = figures.first()?;
+        let list = quoted(figures.iter().map(|figure| figure.figure));
+        Some(format!("{list} of the {kind} `{entry}`"))
+    });
+    let named: Vec<String> = named.collect();
+    let problem = Problem::error(place, format!("the catalogue does not know {}", named.join(", and ")))
+        .label("needed for this");
+    entries.iter().filter_map(|figures| figures.first().map(|first| (first, figures))).fold(
+        problem,
+        |problem, (Unknown { kind, entry, .. }, figures)| {
+            let values: Vec<String> =
+                figures.iter().map(|figure| format!("{} = ...", figure.figure)).collect();
+            problem.help(format!(
+                "supply it in the scenario: [[{kind}s]] with name = \"{entry}\" and {}",
+                values.join(", ")
+            ))
+        },
+    )
 }

@@ -1,17 +1,16 @@
 //! Pools: offers looked up, prices found.
 
 use super::assumptions::Ledger;
-use super::bridge::node_spec;
 use super::catalog::option;
 use super::names::{not_found, unknown};
 use crate::billing::{Purchase, Tariff};
-use crate::catalog::{self, Catalog, Figure, Offer, Precision};
+use crate::catalog::{Catalog, Figure, Offer, Precision};
 use crate::fleet::{Inventory, PoolConfig};
 use crate::metrics::results::Assumption;
-use crate::perf::NodeSpec;
+use crate::perf::{NodeSpec, UnknownFigures};
 use crate::scenario::problem::{Problem, quoted};
 use crate::scenario::raw::{RawPool, RawScenario};
-use crate::scenario::reader::Reading;
+use crate::scenario::reading::Reading;
 use crate::units::{Duration, UsdPerHour};
 use crate::world::PoolPlan;
 
@@ -27,8 +26,8 @@ pub struct Pool {
 #[derive(Debug)]
 pub struct Resolved {
     pub plan: PoolPlan,
-    /// The node, or the figure that is missing to compute with it.
-    pub node: Result<NodeSpec, catalog::Unknown>,
+    /// The node, or the figures that are missing to compute with it.
+    pub node: Result<NodeSpec, UnknownFigures>,
 }
 
 /// Resolves every pool, in the scenario's order.
@@ -51,12 +50,24 @@ pub fn resolve(
 }
 
 fn pool(raw: &RawPool, catalog: &Catalog, reading: &mut Reading, ledger: &mut Ledger) -> Option<Resolved> {
-    let offer = catalog.offer(&raw.offer).map_err(|missing| not_found(raw.offer.place, &missing));
-    let offer = offer.map_err(|problem| reading.problem(problem)).ok()?;
-    let card =
-        catalog.accelerator(&offer.accelerator).map_err(|missing| not_found(raw.offer.place, &missing));
-    let card = card.map_err(|problem| reading.problem(problem)).ok()?;
-    let cards = offer.accelerators_per_node().map_err(|missing| unknown(raw.offer.place, &missing));
+    let offer = match catalog.offer(&raw.offer) {
+        Ok(offer) => offer,
+        Err(_) if reading.is_broken("offers", &raw.offer) => return None,
+        Err(missing) => {
+            reading.problem(not_found(raw.offer.place, &missing));
+            return None;
+        }
+    };
+    let card = match catalog.accelerator(&offer.accelerator) {
+        Ok(card) => card,
+        Err(_) if reading.is_broken("accelerators", &offer.accelerator) => return None,
+        Err(missing) => {
+            reading.problem(not_found(raw.offer.place, &missing));
+            return None;
+        }
+    };
+    let one = |missing| unknown(raw.offer.place, &UnknownFigures(vec![missing]));
+    let cards = offer.accelerators_per_node().map_err(one);
     let cards = cards.map_err(|problem| reading.problem(problem));
     let tariff = tariff(raw, offer, catalog, reading, ledger);
     let cards = cards.ok()?;
@@ -83,7 +94,7 @@ fn pool(raw: &RawPool, catalog: &Catalog, reading: &mut Reading, ledger: &mut Le
     };
     let peak = card.peak(Precision::Bf16).ok();
     let plan = PoolPlan { fleet, tariff: tariff?, peak };
-    Some(Resolved { plan, node: node_spec(catalog, offer, cards) })
+    Some(Resolved { plan, node: NodeSpec::from_catalog(offer, card) })
 }
 
 fn tariff(

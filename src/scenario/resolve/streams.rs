@@ -5,7 +5,7 @@ use super::names::dangling;
 use crate::catalog::Catalog;
 use crate::scenario::problem::{Problem, nearest, quoted};
 use crate::scenario::raw::{RawScenario, RawStream};
-use crate::scenario::reader::Reading;
+use crate::scenario::reading::Reading;
 use crate::world::StreamPlan;
 
 /// Resolves every stream, in the scenario's order.
@@ -29,6 +29,9 @@ fn stream(
         let all = deployments.iter().enumerate();
         let serving: Vec<usize> =
             all.filter(|(_, deployment)| deployment.model == model).map(|(index, _)| index).collect();
+        if serving.is_empty() && reading.broken.iter().any(|(list, _)| *list == "deployments") {
+            return None;
+        }
         if serving.is_empty() {
             reading.problem(not_served(raw, deployments));
             return None;
@@ -56,6 +59,7 @@ fn listed(
     let mut wrong = false;
     for name in &raw.deployments {
         let problem = match deployments.iter().position(|deployment| deployment.name == name.value) {
+            None if reading.is_broken("deployments", name) => return None,
             None => {
                 let names = deployments.iter().map(|deployment| deployment.name.as_str());
                 dangling(name.place, "deployment", name, names)

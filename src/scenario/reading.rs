@@ -1,0 +1,83 @@
+//! What reading is made of: values with places, kinds of scalars, and what is found on the way.
+
+use std::ops::Deref;
+
+use super::dom::{Step, Value};
+use super::problem::{Place, Problem};
+
+/// A value with the place where it was written; a default has the place of its table.
+#[derive(Debug, Clone)]
+pub struct Sited<T> {
+    pub value: T,
+    pub place: Place,
+}
+
+impl<T> Deref for Sited<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+/// What a scalar must be.
+pub struct Kind<T> {
+    /// For error messages, after "must be": `a time such as "90s"`.
+    pub what: &'static str,
+    /// Reads it.
+    pub read: fn(&Value) -> Result<T, Unfit>,
+}
+
+/// Why a value does not fit.
+pub enum Unfit {
+    /// It is of another type.
+    Type,
+    /// It is of the right type, but wrong: a sentence.
+    Value(String),
+}
+
+/// One option of the scenario file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OptionDoc {
+    /// Where it stands: `streams[].arrivals.cv`.
+    pub path: String,
+    /// What it must be.
+    pub kind: String,
+    /// Its default as TOML; `None` when it has none.
+    pub default: Option<String>,
+    /// Whether a scenario must have it.
+    pub required: bool,
+    /// What it means.
+    pub doc: &'static str,
+}
+
+/// What reading leaves besides the values.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// Everything that is wrong.
+    pub problems: Vec<Problem>,
+    /// Defaults that were taken: where they belong, and their TOML.
+    pub filled: Vec<(Vec<Step>, String)>,
+    /// Items that could not be read: the list's key, and the item's name where it has one.
+    pub broken: Vec<(&'static str, Option<String>)>,
+    /// The options met, when describing.
+    pub docs: Option<Vec<OptionDoc>>,
+}
+
+impl Reading {
+    /// A reading that only lists the options.
+    pub fn describing() -> Self {
+        Self { docs: Some(Vec::new()), ..Self::default() }
+    }
+
+    /// Records a problem.
+    pub fn problem(&mut self, problem: Problem) {
+        self.problems.push(problem);
+    }
+
+    /// Whether `name` may be an item of `list` that could not be read: then nobody should be told that there
+    /// is no such item.
+    pub fn is_broken(&self, list: &str, name: &str) -> bool {
+        let same = |broken: &Option<String>| broken.as_deref().is_none_or(|broken| broken == name);
+        self.broken.iter().any(|(key, broken)| *key == list && same(broken))
+    }
+}
