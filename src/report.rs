@@ -27,9 +27,9 @@ pub type Written = Vec<PathBuf>;
 /// Why results could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
-    /// The folder cannot be created.
+    /// The folder cannot be created or written into.
     #[error(
-        "cannot create the folder {}: {cause}\n  nothing was written; name another folder with --out",
+        "cannot write into the folder {}: {cause}\n  nothing was written; name another folder with --out",
         path.display()
     )]
     Folder {
@@ -76,10 +76,21 @@ impl ReportError {
 
 fn kept_in_words(kept: &[PathBuf]) -> String {
     if kept.is_empty() {
-        return "nothing was written; free space or name another folder with --out".to_string();
+        return "it is the first of the files, none after it was written; free space or name another folder with \
+                --out"
+            .to_string();
     }
     let names: Vec<String> = kept.iter().map(|path| path.display().to_string()).collect();
     format!("complete and readable: {}; free space or name another folder with --out", names.join(", "))
+}
+
+/// Creates the folder `out` where it is missing and tries whether files can be written into it, so that one
+/// that cannot be written is known before a run.
+///
+/// # Errors
+/// [`ReportError::Folder`].
+pub fn prepare_folder(out: &Path) -> Result<(), ReportError> {
+    Saver::new(out)?.probe()
 }
 
 /// Writes what is wanted of a run into the folder `out`, which is created where it is missing.
