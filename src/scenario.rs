@@ -98,19 +98,18 @@ pub fn load_text(text: &str, path: &Path, sets: &[String], seed: Option<u64>) ->
         }
     }
     if let Some(seed) = seed {
-        let value = match i64::try_from(seed) {
-            Ok(seed) => seed.into(),
-            Err(_) => seed.to_string().into(),
+        // In the tree too, so that it counts as given.
+        let (value, written) = match i64::try_from(seed) {
+            Ok(seed) => (dom::Value::Integer(seed), seed.into()),
+            Err(_) => (dom::Value::Text(seed.to_string()), seed.to_string().into()),
         };
-        set::write(&mut document, &[Step::Key("seed".to_owned())], value);
+        root.insert("seed", value);
+        set::write(&mut document, &[Step::Key("seed".to_owned())], written);
     }
     let folder = path.parent().unwrap_or(Path::new(""));
     let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("scenario");
     let around = Surroundings { folder, stem };
-    let mut scenario = reading.root(&root, |t| raw::read(t, around));
-    if let (Some(scenario), Some(seed)) = (&mut scenario, seed) {
-        scenario.seed = seed;
-    }
+    let scenario = reading.root(&root, |t| raw::read(t, around));
     // A file with slips of the pen is still looked through for what else is wrong.
     let config = scenario.and_then(|scenario| resolve::resolve(scenario, &mut reading));
     if reading.problems.is_empty() {

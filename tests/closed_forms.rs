@@ -5,7 +5,7 @@
 //! service is one second of 20,000 iterations, so that joining at iteration boundaries moves a wait by no
 //! more than 25 µs on average.
 //!
-//! Every point runs with seeds 1 to 16, fixed beforehand. The interval is Student's at 95 % over the sixteen;
+//! Every point has random streams of its own, with seeds 1 to 16, fixed beforehand. The interval is Student's at 95 % over the sixteen;
 //! its half-width must be at most 1 % of the value (3 % for a p99), and the value of the formula must lie
 //! within it.
 
@@ -22,6 +22,7 @@ use support::{deployment, outputs, step, stream, world};
 
 const ITERATIONS: u32 = 20_000;
 const CONFIDENCE: f64 = 0.95;
+const REPLICATIONS: u64 = 16;
 
 /// Mean and half-width of the confidence interval.
 fn interval(values: &[f64]) -> (f64, f64) {
@@ -32,8 +33,10 @@ fn interval(values: &[f64]) -> (f64, f64) {
     (mean, student.inverse_cdf(0.5 + CONFIDENCE / 2.0) * (variance / n).sqrt())
 }
 
-fn replicate(config: &WorldConfig, replications: u64) -> Vec<Summary> {
-    (1..=replications)
+fn replicate(name: &str, config: &WorldConfig) -> Vec<Summary> {
+    let mut config = config.clone();
+    config.streams[0].traffic.name = name.to_owned();
+    (1..=REPLICATIONS)
         .into_par_iter()
         .map(|seed| {
             let config = WorldConfig { seed: Seed(seed), ..config.clone() };
@@ -52,6 +55,7 @@ fn holds(what: &str, values: &[f64], exact: f64, tolerance: f64) {
 
 /// c servers with mean service 1 s and `customers` arrivals in each of 16 replications.
 fn servers(
+    name: &str,
     servers: u32,
     rate: f64,
     arrivals: ArrivalProcess,
@@ -61,7 +65,8 @@ fn servers(
     let step = step(1.0 / f64::from(ITERATIONS), 0.0);
     let deployment = deployment(1, servers, step, RouterKind::RoundRobin);
     let seconds = customers / rate;
-    replicate(&world(stream(rate, arrivals, outputs(output)), deployment, seconds, 0.02 * seconds), 16)
+    let stream = stream(rate, arrivals, outputs(output));
+    replicate(name, &world(stream, deployment, seconds, 0.02 * seconds))
 }
 
 fn waits(summaries: &[Summary]) -> Vec<f64> {
@@ -74,13 +79,13 @@ fn exponential() -> LengthDist {
 
 #[test]
 fn mm1() {
-    let runs = servers(1, 0.8, ArrivalProcess::Poisson, exponential(), 6e5);
+    let runs = servers("M/M/1", 1, 0.8, ArrivalProcess::Poisson, exponential(), 6e5);
     holds("M/M/1, ρ = .8: Wq", &waits(&runs), 4.0, 0.01);
 }
 
 #[test]
 fn mm8() {
-    let runs = servers(8, 7.2, ArrivalProcess::Poisson, exponential(), 2.6e6);
+    let runs = servers("M/M/8", 8, 7.2, ArrivalProcess::Poisson, exponential(), 2.6e6);
     holds("M/M/8, a = 7.2: Wq", &waits(&runs), 0.876916, 0.01);
     let p99: Vec<f64> = runs.iter().filter_map(|summary| summary.latency.queue_wait_s.p99).collect();
     holds("M/M/8, a = 7.2: p99 of Wq", &p99, 5.31335, 0.03);
@@ -88,28 +93,28 @@ fn mm8() {
 
 #[test]
 fn mm64() {
-    let runs = servers(64, 57.6, ArrivalProcess::Poisson, exponential(), 13e6);
+    let runs = servers("M/M/64", 64, 57.6, ArrivalProcess::Poisson, exponential(), 13e6);
     holds("M/M/64, a = 57.6: Wq", &waits(&runs), 0.048541, 0.01);
 }
 
 #[test]
 fn md1() {
-    let runs = servers(1, 0.8, ArrivalProcess::Poisson, LengthDist::Constant(ITERATIONS), 2.5e5);
+    let runs = servers("M/D/1", 1, 0.8, ArrivalProcess::Poisson, LengthDist::Constant(ITERATIONS), 6e5);
     holds("M/D/1, ρ = .8: Wq", &waits(&runs), 2.0, 0.01);
 }
 
 #[test]
 fn md8() {
-    let runs = servers(8, 7.2, ArrivalProcess::Poisson, LengthDist::Constant(ITERATIONS), 1.6e6);
+    let runs = servers("M/D/8", 8, 7.2, ArrivalProcess::Poisson, LengthDist::Constant(ITERATIONS), 2.5e6);
     holds("M/D/8, ρ = .9: Wq", &waits(&runs), 0.44997, 0.01);
 }
 
 #[test]
 fn gamma_m1() {
-    let runs = servers(1, 0.8, ArrivalProcess::Gamma { cv: Cv(2.0) }, exponential(), 1e6);
+    let runs = servers("Gamma/M/1, CV 2", 1, 0.8, ArrivalProcess::Gamma { cv: Cv(2.0) }, exponential(), 1e6);
     holds("Gamma/M/1, CV 2: Wq", &waits(&runs), 10.95523, 0.01);
     let bursty = ArrivalProcess::Gamma { cv: Cv::from_burstiness(0.1) };
-    let runs = servers(1, 0.8, bursty, exponential(), 2e6);
+    let runs = servers("Gamma/M/1, CV 3.16", 1, 0.8, bursty, exponential(), 2e6);
     holds("Gamma/M/1, CV 3.16: Wq", &waits(&runs), 24.87864, 0.01);
 }
 
@@ -125,14 +130,15 @@ fn continuous_batching() {
     let points = [
         (0.5, 2.24125, None, 50_000.0),
         (0.8, 2.89471, Some((0.00344, 0.05)), 4e6),
-        (0.95, 3.86414, Some((0.50999, 0.01)), 3e6),
+        (0.95, 3.86414, Some((0.50999, 0.01)), 7e6),
     ];
     for (load, sojourn, wait, customers) in points {
         let rate = load * 18.181_818;
         let deployment = deployment(1, 64, step.clone(), RouterKind::RoundRobin);
         let stream = stream(rate, ArrivalProcess::Poisson, outputs(tokens.clone()));
         let seconds = customers / rate;
-        let runs = replicate(&world(stream, deployment, seconds, 0.02 * seconds), 16);
+        let runs =
+            replicate(&format!("batching {load}"), &world(stream, deployment, seconds, 0.02 * seconds));
         let sojourns: Vec<f64> = runs.iter().filter_map(|summary| summary.latency.e2e_s.mean).collect();
         holds(&format!("continuous batching at {load}: E[T]"), &sojourns, sojourn, 0.01);
         if let Some((wait, tolerance)) = wait {
@@ -150,7 +156,7 @@ fn pooling() {
         let deployment = deployment(8, 1, step(1.0 / f64::from(ITERATIONS), 0.0), router);
         let stream = stream(7.2, ArrivalProcess::Poisson, outputs(exponential()));
         let seconds = customers / 7.2;
-        let runs = replicate(&world(stream, deployment, seconds, 0.02 * seconds), 16);
+        let runs = replicate("pooling", &world(stream, deployment, seconds, 0.02 * seconds));
         runs.iter().filter_map(|summary| summary.latency.e2e_s.mean).collect()
     };
     holds("8 × M/M/1, random: T", &sojourns(RouterKind::Random, 2e6), split, 0.01);

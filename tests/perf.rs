@@ -175,7 +175,8 @@ fn a_batch_touches_experts() {
     assert!((time(64) - time(16)) / all < 0.1);
 }
 
-/// vLLM 0.19 with Llama-3.1-8B in bf16 on an RTX 4090 at 0.9 of its memory: 2,588 blocks of 16 tokens.
+/// vLLM 0.19 with Llama-3.1-8B in bf16 on an RTX 4090 at 0.9 of its memory: 2,588 blocks of 16 tokens. The
+/// reserve was set on this run.
 #[test]
 fn kv_blocks_of_a_real_engine() {
     let (model, node) = (model("llama-3.1-8b"), node("RTX-4090", 1));

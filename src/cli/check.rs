@@ -92,7 +92,8 @@ fn overview(args: &ScenarioArgs, loaded: &Loaded) -> String {
     for job in &config.jobs {
         let plans: Vec<String> =
             job.options.iter().map(|option| format!("{} ({})", option.duration, option.label)).collect();
-        text += &format!("  job {}: {} cards for {}\n", job.name, job.cards, plans.join(", or "));
+        let plural = if job.cards == 1 { "" } else { "s" };
+        text += &format!("  job {}: {} card{plural} for {}\n", job.name, job.cards, plans.join(", or "));
     }
     text
 }

@@ -67,6 +67,14 @@ impl Node {
         }
     }
 
+    /// Puts a value that the program gives under a key, if it is a table.
+    pub fn insert(&mut self, key: &str, value: Value) {
+        let place = Place { end: self.place.start, ..self.place };
+        if let Value::Table(entries) = &mut self.value {
+            entries.insert(key.to_owned(), Entry { key: place, node: Self { value, place } });
+        }
+    }
+
     /// The text under `name`, if it is a table with a text there.
     pub fn name(&self) -> Option<&str> {
         match &self.entries()?.get("name")?.node.value {

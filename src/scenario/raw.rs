@@ -139,24 +139,37 @@ fn start(t: &mut TableReader<'_>) -> Option<Start> {
 fn scheduler(t: &mut TableReader<'_>) -> Option<PlacementKind> {
     t.table_or_default("scheduler", "Which waiting job is next, and where it goes.", |t| {
         let later = [
+            "priority",
             "sjf",
             "srtf",
-            "priority",
             "easy-backfill",
             "conservative-backfill",
+            "las",
+            "gittins",
             "fair-share",
             "drf",
-            "las",
-            "gavel",
-            "themis",
-            "tiresias",
-            "gandiva",
-            "slurm",
-            "kueue",
-            "volcano",
+            "edf",
+            "quota",
+            "max-min",
+            "finish-time-fairness",
+            "min-makespan",
+            "cost",
         ];
         t.choice("policy", &[("fifo", ())], &later, Some("fifo"), "The order of the queue.");
-        let later = ["worst-fit", "spread", "pack", "topology-aware", "fragmentation-aware"];
+        let later = [
+            "worst-fit",
+            "pack",
+            "spread",
+            "random",
+            "consolidate",
+            "dot-product",
+            "gpu-clustering",
+            "gpu-packing",
+            "fgd",
+            "topology",
+            "cheapest",
+            "fastest",
+        ];
         let doc = "Which node of a pool a claim gets.";
         t.choice("placement", &PlacementKind::ALL, &later, Some("first-fit"), doc).map(|kind| *kind)
     })

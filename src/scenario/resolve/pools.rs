@@ -6,7 +6,6 @@ use super::names::{not_found, unknown};
 use crate::billing::{Purchase, Tariff};
 use crate::catalog::{Catalog, Figure, Offer, Precision};
 use crate::fleet::{Inventory, PoolConfig};
-use crate::metrics::results::Assumption;
 use crate::perf::{NodeSpec, UnknownFigures};
 use crate::scenario::problem::{Problem, quoted};
 use crate::scenario::raw::{RawPool, RawScenario};
@@ -120,34 +119,43 @@ fn tariff(
     };
     let price: UsdPerHour = figure.value;
     ledger.figure(about, &format!("{} price", *raw.purchase), format!("{} USD/h", price.as_f64()), &figure);
+    let (granularity, minimum) = terms(raw, offer, catalog, reading, ledger);
+    Some(Tariff { purchase: *raw.purchase, price, granularity: granularity?, minimum: minimum? })
+}
+
+/// Granularity and minimum of what is billed, each `None` after an error. A committed node is billed for the
+/// window whatever they are.
+fn terms(
+    raw: &RawPool,
+    offer: &Offer,
+    catalog: &Catalog,
+    reading: &mut Reading,
+    ledger: &mut Ledger,
+) -> (Option<Duration>, Option<Duration>) {
     let provider = catalog.provider(&offer.provider).ok();
     let granularity = provider.and_then(|provider| provider.billing_granularity.as_ref());
     let minimum = provider.and_then(|provider| provider.billing_minimum.as_ref());
+    let minimum = offer.billing_minimum.as_ref().or(minimum);
     let committed = raw.purchase.is_committed();
-    let mut term =
-        |given: Option<Duration>, known: Option<&Figure<Duration>>, name: &str| match (given, known) {
-            (Some(given), _) => given,
-            (None, _) if committed => Duration::ZERO,
-            (None, Some(figure)) => {
-                let about = format!("provider {}", offer.provider);
-                ledger.figure(about, name, figure.value.to_string(), figure);
-                figure.value
+    let mut term = |given: Option<Duration>, known: Option<&Figure<Duration>>, key: &str| {
+        let (Some(figure), None, false) = (known, given, committed) else {
+            if given.is_none() && !committed {
+                reading.problem(unknown_term(raw, offer, key));
             }
-            (None, None) => {
-                ledger.note(Assumption {
-                    about: format!("provider {}", offer.provider),
-                    figure: name.to_owned(),
-                    value: "0s".to_owned(),
-                    source: "assumed: time is billed exactly as used".to_owned(),
-                    date: String::new(),
-                    doubt: "the catalogue does not know it; set it in the pool".to_owned(),
-                });
-                Duration::ZERO
-            }
+            return given.or(committed.then_some(Duration::ZERO));
         };
-    let granularity = term(raw.granularity, granularity, "billing granularity");
-    let minimum = term(raw.minimum, minimum, "billing minimum");
-    Some(Tariff { purchase: *raw.purchase, price, granularity, minimum })
+        let about = format!("provider {}", offer.provider);
+        ledger.figure(about, &format!("billing {key}"), figure.value.to_string(), figure);
+        Some(figure.value)
+    };
+    (term(raw.granularity, granularity, "granularity"), term(raw.minimum, minimum, "minimum"))
+}
+
+fn unknown_term(raw: &RawPool, offer: &Offer, key: &str) -> Problem {
+    let message = format!("the catalogue does not know the billing {key} of `{}`", offer.provider);
+    Problem::error(raw.offer.place, message)
+        .label("needed for this")
+        .help(format!("supply it: {key} = \"1s\" in the pool, for example"))
 }
 
 fn no_price(raw: &RawPool, offer: &Offer) -> Problem {
