@@ -156,9 +156,11 @@ pub fn run_quickstart(arguments: &[&str]) -> Run {
 }
 
 /// Three hours of the quickstart with a launch that fills queues and caches, for what takes long.
-pub const QUICKSTART_SHORT: [&str; 10] = [
+pub const QUICKSTART_SHORT: [&str; 12] = [
     "--set",
     "duration=3h",
+    "--set",
+    "deployments.chat-70b.kv_blocks=4000",
     "--set",
     "streams.chat.rate=20/s",
     "--set",
