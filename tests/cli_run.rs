@@ -222,9 +222,17 @@ fn results_go_to_a_folder_named_after_the_scenario() {
     assert_eq!(said.status, 0, "{}", said.stderr);
     assert!(said.stdout.ends_with("\nReport: out/small/report.html\n"), "{}", said.stdout);
     assert!(folder.path().join("out/small/summary.json").is_file());
-    // Again into the same folder.
-    let said = fleetsim_in(folder.path(), &["run", "s.toml", "--records", "none", "--plots", "none"]);
+    // Again into the same folder: what another run left there is gone, what is not the program's is not.
+    let out = folder.path().join("out/small");
+    std::fs::write(out.join("notes.txt"), "mine").unwrap();
+    let said = fleetsim_in(folder.path(), &["run", "s.toml", "--records", "all", "--seed", "9"]);
     assert_eq!(said.status, 0, "{}", said.stderr);
+    assert_eq!(files(&out).len(), 5 + PLOTS.len() + 4);
+    let bare = ["run", "s.toml", "--records", "jobs", "--plots", "none", "--no-report"];
+    let said = fleetsim_in(folder.path(), &bare);
+    assert_eq!(said.status, 0, "{}", said.stderr);
+    let left: Vec<String> = files(&out).into_keys().collect();
+    assert_eq!(left, ["jobs.csv", "notes.txt", "scenario.toml", "summary.json"]);
 }
 
 #[test]

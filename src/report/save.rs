@@ -25,6 +25,11 @@ impl Saver {
         result.map_err(|cause| ReportError::folder(&self.folder, cause))
     }
 
+    /// Removes a file, if it is there. One that cannot be removed shows itself when its successor is written.
+    pub(super) fn discard(&self, name: &str) {
+        let _ = fs::remove_file(self.folder.join(name));
+    }
+
     /// Writes `name` under a temporary name beside it, then renames it.
     pub(super) fn save(
         &mut self,

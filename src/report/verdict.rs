@@ -199,7 +199,8 @@ fn longest_queue(results: &RunResults) -> Option<String> {
     let mut longest: Option<(f64, usize, &str)> = None;
     for series in timeseries.series.iter().filter(|series| series.metric == metric::QUEUED_REQUESTS_MAX) {
         for (bucket, value) in series.values.iter().enumerate() {
-            let Some(value) = value.filter(|value| value.is_finite() && *value >= 1.0) else { continue };
+            // One waiting request is how every request begins.
+            let Some(value) = value.filter(|value| value.is_finite() && *value >= 2.0) else { continue };
             if longest.is_none_or(|(most, ..)| value > most) {
                 longest = Some((value, bucket, series.subject.name()));
             }
