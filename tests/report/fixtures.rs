@@ -251,6 +251,7 @@ pub fn run(shape: &Shape) -> RunResults {
                 batch_changes: 1_234_567,
                 preemptions: 321,
                 mean_batch: Some(17.3),
+                prefix_cache: None,
             }],
             pools: pool_names
                 .iter()
