@@ -169,6 +169,7 @@ impl World<'_> {
             iterations: totals.iterations,
             batch_changes: totals.batch_changes,
             preemptions: totals.preemptions,
+            too_long: totals.too_long,
             mean_batch: (totals.iterations > 0).then(|| totals.batched as f64 / totals.iterations as f64),
         }
     }
