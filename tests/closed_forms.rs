@@ -130,7 +130,7 @@ fn continuous_batching() {
     let points = [
         (0.5, 2.24125, None, 50_000.0),
         (0.8, 2.89471, Some((0.00344, 0.05)), 4e6),
-        (0.95, 3.86414, Some((0.50999, 0.01)), 7e6),
+        (0.95, 3.86414, Some((0.50999, 0.01)), 12e6),
     ];
     for (load, sojourn, wait, customers) in points {
         let rate = load * 18.181_818;
@@ -159,7 +159,7 @@ fn pooling() {
         let runs = replicate("pooling", &world(stream, deployment, seconds, 0.02 * seconds));
         runs.iter().filter_map(|summary| summary.latency.e2e_s.mean).collect()
     };
-    holds("8 × M/M/1, random: T", &sojourns(RouterKind::Random, 2e6), split, 0.01);
+    holds("8 × M/M/1, random: T", &sojourns(RouterKind::Random, 3.2e6), split, 0.01);
     for (name, router) in RouterKind::ALL.into_iter().filter(|(_, router)| *router != RouterKind::Random) {
         let (mean, half) = interval(&sojourns(router, 4e5));
         eprintln!("8 servers, {name}: T {mean:.5} ± {half:.5}, between {pooled} and {split}");
