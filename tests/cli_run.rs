@@ -169,6 +169,22 @@ fn the_files_of_a_small_run_agree() {
 }
 
 #[test]
+fn what_can_never_be_served_is_explained() {
+    let text = SMALL.replace("output_tokens = 64", "output_tokens = 64\ntimeout = \"1h\"");
+    let run = run_text(&text, &["--set", "deployments.agents-7b.max_context=2000", "--no-report"]);
+    let deployments = run.summary()["deployments"].clone();
+    assert!(number(&deployments[1]["too_long"]) > 100.0, "{deployments}");
+    assert_eq!(deployments[1]["too_long"], deployments[1]["requests"]["rejected"]);
+    assert_eq!(deployments[0]["too_long"], 0);
+    let said = run.said.stdout.replace("\n  ", " ");
+    assert!(said.contains("- Too long for agents-7b: "), "{said}");
+    // A cache that holds less than a prompt is no better.
+    let run = run_text(&text, &["--set", "deployments.agents-7b.kv_blocks=5", "--no-report"]);
+    assert_eq!(run.summary()["streams"][1]["requests"]["completed"], 0);
+    assert!(run.said.stdout.contains("Too long for agents-7b"), "{}", run.said.stdout);
+}
+
+#[test]
 fn options_choose_what_is_written_and_shown() {
     let bare = run_text(SMALL, &["--records", "none", "--plots", "none", "--no-report"]);
     assert_eq!(names(&bare), ["scenario.toml", "summary.json"]);

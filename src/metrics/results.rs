@@ -245,6 +245,8 @@ pub struct DeploymentSummary {
     pub batch_changes: u64,
     /// Requests taken off a full KV cache and started again later.
     pub preemptions: u64,
+    /// Of the rejected requests, those that are longer than the context or than a replica's KV cache.
+    pub too_long: u64,
     /// Mean number of requests in a replica's batch while it computes.
     pub mean_batch: Option<f64>,
     /// What its prefix caches did; null where no prompt had hashes.

@@ -75,6 +75,8 @@ impl Sketch {
     pub fn quantile_s(&self, q: f64) -> Option<f64> {
         (self.count() > 0).then(|| {
             let nanos = self.histogram.value_at_quantile(q).min(self.max.as_nanos());
+            // What is not told apart from nothing is nothing: a wait of 0 s, not of the bucket's upper edge.
+            let nanos = if nanos < RESOLUTION_NANOS { 0 } else { nanos };
             Duration::from_nanos(nanos).as_secs_f64()
         })
     }

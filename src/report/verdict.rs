@@ -122,6 +122,7 @@ pub(super) fn limits(results: &RunResults) -> Vec<String> {
             in_words(&parts),
         ));
     }
+    said.extend(too_long(results));
     said.extend(longest_queue(results));
     for deployment in summary.deployments.iter().filter(|deployment| deployment.preemptions > 0) {
         said.push(format!(
@@ -190,6 +191,19 @@ fn slow_part(stream: &StreamSummary) -> Option<String> {
             stream.name,
             seconds(tpot),
             seconds(limit)
+        )
+    })
+}
+
+/// Requests that no waiting would have helped.
+fn too_long(results: &RunResults) -> Option<String> {
+    let worst = results.summary.deployments.iter().max_by_key(|deployment| deployment.too_long)?;
+    (worst.too_long > 0).then(|| {
+        format!(
+            "Too long for {}: {} asked for more tokens, prompt and output together, than its context or a \
+             replica's KV cache can ever hold.",
+            worst.name,
+            plural(worst.too_long, "request"),
         )
     })
 }

@@ -26,6 +26,8 @@ pub(crate) struct Deployment {
     pub(crate) queued: u64,
     /// Requests in batches.
     pub(crate) running: u64,
+    /// Requests rejected because they are longer than the context or than a replica's KV cache.
+    pub(crate) too_long: u64,
 }
 
 impl Deployment {
@@ -40,6 +42,7 @@ impl Deployment {
             unrouted: VecDeque::new(),
             queued: 0,
             running: 0,
+            too_long: 0,
         }
     }
 

@@ -123,6 +123,8 @@ pub struct DeploymentTotals {
     pub batch_changes: u64,
     /// Requests preempted.
     pub preemptions: u64,
+    /// Requests rejected because they are longer than the context or than a replica's KV cache.
+    pub too_long: u64,
     /// Σ over iterations of the requests in the batch.
     pub batched: u128,
     /// FLOP done.
@@ -276,6 +278,7 @@ impl Serving {
         let (deployment, tokens) = (self.requests[slot].deployment, tokens_of(&self.requests[slot]));
         let owner = &mut self.deployments[deployment as usize];
         if owner.config.max_context.is_some_and(|most| tokens > u64::from(most)) {
+            owner.too_long += 1;
             return self.depart(ctx, slot, Outcome::Rejected);
         }
         let Some(place) = owner.route(ctx.now) else {
@@ -290,6 +293,7 @@ impl Serving {
         // The last output token is never fed back, so it takes no room in the cache.
         let too_long = !replica.batch.kv.can_ever_hold(tokens - 1);
         if too_long || most_queued.is_some_and(|most| replica.queued() >= most) {
+            owner.too_long += u64::from(too_long);
             return self.depart(ctx, slot, Outcome::Rejected);
         }
         self.requests[slot].replica = id;
@@ -387,7 +391,11 @@ impl Serving {
 
     /// Counts what is complete before the end of the run, and returns what each deployment did.
     pub fn finish(&mut self, end: Instant) -> Vec<DeploymentTotals> {
-        let mut totals = vec![DeploymentTotals::default(); self.deployments.len()];
+        let own = |deployment: &Deployment| DeploymentTotals {
+            too_long: deployment.too_long,
+            ..DeploymentTotals::default()
+        };
+        let mut totals: Vec<DeploymentTotals> = self.deployments.iter().map(own).collect();
         for member in &mut self.replicas {
             member.replica.finish(end);
             let ReplicaTotals { iterations, batch_changes, preemptions, batched, flop, prefix } =

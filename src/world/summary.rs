@@ -170,6 +170,7 @@ impl World<'_> {
             iterations: totals.iterations,
             batch_changes: totals.batch_changes,
             preemptions: totals.preemptions,
+            too_long: totals.too_long,
             mean_batch: (totals.iterations > 0).then(|| totals.batched as f64 / totals.iterations as f64),
             prefix_cache: (totals.prefix.asked > 0).then(|| PrefixCacheSummary {
                 asked_blocks: totals.prefix.asked,

@@ -60,8 +60,10 @@ pub fn check(
             }
             ClaimResult::Pending(..) => {
                 let message = format!(
-                    "job `{}` never starts: the deployments leave no pool with room for its {} cards",
-                    config.name, config.cards
+                    "job `{}` never starts: the deployments leave no pool with room for its {} {}",
+                    config.name,
+                    config.cards,
+                    if config.cards == 1 { "card" } else { "cards" }
                 );
                 let problem = Problem::warning(raw.accelerators.place, message);
                 let help = "raise `nodes` of one of its pools, or lower `replicas` of a deployment";
