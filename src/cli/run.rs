@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{Failure, print};
+use super::{Failure, figures, print};
 use crate::metrics::results::RunResults;
 use crate::metrics::tpot;
+use crate::plan::metrics::MAIN;
+use crate::plan::replicate::Replications;
 use crate::report::{self, Plots, Record, Records, ReportError, RequestRow, RequestsCsv, Wanted};
 use crate::scenario::{self, Loaded};
 use crate::units::{Duration, Instant};
-use crate::world::{self, RunOptions, WorldConfig};
+use crate::world::{self, RunError, RunOptions, WorldConfig};
 
 /// Simulate a scenario: a summary on the terminal, a report and tables in a folder.
 #[derive(Debug, clap::Args)]
@@ -31,6 +33,10 @@ pub struct Args {
     /// Print summary.json instead of the table.
     #[arg(long)]
     json: bool,
+    /// Run it N times under N seeds, in parallel: means with 95 % confidence intervals and replications.csv;
+    /// the other files are of replication 0, which is the scenario itself.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    replications: u64,
     /// The tables to write: timeseries, requests, jobs, ledger, decisions; or `all`, `none`
     /// [default: all but requests].
     #[arg(long, value_name = "LIST")]
@@ -58,8 +64,15 @@ pub fn run(args: Args) -> Result<(), Failure> {
     // Before the simulation, not after: a folder that cannot be written should not cost a run.
     std::fs::create_dir_all(&out)
         .map_err(|cause| cannot_write(ReportError::Folder { path: out.clone(), cause }))?;
-    let results = simulate(&loaded.config, &args, requests.then(|| out.join("requests.csv")))?;
-    let written = report::write_all(&results, &loaded.resolved_toml, &out, &wanted);
+    let mut results = simulate(&loaded.config, &args, requests.then(|| out.join("requests.csv")))?;
+    let replications = replications(&loaded.config, &results, &args)?;
+    results.summary.replications = replications.as_ref().map(Replications::summary);
+    let written = report::write_all(&results, &loaded.resolved_toml, &out, &wanted).and_then(|written| {
+        if let Some(replications) = &replications {
+            report::write_file(&out, "replications.csv", &replications.csv())?;
+        }
+        Ok(written)
+    });
     // What was computed is shown, also when it could not all be written.
     if args.json {
         let json = serde_json::to_string_pretty(&results.summary)
@@ -67,6 +80,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
         print(&format!("{json}\n"))?;
     } else if !args.quiet {
         print(&report::terminal_summary(&results))?;
+        if let Some(replications) = &results.summary.replications {
+            print(&format!("\n{}", figures::replications(replications)))?;
+        }
     }
     let written = written.map_err(cannot_write)?;
     if !args.quiet && !args.json {
@@ -114,14 +130,36 @@ fn simulate(config: &WorldConfig, args: &Args, requests: Option<PathBuf>) -> Res
     if let Some(error) = failed.into_inner() {
         return Err(cannot_write(error));
     }
-    let results = result.map_err(|error| {
-        let message = format!("error: {error}");
-        if error.is_bad_input() { Failure::BadInput(message) } else { Failure::Failed(message) }
-    })?;
+    let results = result.map_err(run_failed)?;
     if let Some(table) = table {
         table.finish().map_err(cannot_write)?;
     }
     Ok(results)
+}
+
+/// The further replications; `None` when only one is asked for.
+fn replications(
+    config: &WorldConfig,
+    first: &RunResults,
+    args: &Args,
+) -> Result<Option<Replications>, Failure> {
+    if args.replications == 1 {
+        return Ok(None);
+    }
+    let metrics = MAIN.map(str::to_owned).to_vec();
+    let mut all = Replications::starting(first, metrics);
+    let bar = figures::bar(args.replications, "replications", args.quiet);
+    bar.inc(1);
+    let result = all.extend(config, args.replications, &|| bar.inc(1));
+    bar.finish_and_clear();
+    result.map_err(run_failed)?;
+    Ok(Some(all))
+}
+
+/// A run that failed, with its exit status.
+pub fn run_failed(error: RunError) -> Failure {
+    let message = format!("error: {error}");
+    if error.is_bad_input() { Failure::BadInput(message) } else { Failure::Failed(message) }
 }
 
 /// A row of the table of requests; a latency that the request did not live to see is empty.
@@ -160,7 +198,7 @@ fn progress_bar(duration: Duration, quiet: bool) -> ProgressBar {
 }
 
 /// A folder that cannot be written is bad input; a disk that fills up later is a failure of the run.
-fn cannot_write(error: ReportError) -> Failure {
+pub fn cannot_write(error: ReportError) -> Failure {
     let message = format!("error: {error}");
     match error {
         ReportError::Folder { .. } => Failure::BadInput(message),

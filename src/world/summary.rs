@@ -37,6 +37,7 @@ impl World<'_> {
             decisions: Vec::new(),
             assumptions: self.config.assumptions.clone(),
             cards: self.recorder.take_cards(end),
+            requests: all,
         })
     }
 
@@ -117,6 +118,7 @@ impl World<'_> {
             streams,
             deployments,
             pools,
+            replications: None,
         }
     }
 
