@@ -10,6 +10,7 @@ mod check;
 mod compare;
 mod figures;
 mod run;
+mod sweep;
 
 mod trace;
 
@@ -25,6 +26,7 @@ struct Cli {
 enum Verb {
     Run(run::Args),
     Compare(compare::Args),
+    Sweep(sweep::Args),
     Catalog(catalog::Args),
     Check(check::Args),
     Trace(trace::Args),
@@ -47,6 +49,7 @@ pub fn main() -> ExitCode {
     let result = match cli.verb {
         Verb::Run(args) => run::run(args),
         Verb::Compare(args) => compare::run(&args),
+        Verb::Sweep(args) => sweep::run(args),
         Verb::Catalog(args) => catalog::run(args),
         Verb::Check(args) => check::run(&args),
         Verb::Trace(args) => trace::run(args),

@@ -9,3 +9,4 @@ pub mod grid;
 pub mod metrics;
 pub mod replicate;
 pub mod statistics;
+pub mod sweep;

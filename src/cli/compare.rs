@@ -17,11 +17,11 @@ use crate::world::WorldConfig;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   fleetsim compare now.toml proposal.toml
-  fleetsim compare now.toml --variant two-nodes:pools.base.nodes=2 \\
-      --variant tp4:'deployments.chat.parallelism={ tp = 4 },deployments.chat.replicas=2'
+  fleetsim compare now.toml --variant two-nodes:pools.base.nodes=2
+  fleetsim compare now.toml --variant tp4:'deployments.chat.parallelism={ tp = 4 }'
 
-A difference is resolved when its interval leaves zero out. With --until-resolved, replications are doubled until
-every metric in --resolve is resolved; the error of 5 % is split evenly over the planned looks (Bonferroni), so
+A difference is resolved when its interval leaves zero out. With --until-resolved, replications are doubled until \
+every metric in --resolve is resolved; the error of 5 % is split evenly over the planned looks (Bonferroni), so \
 that the chance to resolve a difference wrongly at any look stays below 5 %, for each metric of each variant.")]
 pub struct Args {
     /// The scenario files, the baseline first.
