@@ -283,10 +283,8 @@ mod tests {
             .filter(|_| {
                 let base: Vec<Values> = (0..64).map(|_| vec![Some(0.0)]).collect();
                 let rows: Vec<Values> = (0..64).map(|_| vec![Some(stream.normal())]).collect();
-                looks.iter().any(|n| {
-                    let n = *n as usize;
-                    difference("x", &base[..n], &rows[..n], 0, alpha).resolved
-                })
+                let look = |n: &u64| difference("x", &base[..*n as usize], &rows[..*n as usize], 0, alpha);
+                looks.iter().any(|n| look(n).resolved)
             })
             .count();
         assert!((10..=100).contains(&deceived), "{deceived} of 2000");
