@@ -7,7 +7,11 @@ use clap::{Parser, Subcommand};
 
 mod catalog;
 mod check;
+mod compare;
+mod figures;
 mod run;
+mod sweep;
+
 mod trace;
 
 /// Decide about accelerators before you pay for them.
@@ -21,6 +25,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Run(run::Args),
+    Compare(compare::Args),
+    Sweep(sweep::Args),
     Catalog(catalog::Args),
     Check(check::Args),
     Trace(trace::Args),
@@ -42,6 +48,8 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.verb {
         Verb::Run(args) => run::run(args),
+        Verb::Compare(args) => compare::run(&args),
+        Verb::Sweep(args) => sweep::run(args),
         Verb::Catalog(args) => catalog::run(args),
         Verb::Check(args) => check::run(&args),
         Verb::Trace(args) => trace::run(args),

@@ -103,6 +103,16 @@ fn discard_earlier(saver: &Saver, wanted: &Wanted) {
     ["summary.json", "scenario.toml", "report.html"].iter().for_each(|name| saver.discard(name));
 }
 
+/// Writes one file into the folder `out`, which is created where it is missing. It appears under its name only
+/// when it is complete.
+///
+/// # Errors
+/// When the folder or the file cannot be written.
+pub fn write_file(out: &Path, name: &str, contents: &str) -> Result<PathBuf, ReportError> {
+    Saver::new(out)?.save(name, |file| file.write_all(contents.as_bytes()))?;
+    Ok(out.join(name))
+}
+
 /// Writes what is wanted of a run into the folder `out`, which is created where it is missing.
 ///
 /// `summary.json` comes first, then `scenario.toml` (`resolved_scenario_toml` as it is), the page, the plots

@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{Failure, print};
+use super::{Failure, figures, print};
 use crate::metrics::results::RunResults;
 use crate::metrics::tpot;
+use crate::plan::metrics::MAIN;
+use crate::plan::replicate::Replications;
 use crate::report::{self, Plots, Record, Records, ReportError, RequestRow, RequestsCsv, Wanted};
 use crate::scenario::{self, Loaded};
 use crate::units::{Duration, Instant};
-use crate::world::{self, RunOptions, WorldConfig};
+use crate::world::{self, RunError, RunOptions, WorldConfig};
 
 /// Simulate a scenario: a summary on the terminal, a report and tables in a folder.
 #[derive(Debug, clap::Args)]
@@ -30,6 +32,10 @@ pub struct Args {
     /// Print summary.json instead of the table.
     #[arg(long)]
     json: bool,
+    /// Run it N times under N seeds, in parallel: means with 95 % confidence intervals and replications.csv;
+    /// the other files are of replication 0, which is the scenario itself.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    replications: u64,
     /// The tables to write: timeseries, requests, jobs, ledger, decisions; or `all`, `none`
     /// [default: all but requests].
     #[arg(long, value_name = "LIST")]
@@ -57,8 +63,15 @@ pub fn run(args: Args) -> Result<(), Failure> {
     // Before the simulation, not after: a folder that cannot be written should not cost a run.
     report::prepare_folder(&out).map_err(|error| Failure::BadInput(format!("error: {error}")))?;
     let path = requests.then(|| out.join("requests.csv"));
-    let (results, requests) = simulate(&loaded.config, &args, path)?;
-    let written = report::write_all(&results, &loaded.resolved_toml, &out, &wanted);
+    let (mut results, requests) = simulate(&loaded.config, &args, path)?;
+    let replications = replications(&loaded.config, &results, &args)?;
+    results.summary.replications = replications.as_ref().map(Replications::summary);
+    let written = report::write_all(&results, &loaded.resolved_toml, &out, &wanted).and_then(|written| {
+        if let Some(replications) = &replications {
+            report::write_file(&out, "replications.csv", &replications.csv())?;
+        }
+        Ok(written)
+    });
     // What was computed is shown, also when it could not all be written.
     if args.json {
         let json = serde_json::to_string_pretty(&results.summary)
@@ -66,6 +79,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
         print(&format!("{json}\n"))?;
     } else if !args.quiet {
         print(&report::terminal_summary(&results))?;
+        if let Some(replications) = &results.summary.replications {
+            print(&format!("\n{}", figures::replications(replications)))?;
+        }
     }
     let errors: Vec<String> = [requests.as_ref().err(), written.as_ref().err()]
         .into_iter()
@@ -118,12 +134,34 @@ fn simulate(
         RunOptions { plain: args.step, requests: wanted.then_some(&mut sink), progress: Some(&progress) };
     let result = world::run(config, options);
     bar.finish_and_clear();
-    let results = result.map_err(|error| {
-        let message = format!("error: {error}");
-        if error.is_bad_input() { Failure::BadInput(message) } else { Failure::Failed(message) }
-    })?;
+    let results = result.map_err(run_failed)?;
     let finished = table.map_or(Ok(()), |table| table.finish().map(|_| ()));
     Ok((results, failed.map_or(finished, Err)))
+}
+
+/// The further replications; `None` when only one is asked for.
+fn replications(
+    config: &WorldConfig,
+    first: &RunResults,
+    args: &Args,
+) -> Result<Option<Replications>, Failure> {
+    if args.replications == 1 {
+        return Ok(None);
+    }
+    let metrics = MAIN.map(str::to_owned).to_vec();
+    let mut all = Replications::starting(first, metrics);
+    let bar = figures::bar(args.replications, "replications", args.quiet);
+    bar.inc(1);
+    let result = all.extend(config, args.replications, &|| bar.inc(1));
+    bar.finish_and_clear();
+    result.map_err(run_failed)?;
+    Ok(Some(all))
+}
+
+/// A run that failed, with its exit status.
+pub fn run_failed(error: RunError) -> Failure {
+    let message = format!("error: {error}");
+    if error.is_bad_input() { Failure::BadInput(message) } else { Failure::Failed(message) }
 }
 
 /// A row of the table of requests; a latency that the request did not live to see is empty.
@@ -159,4 +197,14 @@ fn progress_bar(duration: Duration, quiet: bool) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:40} {percent:>3} % of the simulated time, {eta} left");
     ProgressBar::with_draw_target(Some(seconds), ProgressDrawTarget::stderr())
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// A folder that cannot be written is bad input; a disk that fills up later is a failure of the run.
+pub fn cannot_write(error: ReportError) -> Failure {
+    let message = format!("error: {error}");
+    match error {
+        ReportError::Folder { .. } => Failure::BadInput(message),
+        ReportError::Write { ref kept, .. } if kept.is_empty() => Failure::BadInput(message),
+        _ => Failure::Failed(message),
+    }
 }

@@ -38,6 +38,7 @@ impl World<'_> {
             decisions: Vec::new(),
             assumptions: self.config.assumptions.clone(),
             cards: self.recorder.take_cards(end),
+            requests: all,
         })
     }
 
@@ -118,6 +119,7 @@ impl World<'_> {
             streams,
             deployments,
             pools,
+            replications: None,
         }
     }
 
