@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 mod catalog;
 mod check;
+mod policy;
 mod run;
 mod trace;
 
@@ -23,6 +24,7 @@ enum Verb {
     Run(run::Args),
     Catalog(catalog::Args),
     Check(check::Args),
+    Policy(policy::Args),
     Trace(trace::Args),
 }
 
@@ -44,6 +46,7 @@ pub fn main() -> ExitCode {
         Verb::Run(args) => run::run(args),
         Verb::Catalog(args) => catalog::run(args),
         Verb::Check(args) => check::run(&args),
+        Verb::Policy(args) => policy::run(args),
         Verb::Trace(args) => trace::run(args),
     };
     match result {
