@@ -9,9 +9,9 @@ mod catalog;
 mod check;
 mod compare;
 mod figures;
+mod policy;
 mod run;
 mod sweep;
-
 mod trace;
 
 /// Decide about accelerators before you pay for them.
@@ -29,6 +29,7 @@ enum Verb {
     Sweep(sweep::Args),
     Catalog(catalog::Args),
     Check(check::Args),
+    Policy(policy::Args),
     Trace(trace::Args),
 }
 
@@ -52,6 +53,7 @@ pub fn main() -> ExitCode {
         Verb::Sweep(args) => sweep::run(args),
         Verb::Catalog(args) => catalog::run(args),
         Verb::Check(args) => check::run(&args),
+        Verb::Policy(args) => policy::run(args),
         Verb::Trace(args) => trace::run(args),
     };
     match result {
