@@ -9,6 +9,7 @@ mod catalog;
 mod check;
 mod run;
 mod trace;
+mod validate;
 
 /// Decide about accelerators before you pay for them.
 #[derive(Debug, Parser)]
@@ -24,6 +25,7 @@ enum Verb {
     Catalog(catalog::Args),
     Check(check::Args),
     Trace(trace::Args),
+    Validate(validate::Args),
 }
 
 /// How a verb ends when it does not end well.
@@ -45,6 +47,7 @@ pub fn main() -> ExitCode {
         Verb::Catalog(args) => catalog::run(args),
         Verb::Check(args) => check::run(&args),
         Verb::Trace(args) => trace::run(args),
+        Verb::Validate(args) => validate::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
