@@ -13,6 +13,7 @@ mod policy;
 mod run;
 mod sweep;
 mod trace;
+mod validate;
 
 /// Decide about accelerators before you pay for them.
 #[derive(Debug, Parser)]
@@ -31,6 +32,7 @@ enum Verb {
     Check(check::Args),
     Policy(policy::Args),
     Trace(trace::Args),
+    Validate(validate::Args),
 }
 
 /// How a verb ends when it does not end well.
@@ -55,6 +57,7 @@ pub fn main() -> ExitCode {
         Verb::Check(args) => check::run(&args),
         Verb::Policy(args) => policy::run(args),
         Verb::Trace(args) => trace::run(args),
+        Verb::Validate(args) => validate::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

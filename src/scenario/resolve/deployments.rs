@@ -256,7 +256,10 @@ impl Choice<'_> {
             node,
             weights: self.weights,
             kv: self.kv,
-            plan: wanted.map_or(ParallelismPlan::tensor(1), |Split { tp, pp }| ParallelismPlan { tp, pp }),
+            plan: wanted.map_or(ParallelismPlan::tensor(1), |Split { tp, pp }| ParallelismPlan {
+                pp,
+                ..ParallelismPlan::tensor(tp)
+            }),
             memory_utilization: self.raw.memory_utilization,
             max_batch_tokens: self.raw.batching.max_batch_tokens,
         };
@@ -301,7 +304,7 @@ impl Choice<'_> {
         pool: &Resolved,
     ) -> Result<Planned, Misfit> {
         let Split { tp, pp } = wanted.unwrap_or(Split { tp: 1, pp: 1 });
-        let plan = ParallelismPlan { tp, pp };
+        let plan = ParallelismPlan { pp, ..ParallelismPlan::tensor(tp) };
         let cards = u64::from(tp) * u64::from(pp);
         if cards > u64::from(per_node) {
             let card = &pool.plan.fleet.accelerator;
