@@ -135,7 +135,8 @@ fn only_drawing_may_use_the_platforms_float_functions() {
     let random = ["thread_rng", "rand::rng()", "from_os_rng", "from_entropy", "HashMap<", "HashSet<"];
     let wrong = |line: &str| {
         let code = line.split("//").next().unwrap_or_default();
-        random.iter().any(|name| code.contains(name))
+        // A hash table with a fixed hasher has the same order everywhere.
+        !code.contains("BuildHasherDefault") && random.iter().any(|name| code.contains(name))
     };
     assert_none(&lines(&files, wrong), "results do not depend on chance or on the order of a hash table");
 }

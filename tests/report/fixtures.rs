@@ -252,6 +252,7 @@ pub fn run(shape: &Shape) -> RunResults {
                 preemptions: 321,
                 too_long: 0,
                 mean_batch: Some(17.3),
+                prefix_cache: None,
             }],
             pools: pool_names
                 .iter()
