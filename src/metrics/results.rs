@@ -203,7 +203,7 @@ pub struct SpendSummary {
     /// By cause, largest first; causes without spend are left out.
     #[serde(serialize_with = "as_map")]
     pub by_cause: Vec<(String, f64)>,
-    /// The total ÷ million output tokens of completed requests; null without any.
+    /// The total, of a pool its own, ÷ million output tokens of the requests completed there; null without any.
     pub usd_per_1m_output_tokens: Option<f64>,
 }
 

@@ -61,9 +61,10 @@ impl Deployment {
         self.router.decide(now, &view).0
     }
 
-    /// The fewest outstanding requests at any replica; `None` when none is ready.
-    pub(crate) fn least_load(&self) -> Option<u64> {
-        self.requests.least().and_then(|place| self.requests.load(place))
+    /// The replica with the fewest outstanding requests, and how many; `None` when none is ready.
+    pub(crate) fn least_loaded(&self) -> Option<(u32, u64)> {
+        let place = self.requests.least()?;
+        Some((self.replicas[place], self.requests.load(place)?))
     }
 
     /// A request with so many tokens was sent to the replica at `place`.

@@ -154,6 +154,8 @@ struct Member {
     place: u32,
     option: usize,
     busy: bool,
+    /// Output tokens of the requests that it completed.
+    output_tokens: u64,
 }
 
 type Context<'a> = Ctx<'a, Event, Effect>;
@@ -185,7 +187,14 @@ impl Serving {
         let owner = &mut self.deployments[deployment];
         let replica = Replica::new(id, &owner.config, option, self.plain);
         let place = owner.add_replica(id) as u32;
-        self.replicas.push(Member { replica, deployment: deployment as u32, place, option, busy: false });
+        self.replicas.push(Member {
+            replica,
+            deployment: deployment as u32,
+            place,
+            option,
+            busy: false,
+            output_tokens: 0,
+        });
         while let Some(slot) = self.deployments[deployment].unrouted.pop_front() {
             if self.requests[slot].phase == Phase::Abandoned {
                 self.requests.remove(slot);
@@ -262,11 +271,16 @@ impl Serving {
         }
     }
 
-    /// Among several deployments of a stream, the one whose least loaded replica has the fewest
-    /// outstanding requests; the first of several.
+    /// Among several deployments of a stream, the one whose least loaded replica has the fewest outstanding
+    /// requests, the first of several; one whose queue there is full only when all are.
     fn choose_deployment(&self, stream: u16) -> u32 {
         let routes = &self.routes[usize::from(stream)];
-        let load = |deployment: &usize| self.deployments[*deployment].least_load().unwrap_or(u64::MAX);
+        let load = |deployment: &usize| {
+            let owner = &self.deployments[*deployment];
+            let Some((replica, load)) = owner.least_loaded() else { return (true, u64::MAX) };
+            let queued = self.replicas[replica as usize].replica.queued();
+            (owner.config.max_queued_requests.is_some_and(|most| queued >= most), load)
+        };
         match routes.as_slice() {
             [only] => *only as u32,
             several => several.iter().copied().min_by_key(load).unwrap_or(0) as u32,
@@ -375,6 +389,10 @@ impl Serving {
 
     /// A request leaves for good.
     fn depart(&mut self, ctx: &mut Context<'_>, slot: Slot, outcome: Outcome) {
+        if outcome == Outcome::Completed {
+            let request = &self.requests[slot];
+            self.replicas[request.replica as usize].output_tokens += u64::from(request.output);
+        }
         self.requests[slot].phase = Phase::Done;
         self.tell_departure(ctx, slot, outcome);
         self.requests.remove(slot);
@@ -422,11 +440,13 @@ impl Serving {
         })
     }
 
-    /// FLOP that each replica did, with its deployment and option. Meant for after [`Serving::finish`].
-    pub fn replica_flop(&self) -> impl Iterator<Item = (usize, usize, Flop)> + '_ {
-        self.replicas
-            .iter()
-            .map(|member| (member.deployment as usize, member.option, member.replica.totals.flop))
+    /// What each replica did: its deployment and option, FLOP, and output tokens of completed requests. Meant
+    /// for after [`Serving::finish`].
+    pub fn replica_work(&self) -> impl Iterator<Item = (usize, usize, Flop, u64)> + '_ {
+        self.replicas.iter().map(|member| {
+            let flop = member.replica.totals.flop;
+            (member.deployment as usize, member.option, flop, member.output_tokens)
+        })
     }
 }
 

@@ -84,9 +84,10 @@ impl World<'_> {
             .map(|d| self.deployment_summary(d, &totals[d], &stability))
             .collect();
         let flop = self.flop_by_pool();
+        let tokens = self.output_tokens_by_pool();
         let output = all.tokens.output;
         let pools: Vec<PoolSummary> =
-            (0..config.pools.len()).map(|pool| self.pool_summary(pool, flop[pool], output)).collect();
+            (0..config.pools.len()).map(|pool| self.pool_summary(pool, flop[pool], tokens[pool])).collect();
         let unstable = stability.iter().zip(&config.deployments).find(|(judged, _)| !judged.stable);
         Summary {
             schema_version: SCHEMA_VERSION,
@@ -238,10 +239,19 @@ impl World<'_> {
         }
     }
 
+    /// Output tokens of the requests that were completed on each pool.
+    fn output_tokens_by_pool(&self) -> Vec<u64> {
+        let mut tokens = vec![0; self.config.pools.len()];
+        for (deployment, option, _, made) in self.serving.replica_work() {
+            tokens[self.config.deployments[deployment].options[option].pool.index()] += made;
+        }
+        tokens
+    }
+
     /// FLOP done on each pool, by replicas and jobs.
     fn flop_by_pool(&self) -> Vec<Flop> {
         let mut flop = vec![Flop::ZERO; self.config.pools.len()];
-        for (deployment, option, done) in self.serving.replica_flop() {
+        for (deployment, option, done, _) in self.serving.replica_work() {
             flop[self.config.deployments[deployment].options[option].pool.index()] += done;
         }
         for (config, state) in self.jobs.all() {
