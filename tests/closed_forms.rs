@@ -115,7 +115,7 @@ fn gamma_m1() {
     let runs = servers("Gamma/M/1, CV 2", 1, 0.8, ArrivalProcess::Gamma { cv: Cv(2.0) }, exponential(), 14e6);
     holds("Gamma/M/1, CV 2: Wq", &waits(&runs), 10.95523, 0.01);
     let bursty = ArrivalProcess::Gamma { cv: Cv::from_burstiness(0.1) };
-    let runs = servers("Gamma/M/1, CV 3.16", 1, 0.8, bursty, exponential(), 30e6);
+    let runs = servers("Gamma/M/1, CV 3.16", 1, 0.8, bursty, exponential(), 42e6);
     holds("Gamma/M/1, CV 3.16: Wq", &waits(&runs), 24.87864, 0.01);
 }
 
@@ -129,7 +129,7 @@ fn continuous_batching() {
     // At 0.8 hardly anybody waits: to know that wait to 1 % would take two thousand million requests, so it is
     // held to 5 %; the sojourn is held to 1 %.
     let points = [
-        (0.5, 2.24125, None, 4e5),
+        (0.5, 2.24125, None, 6e6),
         (0.8, 2.89471, Some((0.003_444, 0.05)), 40e6),
         (0.95, 3.86414, Some((0.50999, 0.01)), 285e6),
     ];
