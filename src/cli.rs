@@ -9,10 +9,11 @@ mod catalog;
 mod check;
 mod compare;
 mod figures;
+mod policy;
 mod run;
 mod sweep;
-
 mod trace;
+mod validate;
 
 /// Decide about accelerators before you pay for them.
 #[derive(Debug, Parser)]
@@ -29,7 +30,9 @@ enum Verb {
     Sweep(sweep::Args),
     Catalog(catalog::Args),
     Check(check::Args),
+    Policy(policy::Args),
     Trace(trace::Args),
+    Validate(validate::Args),
 }
 
 /// How a verb ends when it does not end well.
@@ -52,7 +55,9 @@ pub fn main() -> ExitCode {
         Verb::Sweep(args) => sweep::run(args),
         Verb::Catalog(args) => catalog::run(args),
         Verb::Check(args) => check::run(&args),
+        Verb::Policy(args) => policy::run(args),
         Verb::Trace(args) => trace::run(args),
+        Verb::Validate(args) => validate::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -16,4 +16,5 @@ pub mod sim;
 pub mod topology;
 pub mod traffic;
 pub mod units;
+pub mod validate;
 pub mod world;

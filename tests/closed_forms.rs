@@ -5,9 +5,9 @@
 //! service is one second of 20,000 iterations, so that joining at iteration boundaries moves a wait by no
 //! more than 25 µs on average.
 //!
-//! Every point has random streams of its own, with seeds 1 to 16, fixed beforehand. The interval is Student's at 95 % over the sixteen;
-//! its half-width must be at most 1 % of the value (3 % for a p99), and the value of the formula must lie
-//! within it.
+//! Every point has random streams of its own, with seeds 1 to 16, fixed beforehand. The interval is Student's
+//! at 95 % over the sixteen; its half-width must be at most 1 % of the value (3 % for a p99), and the value of
+//! the formula must lie within it.
 
 mod support;
 

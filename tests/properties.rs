@@ -6,6 +6,7 @@ mod support;
 
 use std::cell::Cell;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use fleetsim::fleet::PoolId;
 use fleetsim::jobs::{JobConfig, JobOption};
@@ -13,7 +14,7 @@ use fleetsim::perf::{AffineStep, StepModel};
 use fleetsim::policies::router::RouterKind;
 use fleetsim::sim::Seed;
 use fleetsim::traffic::{
-    ArrivalProcess, ClosedConfig, Cv, Length, LengthDist, Lengths, Source, StreamConfig, Think,
+    ArrivalProcess, ClosedConfig, Cv, Length, LengthDist, Lengths, Source, StreamConfig, Think, TraceConfig,
 };
 use fleetsim::units::{Duration, Flop, Instant, Ticks};
 use fleetsim::world::{RunOptions, StreamPlan, WorldConfig, run};
@@ -43,6 +44,8 @@ struct Dice {
     step_ns: [u64; 4],
     users: Option<u32>,
     jobs: Vec<(u64, u32, u64)>,
+    /// A trace whose prompts share beginnings: (time in ms, which of a few documents, prompt tokens, output).
+    shared: Vec<(u64, u64, u32, u32)>,
 }
 
 fn dice() -> impl Strategy<Value = Dice> {
@@ -57,14 +60,17 @@ fn dice() -> impl Strategy<Value = Dice> {
         prop_oneof![Just(0u64), 0u64..100_000],
         prop_oneof![Just(0u64), 0u64..50_000],
     );
-    let others = (prop::option::of(1u32..20), prop::collection::vec((0u64..60, 1u32..4, 0u64..20), 0..4));
+    let asked = (0u64..30_000, 0u64..5, 1u32..120, 1u32..20);
+    let shared = prop_oneof![Just(Vec::new()), prop::collection::vec(asked, 1..100)];
+    let jobs = prop::collection::vec((0u64..60, 1u32..4, 0u64..20), 0..4);
+    let others = (prop::option::of(1u32..20), jobs, shared);
     (traffic, replica, limits, step_ns, others).prop_map(
         |(
             (seed, rate, cv, max_prompt, max_output),
             (servers, spare, replicas, kv_blocks, block_tokens, window),
             (timeout_ms, max_queued, router),
             (a, b, c, d),
-            (users, jobs),
+            (users, jobs, shared),
         )| Dice {
             seed,
             rate,
@@ -83,11 +89,37 @@ fn dice() -> impl Strategy<Value = Dice> {
             step_ns: [a, b, c, d],
             users,
             jobs,
+            shared,
         },
     )
 }
 
-fn scenario(dice: &Dice) -> WorldConfig {
+/// KV blocks that one hash covers.
+const HASH_TOKENS: u32 = 2;
+
+/// A trace in Mooncake's form. Prompts of one document begin alike; the hashes of a prompt are those of its
+/// document's blocks, the last one its own when it is not whole.
+fn shared_prompts(dice: &Dice) -> String {
+    let mut rows = dice.shared.clone();
+    rows.sort_unstable();
+    let size = u64::from(HASH_TOKENS * dice.block_tokens);
+    let mut lines = String::new();
+    for (number, (at, document, prompt, output)) in rows.into_iter().enumerate() {
+        let whole = u64::from(prompt) / size;
+        let mut hashes: Vec<u64> = (0..whole).map(|block| document * 1_000 + block).collect();
+        if !u64::from(prompt).is_multiple_of(size) {
+            hashes.push(1_000_000 + number as u64);
+        }
+        writeln!(
+            lines,
+            r#"{{"timestamp": {at}, "input_length": {prompt}, "output_length": {output}, "hash_ids": {hashes:?}}}"#
+        )
+        .expect("writing to a string");
+    }
+    lines
+}
+
+fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
     let ticks = |nanos| Ticks::from_duration(Duration::from_nanos(nanos));
     let step = StepModel::Affine(AffineStep {
         base: ticks(dice.step_ns[0]),
@@ -105,7 +137,7 @@ fn scenario(dice: &Dice) -> WorldConfig {
     let timeout = dice.timeout_ms.map(|ms| Duration::from_nanos(ms * 1_000_000));
     let arrivals = dice.cv.map_or(ArrivalProcess::Deterministic, |cv| ArrivalProcess::Gamma { cv: Cv(cv) });
     let open = stream(dice.rate, arrivals, lengths.clone());
-    let mut config = world(StreamPlan { timeout, ..open }, served, 30.0, 3.0);
+    let mut config = world(StreamPlan { timeout, ..open }, served, 20.0, 2.0);
     config.streams[0].slo.ttft = Some(Duration::from_nanos(100_000_000));
     if let Some(users) = dice.users {
         let think = Think::Constant(Duration::from_nanos(50_000_000));
@@ -113,6 +145,18 @@ fn scenario(dice: &Dice) -> WorldConfig {
         config.streams.push(StreamPlan {
             traffic: StreamConfig { name: "closed".to_owned(), source: Source::Closed(closed) },
             timeout: None,
+            ..config.streams[0].clone()
+        });
+    }
+    if !dice.shared.is_empty() {
+        let file = folder.join(format!("{}.jsonl", dice.seed));
+        std::fs::write(&file, shared_prompts(dice)).expect("the folder is there");
+        config.deployments[0].prefix_tokens = Some(HASH_TOKENS * dice.block_tokens);
+        config.streams.push(StreamPlan {
+            traffic: StreamConfig {
+                name: "shared".to_owned(),
+                source: Source::Trace(TraceConfig::new(file)),
+            },
             ..config.streams[0].clone()
         });
     }
@@ -162,6 +206,8 @@ fn everything(config: &WorldConfig, plain: bool) -> (String, Witness) {
     let summary = serde_json::to_string(&results.summary).expect("a summary is JSON");
     witness.rejected = results.summary.requests.rejected;
     witness.completed = results.summary.requests.completed;
+    let prefix_cache = results.summary.deployments[0].prefix_cache;
+    witness.prefix_hits = prefix_cache.map_or(0, |cache| cache.found_blocks);
     write!(
         text,
         "{summary}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}",
@@ -183,6 +229,8 @@ struct Witness {
     ties: u64,
     /// Scenarios with a sliding window.
     windows: u64,
+    /// Blocks of prompts found in a prefix cache.
+    prefix_hits: u64,
 }
 
 impl Witness {
@@ -194,6 +242,7 @@ impl Witness {
         self.timed_out_waiting += other.timed_out_waiting;
         self.ties += other.ties;
         self.windows += other.windows;
+        self.prefix_hits += other.prefix_hits;
         self
     }
 }
@@ -203,8 +252,9 @@ fn batch_of_scenarios(seed: u8, cases: u32) -> Witness {
     let random = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
     let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases) };
     let seen = Cell::new(Witness::default());
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let law = |dice: Dice| {
-        let config = scenario(&dice);
+        let config = scenario(&dice, folder.path());
         let (fast, mut witness) = everything(&config, false);
         let (plain, _) = everything(&config, true);
         if fast != plain {
@@ -234,6 +284,7 @@ fn plain_and_fast_paths_agree_to_the_byte() {
         seen.timed_out_waiting,
         seen.ties,
         seen.windows,
+        seen.prefix_hits,
     ];
     assert!(hard.iter().all(|count| *count > 1000), "a hard case hardly occurred: {seen:?}");
 }

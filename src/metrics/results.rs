@@ -273,8 +273,25 @@ pub struct DeploymentSummary {
     pub batch_changes: u64,
     /// Requests taken off a full KV cache and started again later.
     pub preemptions: u64,
+    /// Of the rejected requests, those that are longer than the context or than a replica's KV cache.
+    pub too_long: u64,
     /// Mean number of requests in a replica's batch while it computes.
     pub mean_batch: Option<f64>,
+    /// What its prefix caches did; null where no prompt had hashes.
+    pub prefix_cache: Option<PrefixCacheSummary>,
+}
+
+/// What the prefix caches of a deployment did.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct PrefixCacheSummary {
+    /// Hashed blocks of the prompts of requests when they were admitted.
+    pub asked_blocks: u64,
+    /// Those that were in the cache.
+    pub found_blocks: u64,
+    /// `found_blocks` ÷ `asked_blocks`.
+    pub hit_rate: f64,
+    /// Prompt tokens that were not processed again.
+    pub saved_prompt_tokens: u64,
 }
 
 /// One pool.

@@ -21,6 +21,84 @@ use crate::units::{Bytes, BytesPerSecond, Duration};
 /// Doubt: fp8 and fp4, and cards of other vendors, were not profiled.
 pub const LINEAR_COMPUTE_EFFICIENCY: f64 = 0.72;
 
+/// The share of a card's dense peak that linear layers reach with weights of a format: the vendor's, the
+/// generation's, or the global one.
+pub fn linear_efficiency(card: &str, weights: Precision) -> f64 {
+    let narrow = weights.bits() < 16;
+    let family = match Family::of(card) {
+        Family::Blackwell if narrow => BLACKWELL_NARROW_COMPUTE,
+        Family::Amd => AMD_COMPUTE,
+        _ => 1.0,
+    };
+    let global = match weights {
+        Precision::Fp4 => LINEAR_COMPUTE_EFFICIENCY_4_BITS,
+        Precision::Fp8 | Precision::Int8 => LINEAR_COMPUTE_EFFICIENCY_8_BITS,
+        _ => LINEAR_COMPUTE_EFFICIENCY,
+    };
+    family * global
+}
+
+/// How much longer launches and small kernels take than on NVIDIA's cards.
+pub fn launch_factor(card: &str) -> f64 {
+    if Family::of(card) == Family::Amd { AMD_LAUNCH_FACTOR } else { 1.0 }
+}
+
+/// Cards that share constants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Family {
+    Hopper,
+    Blackwell,
+    Amd,
+    Other,
+}
+
+impl Family {
+    fn of(card: &str) -> Self {
+        if ["B100", "B200", "B300", "GB200", "GB300"].iter().any(|known| card.starts_with(known)) {
+            Self::Blackwell
+        } else if ["H100", "H200", "H800", "GH200"].iter().any(|known| card.starts_with(known)) {
+            Self::Hopper
+        } else if card.starts_with("MI") {
+            Self::Amd
+        } else {
+            Self::Other
+        }
+    }
+}
+
+/// What Blackwell's products in 8 and 4 bits reach of the share that the global constants say.
+pub const BLACKWELL_NARROW_COMPUTE: f64 = 0.8;
+
+/// The same of AMD's cards in all formats.
+pub const AMD_COMPUTE: f64 = 0.7;
+
+/// Launches on AMD's cards over NVIDIA's.
+pub const AMD_LAUNCH_FACTOR: f64 = 2.0;
+
+/// Part of the shorter of reading and computing that does not hide behind the longer.
+pub const OVERLAP_LOSS: f64 = 0.3;
+
+/// What each layer takes beside that in iterations with prompts, which run without a graph of the whole model.
+pub const PREFILL_LAYER_OVERHEAD: Duration = Duration::from_nanos(100_000);
+
+/// Share of the dense 8-bit peak that linear layers reach.
+pub const LINEAR_COMPUTE_EFFICIENCY_8_BITS: f64 = 0.72;
+
+/// Share of the dense 4-bit peak that linear layers reach.
+pub const LINEAR_COMPUTE_EFFICIENCY_4_BITS: f64 = 0.72;
+
+/// What grouped products of experts reach of what linear layers reach.
+pub const EXPERT_COMPUTE_SHARE: f64 = 1.0;
+
+/// Share of the memory bandwidth that reading experts reaches.
+pub const EXPERT_BANDWIDTH_EFFICIENCY: f64 = 0.80;
+
+/// The fullest card's load over the mean, where cards hold experts of their own. An assumption.
+pub const EXPERT_IMBALANCE: f64 = 1.2;
+
+/// What routing, permuting and adding up take in a layer with experts, beside [`LAYER_OVERHEAD`].
+pub const EXPERT_LAYER_OVERHEAD: Duration = Duration::from_nanos(0);
+
 /// Share of the dense peak that attention over a long prompt reaches, counting the causal pairs only
 /// (FlashAttention-2, arXiv 2307.08691: 50 to 73 % on A100; FlashAttention-3, arXiv 2407.08608: up to 75 % on
 /// H100; both recalled, and lower with a causal mask). Doubt: short chunks reach less.
@@ -75,14 +153,53 @@ pub const ELEMENTWISE_VECTORS_SPLIT: f64 = 13.0;
 
 // ---- Collectives -----------------------------------------------------------------------------------------
 
-/// Share of a ring's bandwidth that collectives reach. NCCL's bus bandwidth for large messages: 367 of 450
-/// GB/s on H100 with NVSwitch (0.82), 135.5 of 150 on 8 V100 (0.90), 23.7 of 31 on 4 A100 over PCIe (0.76),
-/// 78 of 94 over two p4de nodes (0.83). Reductions in the switch (NVLS: 480 GB/s) are not modelled.
-pub const COLLECTIVE_BANDWIDTH_EFFICIENCY: f64 = 0.80;
+/// Share of its links' bandwidth that a ring behind a crossbar reaches with endless messages: NCCL's bus
+/// bandwidth is 367 of 450 GB/s on H100 (NCCL issue 1455).
+pub const COLLECTIVE_BANDWIDTH_EFFICIENCY: f64 = 0.82;
 
-/// What a collective takes before its first step. An assumption for the one-shot kernels of serving engines
-/// inside CUDA graphs; NCCL alone measures 20 to 40 µs for small messages on 8 H100 (Vidur's profile).
-pub const COLLECTIVE_LAUNCH: Duration = Duration::from_nanos(6_000);
+/// The same over direct links and PCIe: 135.5 of 150 GB/s on 8 V100, 23.7 of 31 on 4 A100 over PCIe, 196 of 300
+/// between two A100 with a bridge (Vidur's profile).
+pub const COLLECTIVE_BANDWIDTH_EFFICIENCY_MESH: f64 = 0.76;
+
+/// Share of a path's bandwidth that one card's send to another reaches: 346 of 450 GB/s on H100, 267 of 300 on
+/// A100 (Vidur's profiles).
+pub const SEND_BANDWIDTH_EFFICIENCY: f64 = 0.80;
+
+/// Share of a node's network that collectives reach: 78 of 94 GB/s of bus bandwidth over two p4de nodes.
+pub const NETWORK_BANDWIDTH_EFFICIENCY: f64 = 0.83;
+
+/// Share of a card's links' bandwidth that sums in the switch (NVLS) reach, counting (n+1)/n buffers a card:
+/// NCCL issue 1455 has 370, 420, 440, 460 and 480 GB/s of bus bandwidth with 4 to 8 H100.
+pub const SWITCH_REDUCTION_EFFICIENCY: f64 = 0.69;
+
+/// What a collective of NCCL takes before its first step: 30 to 40 µs on 8 H100 and A100 (Vidur's profiles, in
+/// which launches of 7 to 60 µs alternate without a pattern in size).
+pub const COLLECTIVE_LAUNCH: Duration = Duration::from_nanos(30_000);
+
+/// The same for one send: 5 to 9 µs on H100, 8 to 17 on A100 (Vidur's profiles).
+pub const SEND_LAUNCH: Duration = Duration::from_nanos(9_000);
+
+/// The same for the kernels of serving engines inside CUDA graphs. An assumption.
+pub const ENGINE_COLLECTIVE_LAUNCH: Duration = Duration::from_nanos(6_000);
+
+/// Latency that filling a ring's pipeline adds under the root: 11 to 16 µs on A100 (2 to 8 cards, 2 to 57 MB).
+pub const PIPELINE_STEP: Duration = Duration::from_nanos(12_000);
+
+/// The same for sums in the switch: 8 H100, 2 to 57 MB.
+pub const SWITCH_PIPELINE_STEP: Duration = Duration::from_nanos(5_000);
+
+/// The same between nodes: two p4de nodes and two DGX A100 with InfiniBand, 1 MB to 1 GB.
+pub const NETWORK_PIPELINE_STEP: Duration = Duration::from_nanos(50_000);
+
+/// What handing activations to the next stage takes beside the transfer. An assumption.
+pub const STAGE_HAND_OVER: Duration = Duration::from_nanos(30_000);
+
+/// Whether a card's switches can add up (NVLink SHARP, third generation of NVSwitch and later).
+pub fn reduces_in_switch(card: &str) -> bool {
+    ["H100-SXM", "H200-SXM", "H800", "B100", "B200", "B300", "GB200", "GB300"]
+        .iter()
+        .any(|known| card.starts_with(known))
+}
 
 /// Latency of a hop between two cards over their own links. An assumption.
 pub const SCALE_UP_LATENCY: Duration = Duration::from_nanos(500);
@@ -198,7 +315,39 @@ pub const TRAINING_MEMORY_UTILIZATION: f64 = 0.95;
 /// have 24,576 to 131,072.
 pub const TRAINING_TOKENS_PER_CARD: u64 = 32_768;
 
+/// Share of tensor-parallel traffic that does not hide behind computing. An assumption.
+pub const TRAINING_TENSOR_EXPOSED: f64 = 1.0;
+
+/// The same of experts' all-to-alls.
+pub const TRAINING_EXPERT_EXPOSED: f64 = 1.0;
+
+/// What grouped products of experts reach of what other matrix products reach while training.
+pub const TRAINING_EXPERT_SHARE: f64 = 0.7;
+
+/// Share of the dense 4-bit peak while training.
+pub const TRAINING_LINEAR_EFFICIENCY_4_BITS: f64 = 0.3;
+
+/// What Hopper reaches in training of the share that the global constants say.
+pub const TRAINING_HOPPER_SHARE: f64 = 0.8;
+
+/// The same for Blackwell.
+pub const TRAINING_BLACKWELL_SHARE: f64 = 0.9;
+
 /// The efficiency of matrix products while training in a format.
-pub fn training_efficiency(precision: Precision) -> f64 {
-    if precision.bits() < 16 { TRAINING_LINEAR_EFFICIENCY_8_BITS } else { TRAINING_LINEAR_EFFICIENCY }
+pub fn training_efficiency(card: &str, precision: Precision) -> f64 {
+    let global = match precision.bits() {
+        0..=4 => TRAINING_LINEAR_EFFICIENCY_4_BITS,
+        5..=15 => TRAINING_LINEAR_EFFICIENCY_8_BITS,
+        _ => TRAINING_LINEAR_EFFICIENCY,
+    };
+    global * training_share(card)
+}
+
+/// What a card's generation reaches in training of the share that the global constants say.
+pub fn training_share(card: &str) -> f64 {
+    match Family::of(card) {
+        Family::Hopper => TRAINING_HOPPER_SHARE,
+        Family::Blackwell => TRAINING_BLACKWELL_SHARE,
+        _ => 1.0,
+    }
 }

@@ -251,7 +251,9 @@ pub fn run(shape: &Shape) -> RunResults {
                 iterations: 2_345_678,
                 batch_changes: 1_234_567,
                 preemptions: 321,
+                too_long: 0,
                 mean_batch: Some(17.3),
+                prefix_cache: None,
             }],
             pools: pool_names
                 .iter()
