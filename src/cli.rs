@@ -7,7 +7,11 @@ use clap::{Parser, Subcommand};
 
 mod catalog;
 mod check;
+mod compare;
+mod figures;
+mod policy;
 mod run;
+mod sweep;
 mod trace;
 mod validate;
 
@@ -22,8 +26,11 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Run(run::Args),
+    Compare(compare::Args),
+    Sweep(sweep::Args),
     Catalog(catalog::Args),
     Check(check::Args),
+    Policy(policy::Args),
     Trace(trace::Args),
     Validate(validate::Args),
 }
@@ -44,8 +51,11 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.verb {
         Verb::Run(args) => run::run(args),
+        Verb::Compare(args) => compare::run(&args),
+        Verb::Sweep(args) => sweep::run(args),
         Verb::Catalog(args) => catalog::run(args),
         Verb::Check(args) => check::run(&args),
+        Verb::Policy(args) => policy::run(args),
         Verb::Trace(args) => trace::run(args),
         Verb::Validate(args) => validate::run(&args),
     };

@@ -7,6 +7,7 @@ pub mod fleet;
 pub mod jobs;
 pub mod metrics;
 pub mod perf;
+pub mod plan;
 pub mod policies;
 pub mod report;
 pub mod scenario;

@@ -3,9 +3,12 @@
 //! A policy sees an observation, never the world, and returns a decision, never performs it. So the same
 //! code runs in a simulation, in a replay of recorded observations and in a unit test.
 
+pub mod autoscale;
 pub mod placement;
 pub mod queue_order;
+pub mod replay;
 pub mod router;
+pub mod spec;
 
 use crate::units::Instant;
 

@@ -5,9 +5,9 @@
 //! service is one second of 20,000 iterations, so that joining at iteration boundaries moves a wait by no
 //! more than 25 µs on average.
 //!
-//! Every point has random streams of its own, with seeds 1 to 16, fixed beforehand. The interval is Student's at 95 % over the sixteen;
-//! its half-width must be at most 1 % of the value (3 % for a p99), and the value of the formula must lie
-//! within it.
+//! Every point has random streams of its own, with seeds 1 to 16, fixed beforehand. The interval is Student's
+//! at 95 % over the sixteen; its half-width must be at most 1 % of the value (3 % for a p99), and the value of
+//! the formula must lie within it.
 
 mod support;
 
@@ -130,7 +130,7 @@ fn continuous_batching() {
     let points = [
         (0.5, 2.24125, None, 50_000.0),
         (0.8, 2.89471, Some((0.00344, 0.05)), 4e6),
-        (0.95, 3.86414, Some((0.50999, 0.01)), 7e6),
+        (0.95, 3.86414, Some((0.50999, 0.01)), 12e6),
     ];
     for (load, sojourn, wait, customers) in points {
         let rate = load * 18.181_818;
@@ -159,7 +159,7 @@ fn pooling() {
         let runs = replicate("pooling", &world(stream, deployment, seconds, 0.02 * seconds));
         runs.iter().filter_map(|summary| summary.latency.e2e_s.mean).collect()
     };
-    holds("8 × M/M/1, random: T", &sojourns(RouterKind::Random, 2e6), split, 0.01);
+    holds("8 × M/M/1, random: T", &sojourns(RouterKind::Random, 3.2e6), split, 0.01);
     for (name, router) in RouterKind::ALL.into_iter().filter(|(_, router)| *router != RouterKind::Random) {
         let (mean, half) = interval(&sojourns(router, 4e5));
         eprintln!("8 servers, {name}: T {mean:.5} ± {half:.5}, between {pooled} and {split}");

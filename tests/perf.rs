@@ -433,7 +433,8 @@ proptest! {
             for k in [0, (last as f64 * at) as u64, last] {
                 let fresh = step.segment(&after(&batch, k));
                 prop_assert_eq!(piece.duration(k), fresh.first);
-                prop_assert_eq!(Segment { max_iterations: k + 1, ..piece }.work(1).0 + u128::from(k) * piece.flop_slope.0, fresh.flop_first.0);
+                let first = Segment { max_iterations: k + 1, ..piece }.work(1).0;
+                prop_assert_eq!(first + u128::from(k) * piece.flop_slope.0, fresh.flop_first.0);
             }
             if batch.prefill_requests == 0 && piece.max_iterations < 100_000 {
                 let beyond = step.segment(&after(&batch, piece.max_iterations));

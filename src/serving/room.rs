@@ -1,10 +1,11 @@
 //! The serving room: requests come in, tokens go out.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::config::DeploymentConfig;
 use super::deployment::Deployment;
-use super::replica::{Replica, ReplicaTotals};
+use super::replica::{PrefixTotals, Replica, ReplicaTotals};
 use super::request::{NONE, Phase, Request, Requests, Slot};
 use crate::sim::{Ctx, Seed};
 use crate::units::{Duration, Flop, Instant};
@@ -90,7 +91,7 @@ pub enum Effect {
 }
 
 /// A request that arrives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewRequest {
     /// Its number, from 0 in order of arrival.
     pub id: u64,
@@ -102,6 +103,8 @@ pub struct NewRequest {
     pub output: u32,
     /// The user of a closed loop or the session of a trace.
     pub session: Option<u64>,
+    /// The hashes of the blocks of its prompt, where they are known.
+    pub hashes: Option<Arc<[u64]>>,
 }
 
 /// Time-outs of one stream: the same for all its requests, so the oldest is due first.
@@ -120,10 +123,14 @@ pub struct DeploymentTotals {
     pub batch_changes: u64,
     /// Requests preempted.
     pub preemptions: u64,
+    /// Requests rejected because they are longer than the context or than a replica's KV cache.
+    pub too_long: u64,
     /// Σ over iterations of the requests in the batch.
     pub batched: u128,
     /// FLOP done.
     pub flop: Flop,
+    /// What the prefix caches were asked and had.
+    pub prefix: PrefixTotals,
 }
 
 /// The serving room.
@@ -176,7 +183,7 @@ impl Serving {
     pub fn add_replica(&mut self, ctx: &mut Context<'_>, deployment: usize, option: usize) -> u32 {
         let id = self.replicas.len() as u32;
         let owner = &mut self.deployments[deployment];
-        let replica = Replica::new(id, &owner.config.options[option], owner.config.batching, self.plain);
+        let replica = Replica::new(id, &owner.config, option, self.plain);
         let place = owner.add_replica(id) as u32;
         self.replicas.push(Member { replica, deployment: deployment as u32, place, option, busy: false });
         while let Some(slot) = self.deployments[deployment].unrouted.pop_front() {
@@ -205,12 +212,15 @@ impl Serving {
     /// A request arrives.
     pub fn arrive(&mut self, ctx: &mut Context<'_>, new: NewRequest) {
         let deployment = self.choose_deployment(new.stream);
+        let keeps_prefixes = self.deployments[deployment as usize].config.prefix_tokens.is_some();
         let request = Request {
             id: new.id,
             arrival: ctx.now,
             first_scheduled: None,
             first_token: None,
             session: new.session,
+            hashes: new.hashes.filter(|_| keeps_prefixes),
+            shared: 0,
             stream: new.stream,
             retries: 0,
             deployment,
@@ -268,6 +278,7 @@ impl Serving {
         let (deployment, tokens) = (self.requests[slot].deployment, tokens_of(&self.requests[slot]));
         let owner = &mut self.deployments[deployment as usize];
         if owner.config.max_context.is_some_and(|most| tokens > u64::from(most)) {
+            owner.too_long += 1;
             return self.depart(ctx, slot, Outcome::Rejected);
         }
         let Some(place) = owner.route(ctx.now) else {
@@ -282,6 +293,7 @@ impl Serving {
         // The last output token is never fed back, so it takes no room in the cache.
         let too_long = !replica.batch.kv.can_ever_hold(tokens - 1);
         if too_long || most_queued.is_some_and(|most| replica.queued() >= most) {
+            owner.too_long += u64::from(too_long);
             return self.depart(ctx, slot, Outcome::Rejected);
         }
         self.requests[slot].replica = id;
@@ -379,10 +391,14 @@ impl Serving {
 
     /// Counts what is complete before the end of the run, and returns what each deployment did.
     pub fn finish(&mut self, end: Instant) -> Vec<DeploymentTotals> {
-        let mut totals = vec![DeploymentTotals::default(); self.deployments.len()];
+        let own = |deployment: &Deployment| DeploymentTotals {
+            too_long: deployment.too_long,
+            ..DeploymentTotals::default()
+        };
+        let mut totals: Vec<DeploymentTotals> = self.deployments.iter().map(own).collect();
         for member in &mut self.replicas {
             member.replica.finish(end);
-            let ReplicaTotals { iterations, batch_changes, preemptions, batched, flop } =
+            let ReplicaTotals { iterations, batch_changes, preemptions, batched, flop, prefix } =
                 member.replica.totals;
             let sum = &mut totals[member.deployment as usize];
             sum.iterations += iterations;
@@ -390,6 +406,9 @@ impl Serving {
             sum.preemptions += preemptions;
             sum.batched += batched;
             sum.flop += flop;
+            sum.prefix.asked += prefix.asked;
+            sum.prefix.found += prefix.found;
+            sum.prefix.tokens += prefix.tokens;
         }
         totals
     }

@@ -4,8 +4,9 @@ use super::error::RunError;
 use super::run::World;
 use crate::billing::Cause;
 use crate::metrics::results::{
-    DeploymentSummary, EnergySummary, JobsSummary, PoolSummary, RunResults, SCHEMA_VERSION, ScenarioInfo,
-    SloLimits, SpendSummary, StabilitySummary, StreamSummary, Summary, UtilizationSummary,
+    DeploymentSummary, EnergySummary, JobsSummary, PoolSummary, PrefixCacheSummary, RunResults,
+    SCHEMA_VERSION, ScenarioInfo, SloLimits, SpendSummary, StabilitySummary, StreamSummary, Summary,
+    UtilizationSummary,
 };
 use crate::metrics::{RequestStats, Sketch, judge};
 use crate::serving::DeploymentTotals;
@@ -37,6 +38,7 @@ impl World<'_> {
             decisions: Vec::new(),
             assumptions: self.config.assumptions.clone(),
             cards: self.recorder.take_cards(end),
+            requests: all,
         })
     }
 
@@ -117,6 +119,7 @@ impl World<'_> {
             streams,
             deployments,
             pools,
+            replications: None,
         }
     }
 
@@ -169,7 +172,14 @@ impl World<'_> {
             iterations: totals.iterations,
             batch_changes: totals.batch_changes,
             preemptions: totals.preemptions,
+            too_long: totals.too_long,
             mean_batch: (totals.iterations > 0).then(|| totals.batched as f64 / totals.iterations as f64),
+            prefix_cache: (totals.prefix.asked > 0).then(|| PrefixCacheSummary {
+                asked_blocks: totals.prefix.asked,
+                found_blocks: totals.prefix.found,
+                hit_rate: totals.prefix.found as f64 / totals.prefix.asked as f64,
+                saved_prompt_tokens: totals.prefix.tokens,
+            }),
         }
     }
 

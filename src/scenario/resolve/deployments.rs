@@ -14,6 +14,7 @@ use crate::scenario::problem::Problem;
 use crate::scenario::raw::{Parallelism, RawDeployment, RawScenario, Split};
 use crate::scenario::reading::{Reading, Sited};
 use crate::serving::{DeploymentConfig, ReplicaOption};
+use crate::traffic::BlockHashes;
 use crate::world::StreamPlan;
 
 /// A deployment with its names, resolved or not.
@@ -144,7 +145,22 @@ fn deployment(
         router: raw.routing,
         replicas: raw.replicas,
         max_context: raw.max_context.or(context),
+        prefix_tokens: prefix_tokens(raw, reading),
     })
+}
+
+/// Tokens of one hash of a prompt, when prefixes are kept. The only traces with hashes are Mooncake's.
+fn prefix_tokens(raw: &RawDeployment, reading: &mut Reading) -> Option<u32> {
+    let tokens = BlockHashes::MOONCAKE_BLOCK_TOKENS;
+    if raw.prefix_caching && !tokens.is_multiple_of(raw.block_tokens) {
+        let message = format!(
+            "KV blocks of {} tokens do not divide the {tokens} tokens that one hash of a prompt covers",
+            raw.block_tokens
+        );
+        let help = "take a block_tokens that divides it, or set prefix_caching = false";
+        reading.problem(Problem::error(raw.block_tokens_place, message).help(help));
+    }
+    raw.prefix_caching.then_some(tokens)
 }
 
 /// A pool that a deployment or job names: its index, the name where it was written, and what it is.

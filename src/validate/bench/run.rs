@@ -340,6 +340,7 @@ impl SetUp {
                 router: RouterKind::LeastOutstandingRequests,
                 replicas: self.replicas,
                 max_context: None,
+                prefix_tokens: None,
             }],
             jobs: Vec::new(),
             queue_order: Default::default(),

@@ -1,0 +1,134 @@
+//! What `fleetsim policy` prints and refuses.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+
+use assert_cmd::Command;
+use tempfile::TempDir;
+
+/// Runs the program; exit status, standard output, standard error.
+fn policy(arguments: &[&str]) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fleetsim"));
+    let output = command.arg("policy").args(arguments).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// Replays lines on a specification; the directory's name is cut out of what is said.
+fn replay(spec: &str, observations: &str) -> (i32, String, String) {
+    let dir = TempDir::new().unwrap();
+    let (spec_file, file) = (dir.path().join("spec.yaml"), dir.path().join("seen.jsonl"));
+    fs::write(&spec_file, spec).unwrap();
+    fs::write(&file, observations).unwrap();
+    let arguments = ["replay", spec_file.to_str().unwrap(), "--observations", file.to_str().unwrap()];
+    let (status, out, err) = policy(&arguments);
+    (status, out, err.replace(&format!("{}/", dir.path().display()), ""))
+}
+
+/// The answers of a replay that works.
+fn answers(spec: &str, observations: &str) -> String {
+    let (status, out, err) = replay(spec, observations);
+    assert_eq!((status, err.as_str()), (0, ""));
+    out
+}
+
+const HPA: &str = "apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: chat}
+spec:
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: chat}
+  minReplicas: 2
+  maxReplicas: 10
+  metrics:
+  - type: Resource
+    resource: {name: cpu, target: {type: Utilization, averageUtilization: 50}}
+  - type: External
+    external: {metric: {name: queue}, target: {type: AverageValue, averageValue: \"4\"}}
+";
+
+#[test]
+fn the_list() {
+    let (status, out, err) = policy(&["list"]);
+    assert_eq!((status, err.as_str()), (0, ""));
+    insta::assert_snapshot!(out);
+    let (_, json, _) = policy(&["list", "--json"]);
+    let laws: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert!(laws.as_array().unwrap().iter().all(|law| law["rule"].is_string()));
+}
+
+#[test]
+fn an_hpa_from_its_own_manifest() {
+    let pods = |cpu: &str| {
+        format!(
+            "\"pods\": [{{\"name\": \"a\", \"requests\": {{\"cpu\": \"1\"}}, \"metrics\": {{\"cpu\": {{\"value\": \
+             {cpu}, \"at_s\": 0, \"window_s\": 30}}}}}}, {{\"name\": \"b\", \"phase\": \"Running\", \"ready\": true, \
+             \"start_s\": -900, \"ready_since_s\": -800, \"requests\": {{\"cpu\": 1}}, \"metrics\": {{\"cpu\": {cpu}}}}}]"
+        )
+    };
+    let lines = [
+        format!("{{\"t_s\": 0, \"replicas\": 2, {}, \"metrics\": {{\"queue\": 8}}}}", pods("0.9")),
+        format!(
+            "{{\"t_s\": 15, \"replicas\": 2, {}, \"metrics\": {{\"queue\": {{\"value\": 30}}}}}}",
+            pods("0.5")
+        ),
+        format!("{{\"t_s\": 30, \"replicas\": 4, {}, \"missing\": [\"queue\"]}}", pods("0.1")),
+        "{\"t_s\": 45.5, \"metrics\": {\"cpu\": 10, \"queue\": 0}}".to_owned(),
+        "{\"t_s\": 400, \"metrics\": {\"cpu\": 10, \"queue\": 0}}".to_owned(),
+    ];
+    insta::assert_snapshot!(answers(HPA, &lines.join("\n")));
+}
+
+#[test]
+fn history_presets_the_state() {
+    let line = "{\"t_s\": 0, \"replicas\": 8, \"metrics\": {\"cpu\": 50, \"queue\": 4}, \"history\": \
+                {\"recommendations\": [{\"t_s\": -100, \"replicas\": 6}], \"events\": [{\"t_s\": -5, \"change\": 2}]}}";
+    assert!(answers(&HPA.replace("cpu", "cpu"), line).contains("\"desired\":8"));
+    // cpu holds at 8; without it the queue asks for 1, and the recommendation of 6 counts.
+    let only_queue = HPA.replace("  - type: Resource\n    resource: {name: cpu, target: {type: Utilization, averageUtilization: 50}}\n", "");
+    let out = answers(&only_queue, line);
+    assert!(out.contains("\"desired\":6") && out.contains("\"raw\":1"), "{out}");
+    assert!(out.contains("ScaleDownStabilized"), "{out}");
+}
+
+#[test]
+fn flags_of_the_controller() {
+    let flags = "---\npolicy: kube-controller-manager\nflags:\n  horizontal-pod-autoscaler-tolerance: 0.5\n";
+    let line = "{\"t_s\": 0, \"replicas\": 4, \"metrics\": {\"cpu\": 70, \"queue\": 4}}";
+    assert!(answers(HPA, line).contains("\"desired\":6"));
+    assert!(answers(&format!("{HPA}{flags}"), line).contains("\"desired\":4"));
+}
+
+#[test]
+fn knative_from_its_own_files() {
+    let spec = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: config-autoscaler}\ndata:\n  \
+                container-concurrency-target-default: '10'\n  container-concurrency-target-percentage: '100'\n";
+    let lines = "{\"t_s\": 0, \"ready\": 1, \"metrics\": {\"concurrency\": {\"stable\": 50, \"panic\": 100}}}\n\
+                 {\"t_s\": 2, \"ready\": 10, \"metrics\": {\"concurrency\": {\"stable\": 1, \"panic\": 1}}}\n\
+                 {\"t_s\": 61, \"ready\": 10, \"metrics\": {\"concurrency\": {\"stable\": 1, \"panic\": 1}}}\n\
+                 {\"t_s\": 63, \"ready\": 5}\n";
+    insta::assert_snapshot!(answers(spec, lines));
+}
+
+#[test]
+fn what_is_refused() {
+    let good = "{\"t_s\": 0, \"replicas\": 1}";
+    let mut said = String::new();
+    let mut refused = |spec: &str, lines: &str| {
+        let (status, out, err) = replay(spec, lines);
+        assert_eq!((status, out.as_str()), (2, ""), "{spec} {lines}");
+        said.push_str(&err);
+    };
+    refused("", good);
+    refused("kind: [", good);
+    refused("policy: hpaa\n", good);
+    refused("apiVersion: autoscaling/v1\nkind: HorizontalPodAutoscaler\n", good);
+    refused(&HPA.replace("maxReplicas: 10", "maxReplicas: 1\n  maxReplica: 3"), good);
+    refused(&HPA.replace("averageValue: \"4\"", "averageValue: \"0\""), good);
+    refused(HPA, "{\"t_s\": 0, \"replicas\": 1}\n{\"t_s\"");
+    refused(HPA, "{\"replicas\": 1}");
+    refused(HPA, "{\"t_s\": 5, \"replicas\": 1}\n{\"t_s\": 4, \"replicas\": 1}");
+    refused(HPA, "{\"t_s\": 5, \"replicas\": -1}");
+    refused(HPA, "{\"t_s\": 5, \"replicas\": 1, \"pods\": [{\"phase\": \"Runing\"}]}");
+    insta::assert_snapshot!(said);
+}
