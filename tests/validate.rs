@@ -40,7 +40,8 @@ fn every_row_is_accounted_for() {
     let skipped: usize = report.skipped.iter().map(|skipped| skipped.rows).sum();
     assert_eq!((predicted, skipped), (4, 5), "{report:#?}");
     for group in &report.groups {
-        assert!(group.median_ape < 1.0, "{group:?}");
+        // Far off would be a unit or a load misread.
+        assert!(group.median_ape < 2.0, "{group:?}");
         assert_eq!((group.accelerator.as_str(), group.model.as_str()), ("H100-SXM5", "llama-3.1-8b"));
     }
     let skipped: Vec<String> = report
