@@ -150,7 +150,10 @@ impl Collective {
         let mut ways = vec![Way {
             latency: launch + steps * hop,
             per_byte: operation.share(n) / beta,
-            pipeline: if operation == Operation::SendReceive { 0.0 } else { c::PIPELINE_STEP.as_secs_f64() },
+            pipeline: match operation {
+                Operation::SendReceive => 0.0,
+                _ => c::pipeline_step(&node.card.name).as_secs_f64(),
+            },
         }];
         let reduces = operation == Operation::AllReduce;
         if reduces && library == Library::Engine && cards_see_each_other(node, n) {
@@ -172,9 +175,9 @@ impl Collective {
     /// Over several nodes: within each, and between them, at the same time; the slower decides. Groups of
     /// like stride run at the same time and share the network.
     ///
-    /// Between nodes a ring takes 2(m−1) hops and a double binary tree 2·log₂(m) at nine tenths of the
-    /// bandwidth (Sanders, Speck, Träff, "Two-tree algorithms for full bandwidth broadcast, reduction and
-    /// scan", Parallel Computing 2009; NCCL 2.4 release notes).
+    /// A ring through all n cards carries 2(n−1)/n of the buffer over the network and takes 2(m−1) hops of it;
+    /// a double binary tree carries 2(m−1)/m and takes 2·log₂(m) (Sanders, Speck, Träff, "Two-tree algorithms
+    /// for full bandwidth broadcast, reduction and scan", Parallel Computing 2009; NCCL 2.4 release notes).
     pub(super) fn over_nodes(node: &NodeSpec, span: Span, operation: Operation) -> Result<Self, PlanError> {
         let Span { in_node, nodes, stride } = span;
         let mut local = Way::default();
@@ -202,16 +205,24 @@ impl Collective {
         let used = f64::from((in_node * stride).min(node.cards)) / f64::from(node.cards);
         let beta = network.as_f64() * used * c::NETWORK_BANDWIDTH_EFFICIENCY / f64::from(stride);
         let hop = c::SCALE_OUT_LATENCY.as_secs_f64();
-        let m = f64::from(nodes);
-        let way = |latency: f64, per_byte: f64| Way {
-            latency: launch.max(local.latency) + latency,
+        let (m, n) = (f64::from(nodes), f64::from(nodes) * f64::from(in_node));
+        let way = |steps: f64, per_byte: f64| Way {
+            latency: launch.max(local.latency) + steps * hop,
             per_byte: per_byte.max(local.per_byte),
             pipeline: c::NETWORK_PIPELINE_STEP.as_secs_f64(),
         };
-        let mut ways = vec![way(operation.steps(m) * hop, operation.share(m) / beta)];
+        // One ring through all cards, spread over the NICs, or every card's own data straight to the others.
+        let crossing = match operation {
+            Operation::AllToAll => f64::from(in_node) * (m - 1.0) / m,
+            _ => operation.share(n),
+        };
+        let mut ways = vec![way(operation.steps(m), crossing / beta)];
         if operation == Operation::AllReduce {
+            // Only sums of nodes cross the network; inside, a tree is slower than a ring.
             let depth = 2.0 * f64::from(nodes.next_power_of_two().trailing_zeros());
-            ways.push(way(depth * hop, operation.share(m) / (0.9 * beta)));
+            let inside =
+                local.per_byte / operation.share(f64::from(in_node)).max(1.0) / c::TREE_SHARE_IN_NODE;
+            ways.push(way(depth, (operation.share(m) / beta).max(inside)));
         }
         Ok(Self { ways })
     }

@@ -67,7 +67,7 @@ pub enum PlanError {
     },
     /// More cards than the node has.
     #[error(
-        "{plan} needs {needed} cards in one node, and a node has {cards} {card}; take {cards} cards or less, or larger nodes"
+        "{plan} needs {needed} cards in one node, and a node has {cards} {card}; cut it over at most {cards}, or take larger nodes"
     )]
     TooFewCards {
         /// The plan.

@@ -157,7 +157,8 @@ impl Roofline {
             fixed: seconds(c::ITERATION_OVERHEAD)
                 + launches * f64::from(model.layers) * seconds(c::LAYER_OVERHEAD)
                 + launches * expert_layers * seconds(c::EXPERT_LAYER_OVERHEAD),
-            fixed_prefill: launches * f64::from(model.layers) * seconds(c::PREFILL_LAYER_OVERHEAD),
+            fixed_prefill: launches * f64::from(model.layers) * seconds(c::PREFILL_LAYER_OVERHEAD)
+                + launches * expert_layers * seconds(c::EXPERT_PREFILL_LAYER_OVERHEAD),
             per_request: seconds(c::REQUEST_OVERHEAD) + logits.max(0.0) * share,
             per_token: f64::from(model.layers) * 2.0 * f64::from(model.hidden) * elementwise / read_rate
                 * share,

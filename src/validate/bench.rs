@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 pub(super) use engine::Engine;
-pub(super) use run::{Answer, Prediction, Unfit, replay, simulate};
+pub(super) use run::{Answer, Prediction, Unfit, mean, replay, simulate};
 
 use super::report::{Compared, Row, Skip, quantile};
 use super::table::{Fields, Table};

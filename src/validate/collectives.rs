@@ -40,12 +40,12 @@ fn compare(catalog: &Catalog, row: Fields<'_>) -> Row {
     let pairs = system.contains("pairwise");
     node.cards = if pairs { 4 } else { 8 };
     if pairs && !matches!(node.card.interconnect, Interconnect::Pcie { .. }) {
-        // A server whose cards of this kind are joined in pairs: half of the links of the switched card.
         node.card.interconnect = Interconnect::Pcie { bridged: true };
-        node.card.card_link = node.card.card_link.map(|link| BytesPerSecond(link.as_f64()));
     }
-    if let Some(gbit_s) = network(system) {
-        node.scale_out = Some(BytesPerSecond::from_gb_s(gbit_s / 8.0));
+    match network(system) {
+        Some(gbit_s) => node.scale_out = Some(BytesPerSecond::from_gb_s(gbit_s / 8.0)),
+        None if nodes > 1 => return about("the row does not say what network joins its nodes"),
+        None => {}
     }
     let per_node = cards.div_ceil(nodes);
     let (size, microseconds) = (row.number("size_bytes").unwrap_or(0.0), row.number("time_us"));
@@ -91,12 +91,11 @@ fn card(system: &str) -> &str {
 }
 
 /// The network of a node in Gbit/s, where the description says it or the kind of machine is known: Azure's
-/// A100 and H100 servers have eight links of 200 and of 400, DGX A100 eight of 200.
+/// A100 and H100 servers have eight links of 200 and of 400.
 fn network(system: &str) -> Option<f64> {
     let known = [
         ("400G EFA", 400.0),
         ("16x100G", 1600.0),
-        ("2x8 A100-SXM4-40GB IB", 1600.0),
         ("A100-80GB NVSwitch DGX (Azure)", 1600.0),
         ("H100 NVSwitch DGX (Azure)", 3200.0),
     ];

@@ -120,7 +120,7 @@ fn load(row: Fields<'_>, prompt: &Length, output: &Length) -> Option<Load> {
         // About six million tokens, which gives the numbers of requests of TensorRT-LLM's tables (30,000 of
         // 256 tokens, 3,000 of 2,000 or 2,200, 1,500 of 4,096; docs/source/performance/perf-overview.md).
         "offline_max" => {
-            let tokens = f64::from(prompt.max.min(100_000)) + f64::from(output.max.min(100_000));
+            let tokens = super::bench::mean(prompt) + super::bench::mean(output);
             Some(Load::Offline((6e6 / tokens).clamp(1000.0, 30_000.0) as u32))
         }
         _ => None,

@@ -46,7 +46,10 @@ impl Memory {
         // al., arXiv 2205.05198, equation 2 without its second term); with recomputation only the layer's
         // input, and one layer at work.
         let (hidden, layers) = (f64::from(model.hidden), f64::from(model.layers));
-        let kept = if recompute { 2.0 * layers + 34.0 } else { 34.0 * layers };
+        // Frozen layers need no gradients of their weights, so that the inputs of matrix products are let go:
+        // 16 of the 34.
+        let each = if job.adapters_only { 18.0 } else { 34.0 };
+        let kept = if recompute { 2.0 * layers + each } else { each * layers };
         // Logits in 32 bits and their gradients in 16.
         let logits = 6.0 * f64::from(model.vocabulary);
         let visible = job.node.card.visible_memory().0 as f64;

@@ -377,7 +377,7 @@ impl Wanted {
 }
 
 /// The mean of a distribution of the kinds that cases have.
-fn mean(length: &Length) -> f64 {
+pub(in crate::validate) fn mean(length: &Length) -> f64 {
     match &length.dist {
         LengthDist::Constant(tokens) => f64::from(*tokens),
         LengthDist::Uniform { low, high } => f64::from(low + high) / 2.0,
