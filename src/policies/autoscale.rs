@@ -4,8 +4,13 @@
 //! source is named where it is coded. All see the same [`Observation`] and answer with a [`Scale`].
 
 pub mod hpa;
+pub mod keda;
 pub mod kpa;
+pub mod llumnix;
 pub mod observation;
+pub mod ray;
+pub mod skyserve;
+pub mod wva;
 
 pub use observation::{History, Measure, Observation, Pod, PodMetric};
 

@@ -35,7 +35,7 @@ pub fn read(document: &Node, flags: Option<&Node>, problems: &Problems) -> Optio
 }
 
 /// The controller's flags, under their own names without the dashes in front.
-fn read_flags(node: &Node, problems: &Problems) -> Flags {
+pub(crate) fn read_flags(node: &Node, problems: &Problems) -> Flags {
     let mut top = Fields::new(node, problems);
     top.ignore(&["policy", "apiVersion", "kind"]);
     let mut flags = Flags::default();
@@ -265,7 +265,7 @@ fn read_target(mut target: Fields<'_>, source: &Source) -> Option<Target> {
     made
 }
 
-fn read_behavior(mut fields: Fields<'_>, flags: &Flags) -> Behavior {
+pub(crate) fn read_behavior(mut fields: Fields<'_>, flags: &Flags) -> Behavior {
     let defaults = Behavior::default();
     let down = Rules { window: flags.downscale_stabilization, ..defaults.down };
     let behavior = Behavior {
