@@ -108,6 +108,7 @@ pub struct Trigger {
 pub struct Keda {
     config: KedaConfig,
     hpa: Hpa,
+    started: bool,
     created: Option<Instant>,
     last_active: Option<Instant>,
     failures: BTreeMap<String, u32>,
@@ -117,7 +118,7 @@ impl Keda {
     /// An operator that has just started.
     pub fn new(config: KedaConfig) -> Self {
         let hpa = Hpa::new(config.hpa.clone());
-        Self { config, hpa, created: None, last_active: None, failures: BTreeMap::new() }
+        Self { config, hpa, started: false, created: None, last_active: None, failures: BTreeMap::new() }
     }
 
     /// Reads the triggers: is one active, did one fail; and the observation as the HPA gets it.
@@ -153,23 +154,28 @@ impl Keda {
         let (min, idle) = (config.min, config.idle);
         if active {
             let below_idle = idle.is_some() && current < min;
-            self.last_active = Some(now);
-            if below_idle || current == 0 {
+            let jumps = below_idle || current == 0;
+            // With another trigger failing, being active is not noted.
+            if jumps || !failed {
+                self.last_active = Some(now);
+            }
+            if jumps {
                 return Some((min.max(1), "ScalerActive", Reason("KEDA: a trigger is active")));
             }
             return None;
         }
         if failed {
-            let fallback = config.fallback.filter(|fallback| fallback.replicas != 0)?;
-            let to = fallback.replicas(current);
-            return Some((to, "fallback", Reason("KEDA: triggers fail, fallback replicas")));
+            let fallback = config.fallback?;
+            if fallback.replicas != 0 {
+                let to = fallback.replicas(current);
+                return Some((to, "fallback", Reason("KEDA: triggers fail, fallback replicas")));
+            }
         }
         let to_idle = idle.is_some_and(|idle| current > idle);
         if to_idle || (current > 0 && min == 0) {
-            let created = self.created.unwrap_or(now);
             let cooling = match self.last_active {
                 Some(last) => last + config.cooldown >= now,
-                None => created + config.initial_cooldown > now,
+                None => self.created.is_some_and(|created| created + config.initial_cooldown >= now),
             };
             if cooling {
                 return None;
@@ -192,20 +198,23 @@ impl Policy for Keda {
     type Decision = Decision;
 
     fn decide(&mut self, now: Instant, observation: &Observation) -> (Decision, Reason) {
-        if self.created.is_none() {
+        if !self.started {
+            self.started = true;
             let seconds = |name: &str| observation.number(name).map(|s| observation.instant(s));
-            self.created = Some(seconds("created_s").unwrap_or(now));
+            // Without an initial cooldown an object of unknown age is an old one.
+            let waits = !self.config.initial_cooldown.is_zero();
+            self.created = seconds("created_s").or(waits.then_some(now));
             self.last_active = seconds("last_active_s");
         }
         let current = observation.replicas;
         let (active, failed, seen) = self.poll(observation);
-        if let Some((to, rule, reason)) = self.execute(now, current, active, failed) {
-            if to != current {
-                let mut scale = Scale::wish(current);
-                scale.limit(to, rule);
-                scale.raw = i64::from(to);
-                return (Ok(scale), reason);
-            }
+        if let Some((to, rule, reason)) = self.execute(now, current, active, failed)
+            && to != current
+        {
+            let mut scale = Scale::wish(current);
+            scale.limit(to, rule);
+            scale.raw = i64::from(to);
+            return (Ok(scale), reason);
         }
         if current == 0 {
             return (Ok(Scale::wish(0)), Reason("KEDA: no trigger is active"));

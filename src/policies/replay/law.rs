@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{nodes, number, observe};
+use crate::policies::autoscale::dynamo::{self, Dynamo};
 use crate::policies::autoscale::hpa::{self, Hpa};
 use crate::policies::autoscale::keda::{self, Keda, KedaJob};
 use crate::policies::autoscale::kpa::{self, Kpa};
@@ -34,6 +35,8 @@ pub enum Law {
     Sky(Box<Sky>),
     /// llm-d's workload variant autoscaler.
     Wva(Box<Wva>),
+    /// NVIDIA Dynamo's planner.
+    Dynamo(Box<Dynamo>),
     /// Llumnix.
     Llumnix(Box<Llumnix>),
     /// Kubernetes Cluster Autoscaler.
@@ -119,6 +122,14 @@ pub const LAWS: &[LawInfo] = &[
         not_built: "model-based mode, scale to and from zero",
     },
     LawInfo {
+        name: "dynamo",
+        decides: "prefill and decode engines",
+        file: "policy: dynamo with the planner's settings",
+        rule: "ceil(predicted rps / engine rps) for prefill and decode, 8 a step, a minimum and a GPU budget",
+        source: "ai-dynamo 1.6.1 planner, throughput mode (the split of a budget: approximate)",
+        not_built: "predictors arima (the default), kalman, prophet; load mode; easy targets",
+    },
+    LawInfo {
         name: "llumnix",
         decides: "replicas",
         file: "policy: llumnix with Llumnix's options",
@@ -141,14 +152,13 @@ pub const LAWS: &[LawInfo] = &[
         rule: "batched pods packed onto the cheapest offerings; empty, several or single nodes consolidated \
                within budgets; expiry",
         source: "kubernetes-sigs/karpenter 2266468 pkg/controllers",
-        not_built: "scheduled budgets, taints, minValues, static pools, Balanced policy, drift",
+        not_built: "room for later pods on nodes that have not registered, scheduled budgets, taints, minValues, static pools, Balanced policy, drift",
     },
 ];
 
 /// Laws that people run and that are not built: refused by name.
-const NOT_BUILT: [(&str, &str); 6] = [
-    ("dynamo", "the planner of NVIDIA Dynamo"),
-    ("DynamoGraphDeployment", "the planner of NVIDIA Dynamo"),
+const NOT_BUILT: [(&str, &str); 5] = [
+    ("DynamoGraphDeployment", "this form of NVIDIA Dynamo's planner (give `policy: dynamo`)"),
     ("vpa", "the Vertical Pod Autoscaler"),
     ("VerticalPodAutoscaler", "the Vertical Pod Autoscaler"),
     ("sageserve", "SageServe"),
@@ -208,6 +218,9 @@ impl Law {
         if let Some(document) = named("wva") {
             return Some(Self::Wva(Box::new(Wva::new(wva::read(document, problems)?))));
         }
+        if let Some(document) = named("dynamo") {
+            return Some(Self::Dynamo(Box::new(Dynamo::new(dynamo::read(document, problems)?))));
+        }
         if let Some(document) = named("llumnix") {
             return Some(Self::Llumnix(Box::new(Llumnix::new(llumnix::read(document, problems)?))));
         }
@@ -266,6 +279,7 @@ impl Law {
             Self::Ray(law) => scaled(law.as_mut(), now, fields, replicas, answer),
             Self::Sky(law) => scaled(law.as_mut(), now, fields, replicas, answer),
             Self::Wva(law) => scaled(law.as_mut(), now, fields, replicas, answer),
+            Self::Dynamo(law) => scaled(law.as_mut(), now, fields, replicas, answer),
             Self::Llumnix(law) => scaled(law.as_mut(), now, fields, replicas, answer),
             Self::ClusterAutoscaler(law) => {
                 let (decision, Reason(reason)) = law.decide(now, &nodes::observation(&fields)?);

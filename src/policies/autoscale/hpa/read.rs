@@ -168,10 +168,8 @@ fn read_metric(mut fields: Fields<'_>) -> Option<Metric> {
             container: required(&mut source, "container")?,
         },
         _ => {
-            if kind == "Object" {
-                if source.map("describedObject").is_none() {
-                    source.problem("describedObject", "Required value");
-                }
+            if kind == "Object" && source.map("describedObject").is_none() {
+                source.problem("describedObject", "Required value");
             }
             let Some(mut metric) = source.map("metric") else {
                 source.problem("metric", "Required value");

@@ -80,30 +80,31 @@ impl KedaJob {
         Self { config }
     }
 
-    /// Queue length and jobs wanted over all triggers that could be read, and whether one is active.
-    fn wanted(&self, observation: &Observation) -> (f64, f64, bool) {
-        let mut seen: Vec<(f64, f64)> = Vec::new();
-        let mut active = false;
+    /// Queue length and jobs wanted over the active triggers that could be read (`scale_metrics.go`).
+    ///
+    /// Each trigger's jobs are capped by themselves; largest and smallest are told by the queue's length.
+    fn wanted(&self, observation: &Observation) -> Option<(i64, i64)> {
+        let mut seen: Vec<(i64, i64)> = Vec::new();
         for trigger in &self.config.triggers {
             let Some(metric) = observation.metric(&trigger.name) else { continue };
             let Some(queue) = metric.total() else { continue };
-            let on = metric.active.unwrap_or(queue > trigger.activation);
-            active |= on;
-            if on {
-                seen.push((queue, queue / trigger.target));
+            if metric.active.unwrap_or(queue > trigger.activation) {
+                let jobs = i64::from(ceil_replicas(queue / trigger.target)).min(self.config.max);
+                seen.push((i64::from(ceil_replicas(queue)), jobs));
             }
         }
-        let count = seen.len().max(1) as f64;
-        let fold = |pick: fn(&(f64, f64)) -> f64| {
-            let values = seen.iter().map(pick);
-            match self.config.combine {
-                Combine::Max => values.fold(0.0, f64::max),
-                Combine::Min => values.reduce(f64::min).unwrap_or(0.0),
-                Combine::Avg => values.sum::<f64>() / count,
-                Combine::Sum => values.sum(),
-            }
+        let count = seen.len() as i64;
+        let sum = |pick: fn(&(i64, i64)) -> i64| seen.iter().map(pick).sum::<i64>();
+        let (queue, jobs) = match self.config.combine {
+            // Of equals the first.
+            Combine::Max => seen.iter().rev().max_by_key(|(queue, _)| *queue).copied()?,
+            Combine::Min => seen.iter().min_by_key(|(queue, _)| *queue).copied()?,
+            Combine::Avg if count == 0 => return None,
+            Combine::Avg => ((sum(|s| s.0) + count - 1) / count, (sum(|s| s.1) + count - 1) / count),
+            Combine::Sum if count == 0 => return None,
+            Combine::Sum => (sum(|s| s.0), sum(|s| s.1)),
         };
-        (fold(|seen| seen.0), fold(|seen| seen.1), active)
+        Some((queue, jobs.min(self.config.max)))
     }
 }
 
@@ -119,10 +120,10 @@ impl Policy for KedaJob {
         };
         let running = count("running").unwrap_or(i64::from(observation.replicas));
         let pending = count("pending").unwrap_or(0);
-        let (queue, jobs, active) = self.wanted(observation);
-        let active = observation.flag("active").unwrap_or(active);
+        let wish = self.wanted(observation);
+        let active = observation.flag("active").unwrap_or(wish.is_some());
+        let (queue, wanted) = wish.unwrap_or((0, 0));
         let config = &self.config;
-        let wanted = i64::from(ceil_replicas(jobs)).min(config.max);
         let (start, effective, reason) = if running < config.min {
             let missing = config.min - running;
             (missing, missing, Reason("KEDA: fewer jobs than minReplicaCount"))
@@ -132,7 +133,7 @@ impl Policy for KedaJob {
             // Custom and eager may start as many as the maximum, the others as many as the queue has.
             let scale_to = match config.strategy {
                 Strategy::Eager | Strategy::Custom { .. } => config.max,
-                Strategy::Default | Strategy::Accurate => i64::from(ceil_replicas(queue)),
+                Strategy::Default | Strategy::Accurate => queue,
             };
             let start = if active { scale_to.min(effective) } else { 0 };
             (

@@ -61,7 +61,12 @@ fn idle_and_minimum() {
     ticks(idle, &[(0, 0, Some(0.0), Some(0)), (30, 1, Some(5.0), Some(3)), (331, 3, Some(0.0), Some(0))]);
     ticks(
         "  initialCooldownPeriod: 100\n",
-        &[(0, 1, Some(0.0), Some(1)), (99, 1, Some(0.0), Some(1)), (100, 1, Some(0.0), Some(0))],
+        &[
+            (0, 1, Some(0.0), Some(1)),
+            (99, 1, Some(0.0), Some(1)),
+            (100, 1, Some(0.0), Some(1)),
+            (101, 1, Some(0.0), Some(0)),
+        ],
     );
 }
 
@@ -89,6 +94,8 @@ fn fallbacks() {
         &[(0, 8, None, None), (30, 8, None, Some(8)), (60, 3, None, Some(6))],
     );
     ticks(&with("currentReplicasIfLower"), &[(0, 8, None, Some(6)), (30, 4, None, Some(4))]);
+    // Fallback replicas of zero are none: nothing is active, so it goes to zero.
+    ticks("  fallback: {failureThreshold: 1, replicas: 0}\n", &[(0, 4, None, Some(0))]);
     // Without a fallback the HPA has no metric.
     ticks("  minReplicaCount: 1\n", &[(0, 4, None, None)]);
 }
@@ -136,6 +143,17 @@ fn jobs() {
         [started("default", 0.0, 0.0), started("default", 3.0, 7.0), started("default", 3.0, 0.0)],
         [2, 3, 0]
     );
+    // Two triggers at 2 a job: 4 and 9 in their queues.
+    for (how, jobs) in [("max", 5), ("min", 2), ("avg", 4), ("sum", 7)] {
+        let yaml = "apiVersion: keda.sh/v1alpha1\nkind: ScaledJob\nspec:\n  jobTargetRef: {}\n  scalingStrategy: \
+                    {multipleScalersCalculation: HOW}\n  triggers: [{type: a, name: a, metadata: {value: '2'}}, \
+                    {type: b, name: b, metadata: {value: '2'}}]\n";
+        let problems = Problems::default();
+        let documents = parse_yaml(&yaml.replace("HOW", how)).unwrap();
+        let mut law = KedaJob::new(read_job(&documents[0], &problems).unwrap());
+        let observation = Observation::of(0).with("a", 4.0).with("b", 9.0);
+        assert_eq!(law.decide(Instant::ZERO, &observation).0.unwrap().desired, jobs, "{how}");
+    }
     // A percentage that is no number falls back to default.
     assert_eq!(started("custom", 3.0, 7.0), 3);
 }

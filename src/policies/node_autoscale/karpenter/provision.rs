@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::observation::{InstanceType, Node, Pod, fits, selects, take};
 use super::super::{Action, NodeDecision, NodeObservation, Resources};
 use super::{CAPACITY_TYPE, INSTANCE_TYPE, Karpenter, NodePool, POOL, Requirement, ZONE};
-use crate::units::Instant;
+use crate::units::{Duration, Instant};
 
 /// An offering of an instance type: its place in the lists, and its price.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -209,7 +209,9 @@ impl Karpenter {
             .iter()
             .filter(|pod| pod.node.is_none() && !pod.daemon && !pod.deleting)
             .collect();
-        self.bought.retain(|name, _| waiting.iter().any(|pod| pod.name == *name));
+        // A node that has not registered after 15 min is given up (`registrationTTL`), and bought anew.
+        let coming = |since: &Instant| now.since(*since) < Duration::from_secs(900);
+        self.bought.retain(|name, since| coming(since) && waiting.iter().any(|pod| pod.name == *name));
         let names: Vec<String> = waiting.iter().map(|pod| pod.name.clone()).collect();
         if names.iter().all(|name| self.bought.contains_key(name)) {
             self.batch = None;

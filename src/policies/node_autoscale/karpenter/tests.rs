@@ -116,6 +116,9 @@ fn batches() {
     assert_eq!(words(&law.decide(at(1), &one).0), ["buy c2 on-demand for a"]);
     // Bought for: not again.
     assert_eq!(law.decide(at(5), &one).0.actions, []);
+    // Unless the node has not come after 15 min.
+    assert_eq!(law.decide(at(901), &one).0.actions, []);
+    assert_eq!(law.decide(at(902), &one).0.actions.len(), 1);
     // A pod each half second: closed after 10 s.
     let mut law = karpenter("limits: {}", ON_DEMAND, "");
     for half in 0..20u64 {
