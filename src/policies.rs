@@ -4,6 +4,7 @@
 //! code runs in a simulation, in a replay of recorded observations and in a unit test.
 
 pub mod autoscale;
+pub mod node_autoscale;
 pub mod placement;
 pub mod queue_order;
 pub mod replay;

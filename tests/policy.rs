@@ -83,7 +83,7 @@ fn an_hpa_from_its_own_manifest() {
 fn history_presets_the_state() {
     let line = "{\"t_s\": 0, \"replicas\": 8, \"metrics\": {\"cpu\": 50, \"queue\": 4}, \"history\": \
                 {\"recommendations\": [{\"t_s\": -100, \"replicas\": 6}], \"events\": [{\"t_s\": -5, \"change\": 2}]}}";
-    assert!(answers(&HPA.replace("cpu", "cpu"), line).contains("\"desired\":8"));
+    assert!(answers(HPA, line).contains("\"desired\":8"));
     // cpu holds at 8; without it the queue asks for 1, and the recommendation of 6 counts.
     let only_queue = HPA.replace("  - type: Resource\n    resource: {name: cpu, target: {type: Utilization, averageUtilization: 50}}\n", "");
     let out = answers(&only_queue, line);
@@ -111,6 +111,65 @@ fn knative_from_its_own_files() {
 }
 
 #[test]
+fn keda_from_zero_to_the_hpa_and_back() {
+    let spec = "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: chat}\nspec:\n  scaleTargetRef: \
+                {name: chat}\n  cooldownPeriod: 60\n  triggers:\n  - {type: prometheus, name: queue, metadata: \
+                {serverAddress: http://p, query: sum(q), threshold: '10'}}\n";
+    let lines = "{\"t_s\": 0, \"replicas\": 0, \"metrics\": {\"queue\": 0}}\n\
+                 {\"t_s\": 30, \"metrics\": {\"queue\": 35}}\n{\"t_s\": 60, \"metrics\": {\"queue\": 35}}\n\
+                 {\"t_s\": 90, \"metrics\": {\"queue\": 0}}\n{\"t_s\": 121, \"metrics\": {\"queue\": 0}}\n";
+    insta::assert_snapshot!(answers(spec, lines));
+}
+
+#[test]
+fn settings_of_other_systems() {
+    let ray = "applications:\n- name: app\n  deployments:\n  - name: llm\n    autoscaling_config: {max_replicas: 9, \
+               upscale_delay_s: 0}\n";
+    let line = "{\"t_s\": 0, \"replicas\": 2, \"metrics\": {\"ongoing_requests\": 9}}";
+    assert!(answers(ray, line).contains("\"desired\":5"));
+    let sky = "service:\n  readiness_probe: /\n  replica_policy: {min_replicas: 1, max_replicas: 9, \
+               target_qps_per_replica: 2.5, upscale_delay_seconds: 0}\n";
+    assert!(
+        answers(sky, "{\"t_s\": 0, \"replicas\": 2, \"metrics\": {\"qps\": 9}}").contains("\"desired\":4")
+    );
+    let wva = "policy: wva\nkvSpareTrigger: 0.2\n";
+    let line = "{\"t_s\": 0, \"replicas\": 1, \"pods\": [{\"metrics\": {\"kv\": 0.7, \"queue\": 0}}]}";
+    assert!(answers(wva, line).contains("\"desired\":2"));
+    let llumnix = "policy: llumnix\nenable_scaling: true\nmax_instances: 4\n";
+    let line = "{\"t_s\": 0, \"replicas\": 1, \"metrics\": {\"remaining_steps\": 5}}";
+    assert!(answers(llumnix, line).contains("\"desired\":2"));
+    let job = "apiVersion: keda.sh/v1alpha1\nkind: ScaledJob\nspec:\n  jobTargetRef: {}\n  triggers: [{type: x, name: q, \
+               metadata: {value: '1'}}]\n";
+    let line = "{\"t_s\": 0, \"replicas\": 0, \"running\": 2, \"metrics\": {\"q\": 5}}";
+    assert!(answers(job, line).contains("\"desired\":3"));
+}
+
+#[test]
+fn node_autoscalers_answer_with_actions() {
+    let groups = "policy: cluster-autoscaler\nflags: {expander: least-waste}\nnodeGroups:\n- {name: l40s, min: 0, max: 4, \
+                  resources: {cpu: 32, memory: 256Gi, nvidia.com/gpu: 4}}\n- {name: h100, min: 0, max: 2, resources: \
+                  {cpu: 192, memory: 2Ti, nvidia.com/gpu: 8}}\n";
+    let waiting = "{\"t_s\": 0, \"nodes\": [], \"pods\": [{\"name\": \"a\", \"requests\": {\"cpu\": 8, \"memory\": \
+                   \"64Gi\", \"nvidia.com/gpu\": 2}}, {\"name\": \"b\", \"requests\": {\"nvidia.com/gpu\": 4}}]}";
+    let pool = "apiVersion: karpenter.sh/v1\nkind: NodePool\nmetadata: {name: gpu}\nspec:\n  template:\n    spec:\n      \
+                requirements: [{key: karpenter.sh/capacity-type, operator: In, values: [spot, on-demand]}]\n";
+    let kinds = "\"instance_types\": [{\"name\": \"g6\", \"resources\": {\"cpu\": 48, \"memory\": \"192Gi\", \
+                 \"nvidia.com/gpu\": 4}, \"offerings\": [{\"capacity_type\": \"spot\", \"zone\": \"a\", \"price\": 4}, \
+                 {\"capacity_type\": \"on-demand\", \"zone\": \"a\", \"price\": 9}]}]";
+    let tick = |t: u32, rest: &str| format!("{{\"t_s\": {t}, {kinds}, {rest}}}");
+    let bought = "\"nodes\": [{\"name\": \"n\", \"group\": \"gpu\", \"instance_type\": \"g6\", \"capacity_type\": \
+                  \"spot\", \"zone\": \"a\", \"created_s\": 60, \"resources\": {\"nvidia.com/gpu\": 4}}]";
+    let lines = [
+        tick(0, "\"pods\": [{\"name\": \"a\", \"requests\": {\"nvidia.com/gpu\": 4}}]"),
+        tick(1, "\"pods\": [{\"name\": \"a\", \"requests\": {\"nvidia.com/gpu\": 4}}]"),
+        tick(100, bought),
+        tick(115, bought),
+    ];
+    let out = format!("{}{}", answers(groups, waiting), answers(pool, &lines.join("\n")));
+    insta::assert_snapshot!(out);
+}
+
+#[test]
 fn what_is_refused() {
     let good = "{\"t_s\": 0, \"replicas\": 1}";
     let mut said = String::new();
@@ -122,6 +181,8 @@ fn what_is_refused() {
     refused("", good);
     refused("kind: [", good);
     refused("policy: hpaa\n", good);
+    refused("policy: dynamo\n", good);
+    refused("policy: llumnix\nmin_instance: 2\n", good);
     refused("apiVersion: autoscaling/v1\nkind: HorizontalPodAutoscaler\n", good);
     refused(&HPA.replace("maxReplicas: 10", "maxReplicas: 1\n  maxReplica: 3"), good);
     refused(&HPA.replace("averageValue: \"4\"", "averageValue: \"0\""), good);

@@ -3,9 +3,15 @@
 //! Each law is as its own project runs it, with its defaults, its order of clamps and its words; a rule's
 //! source is named where it is coded. All see the same [`Observation`] and answer with a [`Scale`].
 
+pub mod dynamo;
 pub mod hpa;
+pub mod keda;
 pub mod kpa;
+pub mod llumnix;
 pub mod observation;
+pub mod ray;
+pub mod skyserve;
+pub mod wva;
 
 pub use observation::{History, Measure, Observation, Pod, PodMetric};
 

@@ -4,6 +4,7 @@
 //! types that the simulation fills too.
 
 mod law;
+mod nodes;
 mod observe;
 
 pub use law::{LAWS, Law, LawInfo};

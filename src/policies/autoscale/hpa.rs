@@ -23,6 +23,7 @@ mod tests;
 
 pub use behavior::{Behavior, Rules, Select, Step, StepKind};
 pub use read::read;
+pub(crate) use read::{read_behavior, read_flags};
 
 use std::collections::BTreeSet;
 

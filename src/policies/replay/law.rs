@@ -2,10 +2,18 @@
 
 use serde_json::{Map, Value};
 
-use super::{number, observe};
+use super::{nodes, number, observe};
+use crate::policies::autoscale::dynamo::{self, Dynamo};
 use crate::policies::autoscale::hpa::{self, Hpa};
+use crate::policies::autoscale::keda::{self, Keda, KedaJob};
 use crate::policies::autoscale::kpa::{self, Kpa};
+use crate::policies::autoscale::llumnix::{self, Llumnix};
+use crate::policies::autoscale::ray::{self, Ray};
+use crate::policies::autoscale::skyserve::{self, Sky};
+use crate::policies::autoscale::wva::{self, Wva};
 use crate::policies::autoscale::{Decision, Observation};
+use crate::policies::node_autoscale::cluster_autoscaler::{self, ClusterAutoscaler};
+use crate::policies::node_autoscale::karpenter::{self, Karpenter};
 use crate::policies::spec::{Node, Problem, Problems, SpecError, parse_toml, parse_yaml};
 use crate::policies::{Policy, Reason};
 use crate::units::Instant;
@@ -17,6 +25,24 @@ pub enum Law {
     Hpa(Box<Hpa>),
     /// Knative Pod Autoscaler.
     Kpa(Box<Kpa>),
+    /// KEDA on a ScaledObject.
+    Keda(Box<Keda>),
+    /// KEDA on a ScaledJob.
+    KedaJob(Box<KedaJob>),
+    /// Ray Serve.
+    Ray(Box<Ray>),
+    /// SkyServe.
+    Sky(Box<Sky>),
+    /// llm-d's workload variant autoscaler.
+    Wva(Box<Wva>),
+    /// NVIDIA Dynamo's planner.
+    Dynamo(Box<Dynamo>),
+    /// Llumnix.
+    Llumnix(Box<Llumnix>),
+    /// Kubernetes Cluster Autoscaler.
+    ClusterAutoscaler(Box<ClusterAutoscaler>),
+    /// Karpenter.
+    Karpenter(Box<Karpenter>),
 }
 
 /// What `policy list` says of a law.
@@ -55,6 +81,88 @@ pub const LAWS: &[LawInfo] = &[
         source: "knative/serving 98e5ef9 pkg/autoscaler",
         not_built: "the grace period's wait for the activator",
     },
+    LawInfo {
+        name: "keda",
+        decides: "replicas",
+        file: "ScaledObject keda.sh/v1alpha1",
+        rule: "0 to 1 when a trigger is active, to 0 after the cooldown, an HPA in between, fallback replicas",
+        source: "kedacore/keda 8b4f083 pkg/scaling/executor, pkg/fallback",
+        not_built: "scalingModifiers, pausing",
+    },
+    LawInfo {
+        name: "keda-job",
+        decides: "jobs to start",
+        file: "ScaledJob keda.sh/v1alpha1",
+        rule: "jobs wanted less running or pending ones: default, accurate, eager, custom",
+        source: "kedacore/keda 8b4f083 pkg/scaling/executor/scale_jobs.go",
+        not_built: "rollout and history limits",
+    },
+    LawInfo {
+        name: "ray-serve",
+        decides: "replicas",
+        file: "autoscaling_config, alone or in a Serve config",
+        rule: "running * ongoing/(target * running), factors, bounds, and a wish that has to hold for a delay",
+        source: "ray 2.60 serve/autoscaling_policy.py",
+        not_built: "custom policies, aggregation functions other than mean",
+    },
+    LawInfo {
+        name: "skyserve",
+        decides: "replicas",
+        file: "service.replica_policy of SkyPilot",
+        rule: "ceil(qps/target) after agreeing decisions; spot with an on-demand base and dynamic fallback",
+        source: "skypilot 0.14.1 sky/serve/autoscalers.py",
+        not_built: "targets per accelerator, placement over zones",
+    },
+    LawInfo {
+        name: "wva",
+        decides: "replicas",
+        file: "policy: wva with the saturation ConfigMap's keys",
+        rule: "one replica more on the cheapest variant when spare KV or queue is low, one less on the dearest",
+        source: "llm-d workload-variant-autoscaler b08b1c7 internal/saturation",
+        not_built: "model-based mode, scale to and from zero",
+    },
+    LawInfo {
+        name: "dynamo",
+        decides: "prefill and decode engines",
+        file: "policy: dynamo with the planner's settings",
+        rule: "ceil(predicted rps / engine rps) for prefill and decode, 8 a step, a minimum and a GPU budget",
+        source: "ai-dynamo 1.6.1 planner, throughput mode (the split of a budget: approximate)",
+        not_built: "predictors arima (the default), kalman, prophet; load mode; easy targets",
+    },
+    LawInfo {
+        name: "llumnix",
+        decides: "replicas",
+        file: "policy: llumnix with Llumnix's options",
+        rule: "mean of negated remaining steps above -10 adds one, below -60 with one less removes one",
+        source: "AlibabaPAI/llumnix 24220fb global_scheduler (the load with one less: approximate)",
+        not_built: "migration, other load metrics",
+    },
+    LawInfo {
+        name: "cluster-autoscaler",
+        decides: "nodes",
+        file: "policy: cluster-autoscaler with its flags and node groups",
+        rule: "first-fit decreasing estimate per group and an expander; nodes unneeded for longer than a time go",
+        source: "kubernetes/autoscaler 01ea19e cluster-autoscaler (price expander: approximate)",
+        not_built: "balance-similar-node-groups, grpc expander, delay after a failed deletion",
+    },
+    LawInfo {
+        name: "karpenter",
+        decides: "nodes",
+        file: "NodePool karpenter.sh/v1",
+        rule: "batched pods packed onto the cheapest offerings; empty, several or single nodes consolidated \
+               within budgets; expiry",
+        source: "kubernetes-sigs/karpenter 2266468 pkg/controllers",
+        not_built: "room for later pods on nodes that have not registered, scheduled budgets, taints, minValues, static pools, Balanced policy, drift",
+    },
+];
+
+/// Laws that people run and that are not built: refused by name.
+const NOT_BUILT: [(&str, &str); 5] = [
+    ("DynamoGraphDeployment", "this form of NVIDIA Dynamo's planner (give `policy: dynamo`)"),
+    ("vpa", "the Vertical Pod Autoscaler"),
+    ("VerticalPodAutoscaler", "the Vertical Pod Autoscaler"),
+    ("sageserve", "SageServe"),
+    ("infaas", "INFaaS"),
 ];
 
 impl Law {
@@ -92,6 +200,36 @@ impl Law {
             let config = hpa::read(document, named("kube-controller-manager"), problems)?;
             return Some(Self::Hpa(Box::new(Hpa::new(config))));
         }
+        if let Some(document) = kind("ScaledObject") {
+            let config = keda::read(document, named("kube-controller-manager"), problems)?;
+            return Some(Self::Keda(Box::new(Keda::new(config))));
+        }
+        if let Some(document) = kind("ScaledJob") {
+            return Some(Self::KedaJob(Box::new(KedaJob::new(keda::read_job(document, problems)?))));
+        }
+        if let Some(document) = named("cluster-autoscaler") {
+            let config = cluster_autoscaler::read(document, problems)?;
+            return Some(Self::ClusterAutoscaler(Box::new(ClusterAutoscaler::new(config))));
+        }
+        if kind("NodePool").is_some() {
+            let config = karpenter::read(documents, problems)?;
+            return Some(Self::Karpenter(Box::new(Karpenter::new(config))));
+        }
+        if let Some(document) = named("wva") {
+            return Some(Self::Wva(Box::new(Wva::new(wva::read(document, problems)?))));
+        }
+        if let Some(document) = named("dynamo") {
+            return Some(Self::Dynamo(Box::new(Dynamo::new(dynamo::read(document, problems)?))));
+        }
+        if let Some(document) = named("llumnix") {
+            return Some(Self::Llumnix(Box::new(Llumnix::new(llumnix::read(document, problems)?))));
+        }
+        if let Some(config) = skyserve::read(first, problems) {
+            return Some(Self::Sky(Box::new(Sky::new(config))));
+        }
+        if let Some(config) = ray::read(first, problems) {
+            return Some(Self::Ray(Box::new(Ray::new(config))));
+        }
         let knative = ["ConfigMap", "Service", "Configuration", "Revision", "PodAutoscaler"];
         let priorities = first.get("policy").is_some() && named("kpa").is_none();
         if named("kpa").is_some() || (!priorities && knative.iter().any(|name| kind(name).is_some())) {
@@ -110,13 +248,17 @@ impl Law {
             problems.add(first.line, "", format!("{help} {}", names.join(", ")));
             return;
         };
+        let line = first.get("policy").or_else(|| first.get("kind")).map_or(1, |node| node.line);
+        if let Some((_, what)) = NOT_BUILT.iter().find(|(name, _)| *name == word) {
+            problems.add(line, "policy", format!("{what} is not built; there are {}", names.join(", ")));
+            return;
+        }
         let near = names
             .iter()
             .map(|name| (strsim::jaro_winkler(word, name), name))
             .filter(|(likeness, _)| *likeness > 0.7)
             .max_by(|a, b| a.0.total_cmp(&b.0))
             .map_or(String::new(), |(_, name)| format!("; did you mean {name:?}?"));
-        let line = first.get("policy").or_else(|| first.get("kind")).map_or(1, |node| node.line);
         let known = names.join(", ");
         problems.add(line, "policy", format!("no policy is called {word:?}{near}; there are {known}"));
     }
@@ -132,6 +274,23 @@ impl Law {
         match self {
             Self::Hpa(law) => scaled(law.as_mut(), now, fields, replicas, answer),
             Self::Kpa(law) => scaled(law.as_mut(), now, fields, replicas, answer),
+            Self::Keda(law) => scaled(law.as_mut(), now, fields, replicas, answer),
+            Self::KedaJob(law) => scaled(law.as_mut(), now, fields, replicas, answer),
+            Self::Ray(law) => scaled(law.as_mut(), now, fields, replicas, answer),
+            Self::Sky(law) => scaled(law.as_mut(), now, fields, replicas, answer),
+            Self::Wva(law) => scaled(law.as_mut(), now, fields, replicas, answer),
+            Self::Dynamo(law) => scaled(law.as_mut(), now, fields, replicas, answer),
+            Self::Llumnix(law) => scaled(law.as_mut(), now, fields, replicas, answer),
+            Self::ClusterAutoscaler(law) => {
+                let (decision, Reason(reason)) = law.decide(now, &nodes::observation(&fields)?);
+                nodes::write(decision, reason, answer);
+                Ok(())
+            }
+            Self::Karpenter(law) => {
+                let (decision, Reason(reason)) = law.decide(now, &nodes::observation(&fields)?);
+                nodes::write(decision, reason, answer);
+                Ok(())
+            }
         }
     }
 }

@@ -35,7 +35,7 @@ pub fn read(document: &Node, flags: Option<&Node>, problems: &Problems) -> Optio
 }
 
 /// The controller's flags, under their own names without the dashes in front.
-fn read_flags(node: &Node, problems: &Problems) -> Flags {
+pub(crate) fn read_flags(node: &Node, problems: &Problems) -> Flags {
     let mut top = Fields::new(node, problems);
     top.ignore(&["policy", "apiVersion", "kind"]);
     let mut flags = Flags::default();
@@ -168,10 +168,8 @@ fn read_metric(mut fields: Fields<'_>) -> Option<Metric> {
             container: required(&mut source, "container")?,
         },
         _ => {
-            if kind == "Object" {
-                if source.map("describedObject").is_none() {
-                    source.problem("describedObject", "Required value");
-                }
+            if kind == "Object" && source.map("describedObject").is_none() {
+                source.problem("describedObject", "Required value");
             }
             let Some(mut metric) = source.map("metric") else {
                 source.problem("metric", "Required value");
@@ -265,7 +263,7 @@ fn read_target(mut target: Fields<'_>, source: &Source) -> Option<Target> {
     made
 }
 
-fn read_behavior(mut fields: Fields<'_>, flags: &Flags) -> Behavior {
+pub(crate) fn read_behavior(mut fields: Fields<'_>, flags: &Flags) -> Behavior {
     let defaults = Behavior::default();
     let down = Rules { window: flags.downscale_stabilization, ..defaults.down };
     let behavior = Behavior {

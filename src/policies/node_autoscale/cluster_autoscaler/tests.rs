@@ -1,0 +1,264 @@
+//! Hand-computed scans.
+
+use super::super::{Node, Pod};
+use super::*;
+use crate::policies::spec::{Problems, parse_yaml};
+
+const GROUPS: &str = "nodeGroups:\n- {name: small, min: 1, max: 10, resources: {cpu: 4, memory: 16}, price: 1}\n\
+                      - {name: big, min: 0, max: 10, resources: {cpu: 16, memory: 64}, price: 3}\n";
+
+fn law(flags: &str) -> ClusterAutoscaler {
+    let problems = Problems::default();
+    let yaml = format!(
+        "policy: cluster-autoscaler\nflags: {{{flags}}}\n{GROUPS}priorities: {{10: ['.*'], 50: ['sma.*']}}\n"
+    );
+    let config = read(&parse_yaml(&yaml).unwrap()[0], &problems);
+    assert_eq!(problems.into_sorted(), []);
+    ClusterAutoscaler::new(config.unwrap())
+}
+
+fn at(seconds: u64) -> Instant {
+    Instant::ZERO + Duration::from_secs(seconds)
+}
+
+fn amounts(cpu: f64, memory: f64) -> Resources {
+    [("cpu".to_owned(), cpu), ("memory".to_owned(), memory)].into()
+}
+
+fn node(name: &str, group: &str, cpu: f64) -> Node {
+    Node {
+        name: name.to_owned(),
+        group: group.to_owned(),
+        instance_type: String::new(),
+        capacity_type: String::new(),
+        zone: String::new(),
+        price: None,
+        allocatable: amounts(cpu, 4.0 * cpu),
+        labels: BTreeMap::new(),
+        created: Instant::ZERO,
+        last_pod_event: None,
+        ready: true,
+        deleting: false,
+        keep: false,
+    }
+}
+
+fn pod(name: &str, on: Option<&str>, cpu: f64) -> Pod {
+    Pod {
+        name: name.to_owned(),
+        node: on.map(str::to_owned),
+        requests: amounts(cpu, cpu),
+        selector: BTreeMap::new(),
+        created: Instant::ZERO,
+        daemon: false,
+        controlled: true,
+        local_storage: false,
+        system: false,
+        safe_to_evict: None,
+        keep: false,
+        priority: 0.0,
+        deletion_cost: 0.0,
+        deleting: false,
+    }
+}
+
+fn seen(nodes: Vec<Node>, pods: Vec<Pod>) -> NodeObservation {
+    NodeObservation { nodes, pods, ..NodeObservation::default() }
+}
+
+fn waiting(cpus: &[f64]) -> Vec<Pod> {
+    cpus.iter().enumerate().map(|(i, cpu)| pod(&format!("p{i}"), None, *cpu)).collect()
+}
+
+/// The groups made larger, and by how much.
+fn ups(decision: &NodeDecision) -> Vec<(&str, u32)> {
+    let ups = decision.actions.iter().filter_map(|action| match action {
+        Action::ScaleUp { group, count, .. } => Some((group.as_str(), *count)),
+        _ => None,
+    });
+    ups.collect()
+}
+
+/// The nodes deleted.
+fn gone(decision: &NodeDecision) -> Vec<&str> {
+    let gone = decision.actions.iter().filter_map(|action| match action {
+        Action::Delete { nodes, .. } => Some(nodes.iter().map(String::as_str)),
+        _ => None,
+    });
+    gone.flatten().collect()
+}
+
+#[test]
+fn estimates() {
+    // Largest first: 3, 3, 2, 1, 1 onto 4 each: [3 1] [3 1] [2]; in the order given it would be no better.
+    let mut ca = law("expander: least-nodes");
+    let cpus = [1.0, 3.0, 1.0, 3.0, 2.0];
+    let decision = ca.decide(at(0), &seen(vec![], waiting(&cpus))).0;
+    assert_eq!(ups(&decision), [("big", 1)]);
+    let mut ca = law("expander: priority");
+    assert_eq!(ups(&ca.decide(at(0), &seen(vec![], waiting(&cpus))).0), [("small", 3)]);
+    // The maximum of the group, and of the cluster.
+    let mut ca = law("expander: priority");
+    assert_eq!(ups(&ca.decide(at(0), &seen(vec![], waiting(&[4.0; 12]))).0), [("small", 10)]);
+    let mut ca = law("expander: priority, max-nodes-total: 2");
+    assert_eq!(ups(&ca.decide(at(0), &seen(vec![], waiting(&[4.0; 12]))).0), [("small", 2)]);
+    // Too large for any node: nothing.
+    let (decision, reason) = law("").decide(at(0), &seen(vec![], waiting(&[17.0])));
+    assert_eq!((decision.actions.len(), reason.0), (0, "pods wait, but no group helps"));
+    let mut young = law("new-pod-scale-up-delay: 30s");
+    assert_eq!(ups(&young.decide(at(29), &seen(vec![], waiting(&[1.0]))).0), []);
+    assert_eq!(ups(&young.decide(at(30), &seen(vec![], waiting(&[1.0]))).0), [("small", 1)]);
+}
+
+#[test]
+fn expanders() {
+    // One pod of 3: small wastes 1/4 cpu and 13/16 memory, big 13/16 and 61/64.
+    let choose = |flags: &str, cpus: &[f64]| {
+        let decision = law(flags).decide(at(0), &seen(vec![], waiting(cpus))).0;
+        ups(&decision)[0].0.to_owned()
+    };
+    assert_eq!(choose("", &[3.0]), "small");
+    // A pod that only big can take makes it serve more.
+    assert_eq!(choose("expander: most-pods", &[3.0, 8.0]), "big");
+    // Price per pod: small 1/1 against big 3/1; with 16 pods of 1: four small 4/16, one big 3/16.
+    assert_eq!(choose("expander: price", &[3.0]), "small");
+    assert_eq!(choose("expander: price", &[1.0; 16]), "big");
+    assert_eq!(choose("expander: priority", &[1.0; 16]), "small");
+    // Drawn from a stream of its own: the same each time.
+    assert_eq!(choose("expander: random", &[1.0]), choose("expander: random", &[1.0]));
+}
+
+#[test]
+fn what_is_coming_counts() {
+    let mut ca = law("");
+    let observation =
+        seen(vec![node("a", "small", 4.0)], vec![pod("x", Some("a"), 3.0), pod("y", None, 1.0)]);
+    assert_eq!(ups(&ca.decide(at(0), &observation).0), []);
+    let observation =
+        seen(vec![node("a", "small", 4.0)], vec![pod("x", Some("a"), 3.0), pod("y", None, 2.0)]);
+    assert_eq!(ups(&ca.decide(at(10), &observation).0), [("small", 1)]);
+    // Asked for, not here yet: not asked for again.
+    assert_eq!(ups(&ca.decide(at(20), &observation).0), []);
+}
+
+#[test]
+fn unneeded() {
+    let nodes = || vec![node("a", "small", 4.0), node("b", "small", 4.0)];
+    let half = seen(nodes(), vec![pod("x", Some("a"), 2.0), pod("y", Some("b"), 2.0)]);
+    let mut ca = law("");
+    // Exactly half used is unneeded; only one of both can move to the other. Strictly longer than 10 min.
+    assert_eq!(gone(&ca.decide(at(0), &half).0), Vec::<&str>::new());
+    assert_eq!(gone(&ca.decide(at(600), &half).0), Vec::<&str>::new());
+    let decision = ca.decide(at(601), &half).0;
+    assert_eq!(gone(&decision), ["a"]);
+    assert!(matches!(&decision.actions[0], Action::Delete { pods, .. } if pods == &["x"]));
+    // Busy in between: the time starts anew.
+    let busy = seen(nodes(), vec![pod("x", Some("a"), 3.0), pod("y", Some("b"), 3.0)]);
+    let mut ca = law("");
+    for (seconds, observation) in [(0, &half), (300, &busy), (400, &half), (1000, &half)] {
+        assert_eq!(gone(&ca.decide(at(seconds), observation).0), Vec::<&str>::new(), "at {seconds}");
+    }
+    assert_eq!(gone(&ca.decide(at(1001), &half).0), ["a"]);
+    // DaemonSets leave both sides: (1 + 1.5) / 4 is too much, 1.5 / 3 is not.
+    let mut daemon = pod("d", Some("a"), 1.0);
+    daemon.daemon = true;
+    let observation =
+        |cpu| seen(nodes(), vec![daemon.clone(), pod("x", Some("a"), cpu), pod("y", Some("b"), 1.4)]);
+    for (flags, cpu, expected) in [("", 1.5, "b"), ("ignore-daemonsets-utilization: true", 1.5, "a")] {
+        let mut ca = law(flags);
+        ca.decide(at(0), &observation(cpu));
+        assert_eq!(gone(&ca.decide(at(601), &observation(cpu)).0), [expected], "{flags}");
+    }
+    // On GPU nodes only the cards count.
+    let mut cards = nodes();
+    cards[0].allocatable.insert("nvidia.com/gpu".to_owned(), 8.0);
+    let mut ca = law("");
+    let observation = seen(cards, vec![pod("x", Some("a"), 2.5), pod("y", Some("b"), 1.5)]);
+    ca.decide(at(0), &observation);
+    assert_eq!(gone(&ca.decide(at(601), &observation).0), ["a"]);
+}
+
+#[test]
+fn what_keeps_a_node() {
+    let after = |flags: &str, change: &dyn Fn(&mut NodeObservation)| {
+        let mut observation = seen(
+            vec![node("a", "big", 16.0), node("b", "small", 4.0)],
+            vec![pod("x", Some("a"), 1.0), pod("y", Some("b"), 3.0)],
+        );
+        change(&mut observation);
+        let mut ca = law(flags);
+        ca.decide(at(0), &observation);
+        let decision = ca.decide(at(601), &observation).0;
+        gone(&decision).len()
+    };
+    assert_eq!(after("", &|_| {}), 1);
+    assert_eq!(after("", &|seen| seen.pods[0].local_storage = true), 0);
+    assert_eq!(after("skip-nodes-with-local-storage: false", &|seen| seen.pods[0].local_storage = true), 1);
+    assert_eq!(after("", &|seen| seen.pods[0].system = true), 0);
+    assert_eq!(after("", &|seen| seen.pods[0].controlled = false), 0);
+    assert_eq!(
+        after("", &|seen| {
+            (seen.pods[0].controlled, seen.pods[0].safe_to_evict) = (false, Some(true));
+        }),
+        1
+    );
+    assert_eq!(after("", &|seen| seen.pods[0].safe_to_evict = Some(false)), 0);
+    assert_eq!(after("", &|seen| seen.nodes[0].group = "small".to_owned()), 1);
+    // The smallest size of the group: one small node stays.
+    assert_eq!(
+        after("", &|seen| {
+            seen.nodes[0].group = "small".to_owned();
+            seen.nodes.remove(1);
+            seen.pods.truncate(0);
+        }),
+        0
+    );
+    // Something was added a moment ago.
+    let mut ca = law("");
+    let observation = seen(vec![node("a", "big", 16.0)], vec![]);
+    ca.decide(at(0), &observation);
+    let mut more = observation.clone();
+    more.pods = waiting(&[16.0, 16.0]);
+    assert_eq!(ups(&ca.decide(at(300), &more).0), [("big", 1)]);
+    let (held, _) = ca.decide(at(899), &observation);
+    assert_eq!((gone(&held).len(), held.limits), (0, vec!["scale-down-delay-after-add".to_owned()]));
+    assert_eq!(gone(&ca.decide(at(900), &observation).0), ["a"]);
+}
+
+#[test]
+fn unhealthy() {
+    // Not here after 15 min: given up, and the group left alone for 5 min.
+    let mut ca = law("expander: priority");
+    let observation = seen(vec![], waiting(&[1.0]));
+    assert_eq!(ups(&ca.decide(at(0), &observation).0), [("small", 1)]);
+    assert_eq!(ca.decide(at(900), &observation).0.actions, []);
+    let decision = ca.decide(at(901), &observation).0;
+    assert_eq!(decision.actions[0], Action::GiveUp { group: "small".to_owned(), count: 1 });
+    assert_eq!(ups(&decision), [("big", 1)]);
+    // More than 45 % and more than three unready: nothing moves.
+    let mut nodes: Vec<Node> = (0..8).map(|i| node(&format!("n{i}"), "small", 4.0)).collect();
+    nodes.iter_mut().take(4).for_each(|node| node.ready = false);
+    let (decision, reason) = law("").decide(at(0), &seen(nodes.clone(), waiting(&[30.0])));
+    assert_eq!((decision.actions.len(), reason.0), (0, "cluster is not healthy: nothing is scaled"));
+    // An unready node goes after 20 min, whatever it carries.
+    nodes.iter_mut().skip(1).for_each(|node| node.ready = true);
+    let pods: Vec<Pod> = (0..8).map(|i| pod(&format!("p{i}"), Some(&format!("n{i}")), 3.0)).collect();
+    let mut pods = pods;
+    pods[0].requests = amounts(0.5, 0.5);
+    let observation = seen(nodes, pods);
+    let mut ca = law("");
+    ca.decide(at(0), &observation);
+    assert_eq!(gone(&ca.decide(at(1200), &observation).0), Vec::<&str>::new());
+    assert_eq!(gone(&ca.decide(at(1201), &observation).0), ["n0"]);
+}
+
+#[test]
+fn refusals() {
+    let yaml = "policy: cluster-autoscaler\nflags: {expander: least-wast, scale-down-unneeded-time: 5s, \
+                scale-down-utilization-treshold: 0.4, balance-similar-node-groups: true}\nnodeGroups:\n- {name: a, \
+                min: 5, max: 2, resources: {cpu: four}}\n";
+    let problems = Problems::default();
+    read(&parse_yaml(yaml).unwrap()[0], &problems);
+    let said: Vec<_> = problems.into_sorted().iter().map(|p| format!("{}: {}", p.line, p.message)).collect();
+    insta::assert_snapshot!(said.join("\n"));
+}

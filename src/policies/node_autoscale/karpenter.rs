@@ -1,0 +1,187 @@
+//! Karpenter.
+//!
+//! Source: kubernetes-sigs/karpenter 2266468 `pkg/controllers/provisioning` and `disruption`. Rules and the
+//! tests that hold them:
+//!
+//! | rule | test |
+//! |---|---|
+//! | a batch of waiting pods: 1 s idle, 10 s at most | `batches` |
+//! | first-fit decreasing; cheapest compatible offering; requirements, weights, limits | `provisions` |
+//! | consolidation: empty, several into at most one, one into a cheaper one | `consolidates` |
+//! | spot rules: on-demand to spot, spot to spot behind its gate with 15 cheaper types | `spot` |
+//! | budgets rounded up, expiry, keep marks, validation after 15 s | `disruption_rules` |
+//!
+//! Not built, and refused by name: budgets with a schedule, taints and startup taints, `minValues`, static
+//! pools (`replicas`), the Balanced policy. Drift and repair need a provider: not here.
+
+mod disrupt;
+mod provision;
+mod read;
+
+#[cfg(test)]
+mod tests;
+
+pub use read::read;
+
+use std::collections::BTreeMap;
+
+use super::{Action, NodeDecision, NodeObservation, Resources};
+use crate::policies::{Policy, Reason};
+use crate::units::{Duration, Instant};
+
+/// The node pools, by weight, and the settings of the controller.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KarpenterConfig {
+    /// `NodePool`s, heaviest first, then by name.
+    pub pools: Vec<NodePool>,
+    /// `BATCH_IDLE_DURATION` (1 s).
+    pub batch_idle: Duration,
+    /// `BATCH_MAX_DURATION` (10 s).
+    pub batch_max: Duration,
+    /// The feature gate `SpotToSpotConsolidation` (off).
+    pub spot_to_spot: bool,
+}
+
+/// A `NodePool`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NodePool {
+    /// Its name.
+    pub name: String,
+    /// `spec.weight` (0).
+    pub weight: i64,
+    /// `spec.template.spec.requirements`, and the template's labels.
+    pub requirements: Vec<Requirement>,
+    /// Labels of new nodes.
+    pub labels: BTreeMap<String, String>,
+    /// `spec.limits`.
+    pub limits: Resources,
+    /// `expireAfter` (720 h); none for `Never`.
+    pub expire: Option<Duration>,
+    /// `consolidationPolicy`: nodes that are not empty too (`WhenEmptyOrUnderutilized`).
+    pub underutilized: bool,
+    /// `consolidateAfter` (0 s); none for `Never`.
+    pub consolidate_after: Option<Duration>,
+    /// `budgets` (10 %).
+    pub budgets: Vec<Budget>,
+}
+
+/// How many nodes of a pool may be disrupted at a time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Budget {
+    /// A count, or a share of the pool's nodes, rounded up.
+    pub nodes: BudgetNodes,
+    /// The reasons that it holds for; empty for all.
+    pub reasons: Vec<String>,
+}
+
+/// A budget's size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BudgetNodes {
+    /// Nodes.
+    Count(u32),
+    /// Percent of the pool's nodes.
+    Percent(u32),
+}
+
+/// A requirement on labels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requirement {
+    /// The label.
+    pub key: String,
+    /// How it is compared.
+    pub operator: Operator,
+    /// With what.
+    pub values: Vec<String>,
+}
+
+/// Operators of requirements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operator {
+    /// One of the values.
+    In,
+    /// None of the values.
+    NotIn,
+    /// There is such a label.
+    Exists,
+    /// There is none.
+    DoesNotExist,
+    /// A number greater than the value.
+    Gt,
+    /// A number less than the value.
+    Lt,
+}
+
+impl Requirement {
+    /// Whether a label's value fulfils it.
+    fn allows(&self, value: Option<&str>) -> bool {
+        let number = |text: &str| text.parse::<f64>().ok();
+        let bound = self.values.first().and_then(|text| number(text));
+        match (self.operator, value) {
+            (Operator::In, Some(value)) => self.values.iter().any(|other| other == value),
+            (Operator::NotIn, Some(value)) => self.values.iter().all(|other| other != value),
+            (Operator::Exists, value) => value.is_some(),
+            (Operator::DoesNotExist, value) => value.is_none(),
+            (Operator::NotIn, None) => true,
+            (Operator::Gt, Some(value)) => number(value).zip(bound).is_some_and(|(a, b)| a > b),
+            (Operator::Lt, Some(value)) => number(value).zip(bound).is_some_and(|(a, b)| a < b),
+            (Operator::In | Operator::Gt | Operator::Lt, None) => false,
+        }
+    }
+}
+
+/// Labels with a meaning of their own.
+const CAPACITY_TYPE: &str = "karpenter.sh/capacity-type";
+const ZONE: &str = "topology.kubernetes.io/zone";
+const INSTANCE_TYPE: &str = "node.kubernetes.io/instance-type";
+const POOL: &str = "karpenter.sh/nodepool";
+
+/// A disruption that waits for its validation.
+#[derive(Debug, Clone, PartialEq)]
+struct Proposal {
+    since: Instant,
+    actions: Vec<Action>,
+    reason: &'static str,
+}
+
+/// Karpenter with what it remembers.
+#[derive(Debug, Clone)]
+pub struct Karpenter {
+    config: KarpenterConfig,
+    /// The batch: since when, last change, pods.
+    batch: Option<(Instant, Instant, Vec<String>)>,
+    /// Pods for which a node has been bought, and what is coming.
+    bought: BTreeMap<String, Instant>,
+    last_poll: Option<Instant>,
+    proposal: Option<Proposal>,
+}
+
+/// How long a consolidation waits before it is looked at again and done (`consolidationTTL`).
+const VALIDATION: Duration = Duration::from_secs(15);
+/// Between two looks at what could be disrupted (`pollingPeriod`).
+const POLL: Duration = Duration::from_secs(10);
+
+impl Karpenter {
+    /// Karpenter that has just started.
+    pub const fn new(config: KarpenterConfig) -> Self {
+        Self { config, batch: None, bought: BTreeMap::new(), last_poll: None, proposal: None }
+    }
+}
+
+impl Policy for Karpenter {
+    type Observation<'a> = NodeObservation;
+    type Decision = NodeDecision;
+
+    fn decide(&mut self, now: Instant, observation: &NodeObservation) -> (NodeDecision, Reason) {
+        let mut decision = NodeDecision::default();
+        let batch = self.provision(now, observation, &mut decision);
+        let expired = self.expire(now, observation, &mut decision);
+        if !decision.actions.is_empty() {
+            self.proposal = None;
+            return (decision, Reason(if expired { "expired" } else { "pods wait" }));
+        }
+        if let Some(reason) = self.disrupt(now, observation, &mut decision) {
+            return (decision, Reason(reason));
+        }
+        (decision, Reason(batch.unwrap_or("nothing to do")))
+    }
+}

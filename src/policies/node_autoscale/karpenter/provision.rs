@@ -1,0 +1,242 @@
+//! Provisioning: waiting pods gathered into a batch, packed, and bought for.
+
+use std::collections::BTreeMap;
+
+use super::super::observation::{InstanceType, Node, Pod, fits, selects, take};
+use super::super::{Action, NodeDecision, NodeObservation, Resources};
+use super::{CAPACITY_TYPE, INSTANCE_TYPE, Karpenter, NodePool, POOL, Requirement, ZONE};
+use crate::units::{Duration, Instant};
+
+/// An offering of an instance type: its place in the lists, and its price.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Offer {
+    pub(super) kind: usize,
+    pub(super) offering: usize,
+    pub(super) price: f64,
+}
+
+/// A node that would be bought.
+#[derive(Debug, Clone)]
+pub(super) struct Claim<'a> {
+    pub(super) pool: &'a NodePool,
+    pub(super) pods: Vec<&'a Pod>,
+    requests: Resources,
+    /// What the pool's limits left when it was opened.
+    room: Resources,
+    /// What can still be bought for it, cheapest first.
+    pub(super) offers: Vec<Offer>,
+}
+
+/// The result of packing pods onto nodes and new claims.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Packing<'a> {
+    pub(super) claims: Vec<Claim<'a>>,
+    pub(super) unplaced: Vec<&'a Pod>,
+}
+
+impl Requirement {
+    fn fits_labels(&self, labels: &BTreeMap<&str, &str>) -> bool {
+        self.allows(labels.get(self.key.as_str()).copied())
+    }
+}
+
+/// The labels that a node from an offering would have.
+fn labels<'a>(pool: &'a NodePool, kind: &'a InstanceType, offering: usize) -> BTreeMap<&'a str, &'a str> {
+    let own = kind.labels.iter().chain(&pool.labels);
+    let mut labels: BTreeMap<&str, &str> = own.map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    labels.insert(INSTANCE_TYPE, &kind.name);
+    labels.insert(CAPACITY_TYPE, &kind.offerings[offering].capacity_type);
+    labels.insert(ZONE, &kind.offerings[offering].zone);
+    labels.insert(POOL, &pool.name);
+    labels
+}
+
+/// The offerings of a pool that a pod's selector and all requests together allow, cheapest first.
+fn offers(
+    pool: &NodePool,
+    kinds: &[InstanceType],
+    selectors: &[&BTreeMap<String, String>],
+    requests: &Resources,
+) -> Vec<Offer> {
+    let mut offers = Vec::new();
+    for (k, kind) in kinds.iter().enumerate().filter(|(_, kind)| fits(requests, &kind.allocatable)) {
+        for (o, offering) in kind.offerings.iter().enumerate().filter(|(_, offering)| offering.available) {
+            let labels = labels(pool, kind, o);
+            let required = pool.requirements.iter().all(|requirement| requirement.fits_labels(&labels));
+            let selected = selectors.iter().all(|selector| {
+                selector.iter().all(|(key, value)| labels.get(key.as_str()) == Some(&value.as_str()))
+            });
+            if required && selected {
+                offers.push(Offer { kind: k, offering: o, price: offering.price });
+            }
+        }
+    }
+    offers.sort_by(|a, b| a.price.total_cmp(&b.price));
+    offers
+}
+
+/// Whether a type stays within what a pool's limits leave.
+fn within(kind: &InstanceType, limits: &Resources) -> bool {
+    limits.iter().all(|(name, limit)| kind.allocatable.get(name).copied().unwrap_or(0.0) <= *limit)
+}
+
+/// The labels of a node, those that Karpenter sets included.
+fn node_labels(node: &Node) -> BTreeMap<String, String> {
+    let mut labels = node.labels.clone();
+    for (key, value) in [
+        (INSTANCE_TYPE, &node.instance_type),
+        (CAPACITY_TYPE, &node.capacity_type),
+        (ZONE, &node.zone),
+        (POOL, &node.group),
+    ] {
+        labels.entry(key.to_owned()).or_insert_with(|| value.clone());
+    }
+    labels
+}
+
+/// Packs pods, the largest by cpu and then memory first: onto nodes, onto claims (the emptiest first), onto
+/// a new claim of the heaviest pool that has room in its limits.
+pub(super) fn pack<'a>(
+    pools: &'a [NodePool],
+    observation: &'a NodeObservation,
+    mut pods: Vec<&'a Pod>,
+    without: &[&str],
+) -> Packing<'a> {
+    let amount = |pod: &Pod, name: &str| pod.requests.get(name).copied().unwrap_or(0.0);
+    pods.sort_by(|a, b| {
+        let by = |name| amount(b, name).total_cmp(&amount(a, name));
+        by("cpu").then(by("memory")).then(a.created.cmp(&b.created)).then_with(|| a.name.cmp(&b.name))
+    });
+    let stays = |node: &&Node| !node.deleting && !without.contains(&node.name.as_str());
+    let mut rooms: Vec<(Resources, BTreeMap<String, String>)> = observation
+        .nodes
+        .iter()
+        .filter(stays)
+        .map(|node| (observation.free(node), node_labels(node)))
+        .collect();
+    let mut left: BTreeMap<&str, Resources> = BTreeMap::new();
+    for pool in pools {
+        let mut limits = pool.limits.clone();
+        for node in observation.nodes.iter().filter(|node| node.group == pool.name && stays(node)) {
+            for (name, limit) in &mut limits {
+                *limit -= node.allocatable.get(name).copied().unwrap_or(0.0);
+            }
+        }
+        left.insert(&pool.name, limits);
+    }
+    let kinds = &observation.instance_types;
+    let mut packing = Packing::default();
+    for pod in pods {
+        let room = rooms
+            .iter_mut()
+            .find(|(free, labels)| selects(&pod.selector, labels) && fits(&pod.requests, free));
+        if let Some((free, _)) = room {
+            take(&pod.requests, free);
+            continue;
+        }
+        packing.claims.sort_by_key(|claim| claim.pods.len());
+        let joined = packing.claims.iter_mut().any(|claim| {
+            let mut requests = claim.requests.clone();
+            for (name, wanted) in &pod.requests {
+                *requests.entry(name.clone()).or_insert(0.0) += wanted;
+            }
+            let mut selectors: Vec<_> = claim.pods.iter().map(|pod| &pod.selector).collect();
+            selectors.push(&pod.selector);
+            let mut remaining = offers(claim.pool, kinds, &selectors, &requests);
+            remaining.retain(|offer| within(&kinds[offer.kind], &claim.room));
+            let fits = !remaining.is_empty();
+            if fits {
+                claim.pods.push(pod);
+                claim.requests = requests;
+                claim.offers = remaining;
+            }
+            fits
+        });
+        if joined {
+            continue;
+        }
+        let claim = pools.iter().find_map(|pool| {
+            let limits = left.get(pool.name.as_str())?;
+            let mut offers = offers(pool, kinds, &[&pod.selector], &pod.requests);
+            // A pool's limits leave out types that would exceed them.
+            offers.retain(|offer| within(&kinds[offer.kind], limits));
+            let requests = pod.requests.clone();
+            let room = limits.clone();
+            (!offers.is_empty()).then(|| Claim { pool, pods: vec![pod], requests, room, offers })
+        });
+        match claim {
+            Some(claim) => {
+                if let (Some(limits), Some(offer)) =
+                    (left.get_mut(claim.pool.name.as_str()), claim.offers.first())
+                {
+                    for (name, limit) in limits {
+                        *limit -= kinds[offer.kind].allocatable.get(name).copied().unwrap_or(0.0);
+                    }
+                }
+                packing.claims.push(claim);
+            }
+            None => packing.unplaced.push(pod),
+        }
+    }
+    packing
+}
+
+/// The purchase that a claim comes to: its cheapest offering.
+pub(super) fn purchase(claim: &Claim<'_>, observation: &NodeObservation) -> Option<Action> {
+    let offer = claim.offers.first()?;
+    let kind = &observation.instance_types[offer.kind];
+    let offering = &kind.offerings[offer.offering];
+    Some(Action::Create {
+        pool: claim.pool.name.clone(),
+        instance_type: kind.name.clone(),
+        capacity_type: offering.capacity_type.clone(),
+        zone: offering.zone.clone(),
+        price: offering.price,
+        pods: claim.pods.iter().map(|pod| pod.name.clone()).collect(),
+    })
+}
+
+impl Karpenter {
+    /// Gathers waiting pods; buys when the batch is closed. Says what it waits for.
+    pub(super) fn provision(
+        &mut self,
+        now: Instant,
+        observation: &NodeObservation,
+        decision: &mut NodeDecision,
+    ) -> Option<&'static str> {
+        let waiting: Vec<&Pod> = observation
+            .pods
+            .iter()
+            .filter(|pod| pod.node.is_none() && !pod.daemon && !pod.deleting)
+            .collect();
+        // A node that has not registered after 15 min is given up (`registrationTTL`), and bought anew.
+        let coming = |since: &Instant| now.since(*since) < Duration::from_secs(900);
+        self.bought.retain(|name, since| coming(since) && waiting.iter().any(|pod| pod.name == *name));
+        let names: Vec<String> = waiting.iter().map(|pod| pod.name.clone()).collect();
+        if names.iter().all(|name| self.bought.contains_key(name)) {
+            self.batch = None;
+            return None;
+        }
+        let (since, changed) = match &self.batch {
+            Some((since, changed, known)) if *known == names => (*since, *changed),
+            Some((since, ..)) => (*since, now),
+            None => (now, now),
+        };
+        let idle = now.since(changed) >= self.config.batch_idle;
+        if !idle && now.since(since) < self.config.batch_max {
+            self.batch = Some((since, changed, names));
+            return Some("batching: pods still arrive");
+        }
+        self.batch = None;
+        let new: Vec<&Pod> = waiting.into_iter().filter(|pod| !self.bought.contains_key(&pod.name)).collect();
+        let packing = pack(&self.config.pools, observation, new, &[]);
+        for claim in &packing.claims {
+            decision.actions.extend(purchase(claim, observation));
+            self.bought.extend(claim.pods.iter().map(|pod| (pod.name.clone(), now)));
+        }
+        for pod in &packing.unplaced {
+            decision.limits.push(format!("{}: no node pool and instance type is compatible", pod.name));
+        }
+        None
+    }
+}

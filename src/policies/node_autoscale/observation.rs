@@ -1,0 +1,148 @@
+//! What a node autoscaler may look at.
+
+use std::collections::BTreeMap;
+
+use crate::units::Instant;
+
+/// Amounts of resources (cores, bytes, cards) by name.
+pub type Resources = BTreeMap<String, f64>;
+
+/// Nodes, pods and what can be bought.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct NodeObservation {
+    /// Nodes that have registered.
+    pub nodes: Vec<Node>,
+    /// Pods, placed or waiting.
+    pub pods: Vec<Pod>,
+    /// Target sizes of node groups, where they differ from the registered nodes.
+    pub targets: BTreeMap<String, u32>,
+    /// Instance types on offer (Karpenter).
+    pub instance_types: Vec<InstanceType>,
+}
+
+/// A node.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// Its name.
+    pub name: String,
+    /// Its node group or node pool.
+    pub group: String,
+    /// Its instance type.
+    pub instance_type: String,
+    /// `spot`, `on-demand` or `reserved`.
+    pub capacity_type: String,
+    /// Where it is.
+    pub zone: String,
+    /// Dollars per hour, where known.
+    pub price: Option<f64>,
+    /// What pods can have.
+    pub allocatable: Resources,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// When it was created.
+    pub created: Instant,
+    /// When a pod came or went last.
+    pub last_pod_event: Option<Instant>,
+    /// Ready.
+    pub ready: bool,
+    /// On its way out.
+    pub deleting: bool,
+    /// Marked as not to be taken away.
+    pub keep: bool,
+}
+
+/// A pod.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pod {
+    /// Its name.
+    pub name: String,
+    /// Where it runs; none while it waits.
+    pub node: Option<String>,
+    /// What it requests.
+    pub requests: Resources,
+    /// Labels that its node must have (`nodeSelector`).
+    pub selector: BTreeMap<String, String>,
+    /// When it was created.
+    pub created: Instant,
+    /// Of a DaemonSet: it neither moves nor counts as work.
+    pub daemon: bool,
+    /// Has a controller that makes a new one.
+    pub controlled: bool,
+    /// Keeps data on its node.
+    pub local_storage: bool,
+    /// In `kube-system` without a disruption budget.
+    pub system: bool,
+    /// The annotation `safe-to-evict`.
+    pub safe_to_evict: Option<bool>,
+    /// Not to be disrupted (`karpenter.sh/do-not-disrupt`, or a budget that allows none).
+    pub keep: bool,
+    /// Its priority.
+    pub priority: f64,
+    /// The annotation `controller.kubernetes.io/pod-deletion-cost`.
+    pub deletion_cost: f64,
+    /// On its way out.
+    pub deleting: bool,
+}
+
+/// An instance type on offer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InstanceType {
+    /// Its name.
+    pub name: String,
+    /// What pods can have on it.
+    pub allocatable: Resources,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// How it can be bought.
+    pub offerings: Vec<Offering>,
+}
+
+/// One way to buy an instance type.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Offering {
+    /// `spot`, `on-demand` or `reserved`.
+    pub capacity_type: String,
+    /// Where.
+    pub zone: String,
+    /// Dollars per hour.
+    pub price: f64,
+    /// Whether there is any.
+    pub available: bool,
+}
+
+/// Whether requests fit into what is free. A resource that a node does not have is zero there.
+pub(super) fn fits(requests: &Resources, free: &Resources) -> bool {
+    // Sums of decimal fractions: a pod that fits exactly must not fail by a rounding error.
+    requests.iter().all(|(name, wanted)| {
+        *wanted <= free.get(name).copied().unwrap_or(0.0) * (1.0 + 1e-9) + 1e-9 || *wanted == 0.0
+    })
+}
+
+/// Takes requests out of what is free.
+pub(super) fn take(requests: &Resources, free: &mut Resources) {
+    for (name, wanted) in requests {
+        *free.entry(name.clone()).or_insert(0.0) -= wanted;
+    }
+}
+
+/// Whether labels have all that a selector asks for.
+pub(super) fn selects(selector: &BTreeMap<String, String>, labels: &BTreeMap<String, String>) -> bool {
+    selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+}
+
+impl NodeObservation {
+    /// The pods on a node.
+    pub fn on(&self, node: &str) -> impl Iterator<Item = &Pod> {
+        let name = node.to_owned();
+        self.pods.iter().filter(move |pod| pod.node.as_deref() == Some(name.as_str()))
+    }
+
+    /// What is free on a node.
+    pub fn free(&self, node: &Node) -> Resources {
+        let mut free = node.allocatable.clone();
+        for pod in self.on(&node.name) {
+            take(&pod.requests, &mut free);
+        }
+        free
+    }
+}
