@@ -128,6 +128,7 @@ fn scenario(dice: &Dice) -> WorldConfig {
                 flop: Flop(1_000_000 * u128::from(*seconds)),
                 label: String::new(),
             }],
+            terms: Default::default(),
         })
         .collect();
     config.seed = Seed(dice.seed);

@@ -53,6 +53,7 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
         pools,
         deployments,
         jobs,
+        job_trace: None,
         queue_order: QueueOrder::Fifo,
         placement: scenario.placement,
         assumptions: ledger.into_assumptions(),
