@@ -6,8 +6,9 @@
 mod config;
 mod list;
 mod room;
-pub mod trace;
+mod trace;
 
 pub use config::{JobConfig, JobOption, JobTerms};
 pub use list::JobList;
 pub use room::{Cards, Effect, Event, JobState, Jobs};
+pub use trace::{JobTrace, JobTraceConfig, JobTraceError, JobTraceFormat};

@@ -1,6 +1,7 @@
 //! All jobs of a run, in compact records: a million of them have to fit.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::config::{JobConfig, JobOption, JobTerms};
 use crate::fleet::PoolId;
@@ -60,6 +61,20 @@ impl JobList {
             list.options.push(config.options.clone());
         }
         list
+    }
+
+    /// The jobs that a scenario lists, and those of its trace behind them.
+    pub fn joined(configs: &[JobConfig], trace: Option<&Arc<Self>>) -> Arc<Self> {
+        match trace {
+            Some(trace) if configs.is_empty() => Arc::clone(trace),
+            trace => {
+                let mut list = Self::of(configs);
+                if let Some(trace) = trace {
+                    list.extend(trace);
+                }
+                Arc::new(list)
+            }
+        }
     }
 
     /// Adds a job of a trace, which takes the same time on every pool, and says its number.

@@ -68,7 +68,7 @@ impl<'a> World<'a> {
         for pool in &config.pools {
             ledger.open(pool.tariff, pool.fleet.cards_per_node);
         }
-        let job_list = job_list(config);
+        let job_list = JobList::joined(&config.jobs, config.job_trace.as_ref());
         let fleet = fleet_facts(config.pools.iter().map(|pool| &pool.fleet), &job_list);
         let inventory = Inventory::new(config.pools.iter().map(|pool| &pool.fleet), config.placement);
         Ok(Self {
@@ -304,20 +304,6 @@ impl<'a> World<'a> {
     pub(super) fn metered(&mut self, now: Instant, pool: usize) -> Metered {
         let time = self.inventory.usage(PoolId(pool as u16)).settle(now);
         Metered { provisioned: time.provisioned, leased: time.leased, busy: time.busy }
-    }
-}
-
-/// The jobs that the scenario lists, and those of its trace.
-fn job_list(config: &WorldConfig) -> Arc<JobList> {
-    match &config.job_trace {
-        Some(trace) if config.jobs.is_empty() => Arc::clone(trace),
-        trace => {
-            let mut list = JobList::of(&config.jobs);
-            if let Some(trace) = trace {
-                list.extend(trace);
-            }
-            Arc::new(list)
-        }
     }
 }
 

@@ -103,7 +103,7 @@ fn job(
         submit: raw.submit,
         cards: *raw.accelerators,
         options,
-        terms: crate::jobs::JobTerms::default(),
+        terms: raw.terms,
     })
 }
 
