@@ -18,8 +18,8 @@ use fleetsim::sim::Seed;
 use fleetsim::units::{Duration, Instant, UsdPerHour};
 use fleetsim::world::{PoolPlan, RunOptions, WorldConfig, run};
 
-/// Offered load as a share of the cards: high enough that jobs wait.
-const LOAD: f64 = 0.95;
+/// Offered load as a share of the cards: the queue grows to a sixth of all jobs before it drains.
+const LOAD: f64 = 1.2;
 
 /// Jobs as on Philly and Helios: most want one card, few want many; durations are lognormal with a median of
 /// ten minutes; users say up to five times as long.

@@ -187,7 +187,7 @@ impl Inventory {
 
     /// What would be free in a pool if leases were given back.
     pub fn what_if(&self, pool: PoolId, shape: Shape) -> WhatIf<'_> {
-        WhatIf::new(pool, &self.pools[pool.index()], shape, self.placement.kind.splits())
+        WhatIf::new(pool, &self.pools[pool.index()], shape, self.placement.kind)
     }
 
     /// Cards of a pool that are free.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::config::PoolId;
 use super::inventory::{Lease, Pool, Shape};
+use crate::policies::placement::PlacementKind;
 
 /// Cards that must be free at a later time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub struct WhatIf<'a> {
     pool: &'a Pool,
     shape: Shape,
     splits: bool,
+    /// Reservations take the nodes with the lowest numbers, as first fit would.
+    by_number: bool,
     /// Cards that would come free, by node.
     freed: BTreeMap<u32, u32>,
     /// Nodes with all cards free.
@@ -33,16 +36,17 @@ pub struct WhatIf<'a> {
 }
 
 impl<'a> WhatIf<'a> {
-    pub(super) fn new(id: PoolId, pool: &'a Pool, shape: Shape, splits: bool) -> Self {
+    pub(super) fn new(id: PoolId, pool: &'a Pool, shape: Shape, placement: PlacementKind) -> Self {
         let rest = shape.whole_and_rest(pool.cards_per_node).1;
         let whole = pool.free.with_free(pool.cards_per_node);
         let enough = if rest == 0 { 0 } else { pool.free.count_enough(rest) - whole };
-        let splits = splits && matches!(shape, Shape::Gang { .. });
+        let splits = placement.splits() && matches!(shape, Shape::Gang { .. });
         Self {
             id,
             pool,
             shape,
             splits,
+            by_number: placement == PlacementKind::FirstFit,
             freed: BTreeMap::new(),
             whole,
             partial: enough,
@@ -106,8 +110,9 @@ impl<'a> WhatIf<'a> {
         self.free_now(node) + self.freed.get(&node).copied().unwrap_or(0)
     }
 
-    /// What to keep free so that the claim fits then, for as little as can be of what is free now.
-    /// Ties go to the nodes with the highest numbers, which first fit uses last.
+    /// What to keep free so that the claim fits then. Under first fit these are the nodes that it would choose
+    /// then, the lowest numbers; under the other placements those of which least is free now, so that least is
+    /// kept from others, and of several the highest numbers.
     pub fn reservation(&self) -> Reservation {
         let per_node = self.pool.cards_per_node;
         let mut nodes = Vec::new();
@@ -124,6 +129,9 @@ impl<'a> WhatIf<'a> {
                 }
             }
             return Reservation { pool: self.id, nodes };
+        }
+        if self.by_number {
+            return Reservation { pool: self.id, nodes: self.lowest() };
         }
         let (whole, rest) = self.shape.whole_and_rest(per_node);
         let mut coming: Vec<(u32, std::cmp::Reverse<u32>)> = self
@@ -149,5 +157,28 @@ impl<'a> WhatIf<'a> {
             nodes.extend(best.map(|node| (node, self.free_then(node) - rest)));
         }
         Reservation { pool: self.id, nodes }
+    }
+
+    /// The first nodes, by number, on which the claim fits then.
+    fn lowest(&self) -> Vec<(u32, u32)> {
+        let per_node = self.pool.cards_per_node;
+        let (whole, rest) = self.shape.whole_and_rest(per_node);
+        let coming = self.freed.iter().filter(|(_, freed)| **freed > 0).map(|(node, _)| *node);
+        let full = coming.filter(|node| self.free_then(*node) == per_node);
+        let mut chosen: Vec<u32> =
+            full.chain(self.pool.free.nodes_with(per_node).take(whole as usize)).collect();
+        chosen.sort_unstable();
+        chosen.truncate(whole as usize);
+        let taken: BTreeSet<u32> = chosen.iter().copied().collect();
+        let mut nodes: Vec<(u32, u32)> = chosen.into_iter().map(|node| (node, 0)).collect();
+        if rest > 0 {
+            let fits = |node: &u32| !taken.contains(node) && self.free_then(*node) >= rest;
+            let coming = self.freed.keys().copied().find(fits);
+            let levels = rest..=per_node;
+            let now = levels.filter_map(|free| self.pool.free.nodes_with(free).find(fits)).min();
+            let first = coming.into_iter().chain(now).min();
+            nodes.extend(first.map(|node| (node, self.free_then(node) - rest)));
+        }
+        nodes
     }
 }

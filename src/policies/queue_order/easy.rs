@@ -4,6 +4,10 @@
 //! beside what the first will need. Candidates are tried in order of submission, then number. The reservation
 //! is made anew whenever cards come free, so it only ever moves to earlier times while estimates are upper
 //! bounds. A job past its estimate is taken to end at once.
+//!
+//! What is reserved are cards of certain nodes, so that the promise holds where gangs must lie together: under
+//! first fit the nodes that it would choose then (as batsched reserves), otherwise those that keep least from
+//! others, which on nodes of one card is the textbook's count of extra nodes.
 
 use std::collections::BTreeSet;
 
