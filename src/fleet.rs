@@ -6,9 +6,11 @@
 mod config;
 mod inventory;
 mod usage;
+mod what_if;
 
 pub use config::{PoolConfig, PoolId};
 pub use inventory::{
     Claim, ClaimId, ClaimResult, Grant, Holder, Inventory, Lease, LeaseId, PendingReason, Shape,
 };
 pub use usage::{CardTime, PoolUsage};
+pub use what_if::{Reservation, WhatIf};

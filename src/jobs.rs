@@ -1,10 +1,14 @@
-//! Training and batch jobs: queue, gangs.
+//! Training and batch jobs: queue, gangs, preemption.
 //!
-//! Invariants: a job holds all its cards or none; what it waits for is said in its state; the room asks for
-//! cards through the world and never sees the inventory.
+//! Invariants: a job holds all its cards or none; a job that is stopped keeps what it has done; the room asks
+//! for cards through [`Cards`], which the world provides, and never sees the inventory.
 
 mod config;
+mod list;
 mod room;
+mod trace;
 
-pub use config::{JobConfig, JobOption};
-pub use room::{Effect, Event, JobState, Jobs};
+pub use config::{JobConfig, JobOption, JobTerms};
+pub use list::JobList;
+pub use room::{Cards, Effect, Event, JobState, Jobs};
+pub use trace::{JobTrace, JobTraceConfig, JobTraceError, JobTraceFormat};

@@ -94,7 +94,7 @@ fn mm8() {
 
 #[test]
 fn mm64() {
-    let runs = servers("M/M/64", 64, 57.6, ArrivalProcess::Poisson, exponential(), 120e6);
+    let runs = servers("M/M/64", 64, 57.6, ArrivalProcess::Poisson, exponential(), 150e6);
     holds("M/M/64, a = 57.6: Wq", &waits(&runs), 0.048541, 0.01);
 }
 

@@ -178,6 +178,7 @@ fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
                 flop: Flop(1_000_000 * u128::from(*seconds)),
                 label: String::new(),
             }],
+            terms: Default::default(),
         })
         .collect();
     config.seed = Seed(dice.seed);

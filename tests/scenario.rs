@@ -185,7 +185,7 @@ fn what_is_not_built_yet() {
     let text = SOUND
         .replace("nodes = 2", "nodes = { min = 0, max = 8 }\npurchase = \"spot\"")
         .replace("pools = [\"base\"]", "pools = [\"base\"]\nautoscaler = { policy = \"hpa\" }");
-    let text = format!("{text}\n[scheduler]\npolicy = \"easy-backfill\"\n[plan]\nbudget = 1\n");
+    let text = format!("{text}\n[scheduler]\npolicy = \"gittins\"\n[plan]\nbudget = 1\n");
     insta::assert_snapshot!(errors(&text, &[]));
 }
 
@@ -555,4 +555,39 @@ fn the_check_verb() {
     let wrong = run(&["--set", "pools.base.nodes=none"]).code(2).get_output().clone();
     assert!(wrong.stdout.is_empty());
     insta::assert_snapshot!(String::from_utf8(wrong.stderr).unwrap());
+}
+
+#[test]
+fn schedulers_and_job_traces() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let trace = "id,submit_s,duration_s,accelerators,user,queue\na,0,60,1,ann,x\nb,5,60,0,ben,y\n";
+    std::fs::write(folder.path().join("jobs.csv"), trace).expect("it can be written");
+    let pools =
+        "duration = \"1h\"\n[[pools]]\nname = \"base\"\noffer = \"lambda/gpu_1x_h100_sxm5\"\nnodes = 2\n";
+    let load = |more: &str| {
+        let path = folder.path().join("scenario.toml");
+        std::fs::write(&path, format!("{pools}{more}")).expect("it can be written");
+        fleetsim::scenario::load(&path, &[], None).map_err(|errors| errors.render(false))
+    };
+    let says = |more: &str, what: &str| {
+        let error = load(more).map(|_| ()).expect_err("it is wrong");
+        assert!(error.contains(what), "{what:?} is not in:\n{error}");
+    };
+    says("[job_trace]\nfile = \"jobs.csv\"\n", "line 3: it wants no card");
+    says("[job_trace]\nfile = \"jobs.csv\"\nformat = \"openb\"\n", "`openb` is not built yet");
+    let skip = "[job_trace]\nfile = \"jobs.csv\"\nbad_rows = \"skip\"\n";
+    let loaded = load(&format!("{skip}[scheduler]\npolicy = \"easy-backfill\"\nplacement = \"pack\"\n"));
+    let config = loaded.expect("it is right").config;
+    assert_eq!(config.queue_order, fleetsim::policies::queue_order::QueueOrder::Easy);
+    assert_eq!(config.job_trace.map(|jobs| jobs.len()), Some(1));
+    assert!(config.assumptions.iter().any(|note| note.figure == "rows left out" && note.value == "1"));
+    says(&format!("{skip}[scheduler]\npolicy = \"las\"\n"), "thresholds");
+    says(&format!("{skip}[scheduler]\npolicy = \"las\"\nthresholds = [\"2h\", \"1h\"]\n"), "do not ascend");
+    says(&format!("{skip}[scheduler]\npolicy = \"quota\"\n"), "needs the quotas");
+    let quota = "policy = \"quota\"\nquotas = [{ queue = \"z\", cards = 2 }]\n";
+    says(&format!("{skip}[scheduler]\n{quota}"), "its queue `x` may use 0 at most");
+    let shares = "policy = \"fair-share\"\nhalf_life = \"1d\"\nshares = [{ user = \"anne\", weight = 2 }]\n";
+    says(&format!("{skip}[scheduler]\n{shares}"), "did you mean `ann`?");
+    says(&format!("{skip}[scheduler]\npolicy = \"max-min\"\n"), "`max-min` is not built yet");
+    says(&format!("{skip}[scheduler]\nplacement = \"fgd\"\n"), "`fgd` is not built yet");
 }

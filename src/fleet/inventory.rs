@@ -5,8 +5,10 @@ use std::fmt;
 
 use super::config::{PoolConfig, PoolId};
 use super::usage::PoolUsage;
+use super::what_if::{Reservation, WhatIf};
 use crate::policies::Policy as _;
-use crate::policies::placement::{FreeNodes, PlacementKind, PlacementView};
+use crate::policies::placement::{FreeNodes, Placement, PlacementKind, PlacementView};
+use crate::sim::Seed;
 use crate::units::Instant;
 
 /// Who wants or holds cards. The inventory only tells holders apart; what they are it does not care.
@@ -111,11 +113,11 @@ pub enum PendingReason {
 }
 
 #[derive(Debug)]
-struct Pool {
-    cards_per_node: u32,
-    free: FreeNodes,
+pub(super) struct Pool {
+    pub(super) cards_per_node: u32,
+    pub(super) free: FreeNodes,
     /// Free cards of each node, a bit each.
-    masks: Vec<u128>,
+    pub(super) masks: Vec<u128>,
     usage: PoolUsage,
 }
 
@@ -123,10 +125,20 @@ struct Pool {
 #[derive(Debug)]
 pub struct Inventory {
     pools: Vec<Pool>,
-    placement: PlacementKind,
+    placement: Placement,
     leases: Vec<Option<Lease>>,
+    /// Places in `leases` that can be used again.
+    vacant: Vec<u32>,
     pending: BTreeMap<(std::cmp::Reverse<i32>, ClaimId), Claim>,
     next_claim: u64,
+}
+
+impl Lease {
+    /// Card-nanoseconds from the lease's beginning to `now`.
+    pub fn card_nanos(&self, now: Instant) -> u128 {
+        let cards: u32 = self.nodes.iter().map(|(_, mask)| mask.count_ones()).sum();
+        u128::from(cards) * u128::from(now.since(self.since).as_nanos())
+    }
 }
 
 impl Inventory {
@@ -136,17 +148,61 @@ impl Inventory {
     /// All nodes of all pools, provisioned and free.
     pub fn new<'a>(pools: impl IntoIterator<Item = &'a PoolConfig>, placement: PlacementKind) -> Self {
         let pools = pools.into_iter().map(Pool::new).collect();
-        Self { pools, placement, leases: Vec::new(), pending: BTreeMap::new(), next_claim: 0 }
+        Self {
+            pools,
+            placement: Placement { kind: placement, draws: Seed(1).stream("placement") },
+            leases: Vec::new(),
+            vacant: Vec::new(),
+            pending: BTreeMap::new(),
+            next_claim: 0,
+        }
+    }
+
+    /// The same, drawing random placements from this seed.
+    #[must_use]
+    pub fn seeded(mut self, seed: Seed) -> Self {
+        self.placement.draws = seed.stream("placement");
+        self
+    }
+
+    /// Cards for a holder from the first option that has them now; a refusal leaves nothing pending.
+    /// `beside` is what must stay free for somebody else at a later time.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub fn lease_now(
+        &mut self,
+        now: Instant,
+        holder: Holder,
+        options: &[(PoolId, Shape)],
+        beside: Option<&Reservation>,
+    ) -> Result<LeaseId, PendingReason> {
+        let hidden = beside.map(|held| (held.pool, self.pools[held.pool.index()].hide(&held.nodes)));
+        let found = self.try_grant(now, holder, options);
+        if let Some((pool, hidden)) = hidden {
+            self.pools[pool.index()].unhide(&hidden);
+        }
+        found.ok_or_else(|| self.why_pending(options))
+    }
+
+    /// What would be free in a pool if leases were given back.
+    pub fn what_if(&self, pool: PoolId, shape: Shape) -> WhatIf<'_> {
+        WhatIf::new(pool, &self.pools[pool.index()], shape, self.placement.kind)
+    }
+
+    /// Cards of a pool that are free.
+    pub fn free_cards(&self, pool: PoolId) -> u32 {
+        self.pools[pool.index()].free_cards()
     }
 
     /// Claims cards: granted at once from the first pool that has them, or pending.
     pub fn claim(&mut self, now: Instant, claim: Claim) -> ClaimResult {
-        if let Some(lease) = self.try_grant(now, &claim) {
+        if let Some(lease) = self.try_grant(now, claim.holder, &claim.options) {
             return ClaimResult::Lease(lease);
         }
         let id = ClaimId(self.next_claim);
         self.next_claim += 1;
-        let reason = self.why_pending(&claim);
+        let reason = self.why_pending(&claim.options);
         self.pending.insert((std::cmp::Reverse(claim.priority), id), claim);
         ClaimResult::Pending(id, reason)
     }
@@ -156,6 +212,7 @@ impl Inventory {
         let Some(lease) = self.leases.get_mut(id.0 as usize).and_then(Option::take) else {
             return Vec::new();
         };
+        self.vacant.push(id.0);
         let pool = &mut self.pools[lease.pool.index()];
         let cards: u32 = lease.nodes.iter().map(|(_, mask)| mask.count_ones()).sum();
         pool.usage.settle(now);
@@ -223,18 +280,23 @@ impl Inventory {
         })
     }
 
-    fn try_grant(&mut self, now: Instant, claim: &Claim) -> Option<LeaseId> {
-        let (option, pool, nodes) =
-            claim.options.iter().enumerate().find_map(|(option, (pool, shape))| {
-                Some((option, *pool, self.pools[pool.index()].find(now, *shape, self.placement)?))
-            })?;
+    fn try_grant(&mut self, now: Instant, holder: Holder, options: &[(PoolId, Shape)]) -> Option<LeaseId> {
+        let (option, pool, nodes) = options.iter().enumerate().find_map(|(option, (pool, shape))| {
+            let nodes = self.pools[pool.index()].find(now, *shape, &mut self.placement)?;
+            Some((option, *pool, nodes))
+        })?;
         let state = &mut self.pools[pool.index()];
         state.usage.settle(now);
         for (node, mask) in &nodes {
             state.usage.leased += mask.count_ones();
             state.set_mask(*node, state.masks[*node as usize] & !mask);
         }
-        self.leases.push(Some(Lease { holder: claim.holder, pool, option, nodes, since: now, busy: false }));
+        let lease = Some(Lease { holder, pool, option, nodes, since: now, busy: false });
+        if let Some(id) = self.vacant.pop() {
+            self.leases[id as usize] = lease;
+            return Some(LeaseId(id));
+        }
+        self.leases.push(lease);
         Some(LeaseId(self.leases.len() as u32 - 1))
     }
 
@@ -244,7 +306,7 @@ impl Inventory {
         for key in waiting {
             let claim = self.pending.get(&key).cloned();
             if let Some((claim, lease)) = claim.and_then(|claim| {
-                let lease = self.try_grant(now, &claim)?;
+                let lease = self.try_grant(now, claim.holder, &claim.options)?;
                 Some((claim, lease))
             }) {
                 self.pending.remove(&key);
@@ -254,8 +316,8 @@ impl Inventory {
         grants
     }
 
-    fn why_pending(&self, claim: &Claim) -> PendingReason {
-        let best = claim.options.iter().max_by_key(|(pool, _)| self.pools[pool.index()].free_cards());
+    fn why_pending(&self, options: &[(PoolId, Shape)]) -> PendingReason {
+        let best = options.iter().max_by_key(|(pool, _)| self.pools[pool.index()].free_cards());
         let Some((pool, shape)) = best else { return PendingReason::TooFewFree { free: 0, wanted: 0 } };
         let pool = &self.pools[pool.index()];
         let (free, wanted) = (pool.free_cards(), shape.cards());
@@ -278,7 +340,7 @@ impl Pool {
         }
     }
 
-    fn free_cards(&self) -> u32 {
+    pub(super) fn free_cards(&self) -> u32 {
         self.usage.provisioned - self.usage.leased
     }
 
@@ -289,33 +351,60 @@ impl Pool {
     }
 
     /// Cards that a claim of this shape would get now.
-    fn find(&self, now: Instant, shape: Shape, mut placement: PlacementKind) -> Option<Vec<(u32, u128)>> {
-        let mut nodes = Vec::new();
-        let (whole, rest) = match shape {
-            Shape::OneNode { cards } => (0, cards),
-            Shape::Gang { cards } => (cards / self.cards_per_node, cards % self.cards_per_node),
-        };
-        for node in self.free.whole(whole as usize)? {
-            nodes.push((node, self.masks[node as usize]));
+    fn find(&mut self, now: Instant, shape: Shape, placement: &mut Placement) -> Option<Vec<(u32, u128)>> {
+        if let (Shape::Gang { cards }, true) = (shape, placement.kind.splits()) {
+            let taken = placement.split(&self.free, cards)?;
+            let part = |(node, cards): (u32, u32)| (node, lowest_bits(self.masks[node as usize], cards));
+            return Some(taken.into_iter().map(part).collect());
         }
+        let (whole, rest) = shape.whole_and_rest(self.cards_per_node);
+        let mut nodes: Vec<(u32, u128)> =
+            self.free.whole(whole as usize)?.into_iter().map(|n| (n, self.masks[n as usize])).collect();
         if rest > 0 {
-            let node = if nodes.is_empty() {
-                placement.decide(now, &PlacementView { nodes: &self.free, cards: rest }).0?
-            } else {
-                // The rest must not land on one of the whole nodes just chosen.
-                let mut left = self.free.clone();
-                for (node, _) in &nodes {
-                    left.set(*node, self.cards_per_node, 0);
-                }
-                placement.decide(now, &PlacementView { nodes: &left, cards: rest }).0?
-            };
+            // The rest must not land on one of the whole nodes just chosen.
+            for (node, _) in &nodes {
+                self.free.set(*node, self.cards_per_node, 0);
+            }
+            let view = PlacementView { nodes: &self.free, cards: rest, rest: whole > 0 };
+            let found = placement.decide(now, &view).0;
+            for (node, _) in &nodes {
+                self.free.set(*node, 0, self.cards_per_node);
+            }
+            let node = found?;
             nodes.push((node, lowest_bits(self.masks[node as usize], rest)));
         }
         (!nodes.is_empty()).then_some(nodes)
     }
+
+    /// Leaves at most so many cards of each node in sight; gives back what to restore.
+    fn hide(&mut self, nodes: &[(u32, u32)]) -> Vec<(u32, u128)> {
+        let mut hidden = Vec::new();
+        for (node, allowed) in nodes {
+            let mask = self.masks[*node as usize];
+            if mask.count_ones() > *allowed {
+                hidden.push((*node, mask & !lowest_bits(mask, *allowed)));
+                self.set_mask(*node, lowest_bits(mask, *allowed));
+            }
+        }
+        hidden
+    }
+
+    fn unhide(&mut self, hidden: &[(u32, u128)]) {
+        for (node, mask) in hidden {
+            self.set_mask(*node, self.masks[*node as usize] | mask);
+        }
+    }
 }
 
 impl Shape {
+    /// Whole nodes, and cards on one more.
+    pub(super) fn whole_and_rest(self, cards_per_node: u32) -> (u32, u32) {
+        match self {
+            Self::OneNode { cards } => (0, cards),
+            Self::Gang { cards } => (cards / cards_per_node, cards % cards_per_node),
+        }
+    }
+
     /// How many cards.
     pub fn cards(self) -> u32 {
         match self {

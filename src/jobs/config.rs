@@ -18,6 +18,19 @@ pub struct JobConfig {
     pub cards: u32,
     /// Where it may run, in order of preference; at least one.
     pub options: Vec<JobOption>,
+    /// What its user says about it, for the orders that ask.
+    pub terms: JobTerms,
+}
+
+/// What a user says about a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct JobTerms {
+    /// Higher goes first under `priority`.
+    pub priority: i32,
+    /// How long the user says that it takes; the true duration when absent.
+    pub estimate: Option<Duration>,
+    /// When it should be done.
+    pub deadline: Option<Instant>,
 }
 
 /// One pool on which a job may run.

@@ -1,33 +1,185 @@
-//! Queue orders: which waiting job is next.
+//! Queue orders: which waiting job starts next, and which running one gives way.
+//!
+//! One rule a file, each with its tie rule. A rule is told what happens to jobs, keeps its own ordered
+//! indices, and answers with one [`Step`] at a time; it never starts or stops anything. No rule looks at
+//! every waiting job or every node for one decision.
 
-use std::collections::VecDeque;
+mod classes;
+mod conservative;
+mod drf;
+mod easy;
+mod edf;
+mod fair_share;
+mod fifo;
+mod las;
+mod priority;
+mod profile;
+mod quota;
+mod sjf;
+mod srtf;
+mod strict;
+#[cfg(test)]
+mod testing;
 
-use super::{Policy, Reason};
-use crate::units::Instant;
+pub use drf::DrfConfig;
+pub use fair_share::FairShareConfig;
+pub use las::LasConfig;
+pub use quota::{Quota, QuotaConfig};
 
-/// The queue orders that a scenario can name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+use super::Reason;
+use crate::units::{Duration, Instant};
+
+/// The queue orders that a scenario can name, with their settings.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub enum QueueOrder {
     /// In order of submission; nobody overtakes the first, even when it waits for cards that others would
     /// not need.
     #[default]
     Fifo,
+    /// The highest priority first; nobody overtakes the first.
+    Priority,
+    /// The shortest job first; nobody overtakes the first.
+    Sjf,
+    /// The shortest remaining time first, with preemption.
+    Srtf,
+    /// The earliest deadline first; nobody overtakes the first.
+    Edf,
+    /// In order of submission with a reservation for the first; others may overtake that do not delay it.
+    Easy,
+    /// In order of submission with a reservation for everybody.
+    Conservative,
+    /// Least attained service in levels, with preemption.
+    Las(LasConfig),
+    /// The user who used least of late, by share.
+    FairShare(FairShareConfig),
+    /// The user with the least dominant share.
+    Drf(DrfConfig),
+    /// Quotas by queue, with borrowing and reclaim.
+    Quota(QuotaConfig),
+}
+
+/// What a queue order knows of a job.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct JobFacts {
+    /// When it is submitted.
+    pub submit: Instant,
+    /// How long it really takes, on its first pool.
+    pub duration: Duration,
+    /// How long its user says that it takes; backfilling goes by this.
+    pub estimate: Duration,
+    /// When it should be done; [`Instant::MAX`] when nobody said.
+    pub deadline: Instant,
+    /// Cards wanted.
+    pub cards: u32,
+    /// Which list of pools it may run on; jobs with the same number have the same list.
+    pub places: u32,
+    /// Who submitted it, by number.
+    pub user: u32,
+    /// The queue, by number.
+    pub queue: u32,
+    /// Higher goes first where the order asks for it.
+    pub priority: i32,
+}
+
+/// What a queue order knows of the fleet before the first event.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FleetFacts {
+    /// Cards of each pool.
+    pub cards: Vec<u32>,
+    /// The accelerator type of each pool, by number.
+    pub types: Vec<u32>,
+    /// The pools of each list of pools, in order of preference.
+    pub places: Vec<Vec<u16>>,
+}
+
+/// A time from which a job fits, as far as estimates tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shadow {
+    /// The time.
+    pub at: Instant,
+    /// The pool.
+    pub pool: u16,
+}
+
+/// What a queue order may ask about the fleet when it decides.
+pub trait Cluster {
+    /// Free cards of a pool.
+    fn free(&self, pool: u16) -> u32;
+
+    /// When a job would fit, if running jobs gave their cards back at the times given (ascending); the cards
+    /// it would then get are held for it until the next call. `None` when it would not fit even then.
+    fn reserve(&mut self, job: u32, releases: &mut dyn Iterator<Item = (Instant, u32)>) -> Option<Shadow>;
+
+    /// Which of these running jobs to stop, preferring the first, so that a job fits; none that is not
+    /// needed. `None` when it would not fit even without all of them.
+    fn victims(&self, job: u32, candidates: &mut dyn Iterator<Item = u32>) -> Option<Vec<u32>>;
+}
+
+/// What to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Start a waiting job if it fits; the order is told whether it did.
+    Start(u32),
+    /// Start a waiting job if it fits beside what [`Cluster::reserve`] holds.
+    StartBeside(u32),
+    /// Stop running jobs; they wait again.
+    Stop(Vec<u32>),
+    /// Nothing until something happens.
+    Wait,
+}
+
+/// A queue order at work.
+pub trait Order: std::fmt::Debug {
+    /// A job waits: it was just submitted.
+    fn submitted(&mut self, now: Instant, job: u32, facts: &JobFacts);
+    /// A waiting job runs from now on; `end` is when it would finish if nothing stops it.
+    fn started(&mut self, now: Instant, job: u32, facts: &JobFacts, end: Instant);
+    /// A running job was stopped and waits again, with so much left to do.
+    fn stopped(&mut self, now: Instant, job: u32, facts: &JobFacts, left: Duration);
+    /// A running job is done.
+    fn finished(&mut self, now: Instant, job: u32, facts: &JobFacts);
+    /// Cards came free, whoever held them: what was refused may be asked for again.
+    fn freed(&mut self, now: Instant);
+    /// The job of the last step does not fit.
+    fn refused(&mut self, now: Instant, job: u32);
+    /// What to do next, and why.
+    fn next(&mut self, now: Instant, facts: &[JobFacts], cluster: &mut dyn Cluster) -> (Step, Reason);
+    /// When to be asked again although nothing happened.
+    fn wake(&self) -> Option<Instant> {
+        None
+    }
 }
 
 impl QueueOrder {
-    /// All queue orders, with the names that scenarios use.
-    pub const ALL: [(&'static str, Self); 1] = [("fifo", Self::Fifo)];
-}
+    /// The names that scenarios use.
+    pub const NAMES: [&'static str; 11] = [
+        "fifo",
+        "priority",
+        "sjf",
+        "srtf",
+        "edf",
+        "easy-backfill",
+        "conservative-backfill",
+        "las",
+        "fair-share",
+        "drf",
+        "quota",
+    ];
 
-impl Policy for QueueOrder {
-    /// Waiting jobs, in order of submission.
-    type Observation<'a> = &'a VecDeque<u32>;
-    /// The place in the queue of the job that is to start next.
-    type Decision = Option<usize>;
-
-    fn decide(&mut self, _now: Instant, queue: &&VecDeque<u32>) -> (Option<usize>, Reason) {
+    /// The order at its beginning, for these jobs on this fleet.
+    pub fn start(&self, facts: &[JobFacts], fleet: &FleetFacts) -> Box<dyn Order> {
         match self {
-            Self::Fifo => ((!queue.is_empty()).then_some(0), Reason("first in the queue")),
+            Self::Fifo => Box::new(strict::Strict::new(fifo::key, fifo::REASON)),
+            Self::Priority => Box::new(strict::Strict::new(priority::key, priority::REASON)),
+            Self::Sjf => Box::new(strict::Strict::new(sjf::key, sjf::REASON)),
+            Self::Edf => Box::new(strict::Strict::new(edf::key, edf::REASON)),
+            Self::Srtf => Box::new(srtf::Srtf::default()),
+            Self::Easy => Box::new(easy::Easy::new(facts, fleet)),
+            Self::Conservative => Box::new(conservative::Conservative::new(facts, fleet)),
+            Self::Las(config) => Box::new(las::Las::new(config.clone())),
+            Self::FairShare(config) => Box::new(fair_share::FairShare::new(config.clone())),
+            Self::Drf(config) => Box::new(drf::Drf::new(config.clone(), fleet)),
+            Self::Quota(config) => Box::new(quota::ByQuota::new(config.clone())),
         }
     }
 }

@@ -4,12 +4,14 @@ mod deployment;
 mod job;
 mod lengths;
 mod pool;
+mod scheduler;
 mod stream;
 mod traffic;
 
 pub use deployment::{Parallelism, RawDeployment, Split, read as deployment};
 pub use job::{RawJob, Work, read as job};
 pub use pool::{PRICE_KEYS, RawPool, RawPrices, prices, read as pool};
+pub use scheduler::{RawJobTrace, RawOrder, RawScheduler};
 pub use stream::{RawStream, read as stream};
 
 use super::dom::Node;
@@ -17,7 +19,6 @@ use super::kinds;
 use super::problem::Problem;
 use super::reader::TableReader;
 use super::reading::{Reading, Sited};
-use crate::policies::placement::PlacementKind;
 use crate::traffic::{Start, Weekday};
 use crate::units::Duration;
 
@@ -32,7 +33,8 @@ pub struct RawScenario {
     pub pools: Vec<RawPool>,
     pub deployments: Vec<RawDeployment>,
     pub jobs: Vec<RawJob>,
-    pub placement: PlacementKind,
+    pub job_trace: Option<RawJobTrace>,
+    pub scheduler: RawScheduler,
     pub prices: RawPrices,
     /// Entries that override or add to the catalogue: the list's key, and each entry with its table's place.
     pub overrides: Vec<(&'static str, Vec<Node>)>,
@@ -87,11 +89,12 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawScen
     let pools = t.tables("pools", "pool", "Like nodes from one offer.", pool);
     let deployments = t.tables("deployments", "deployment", "A model served somewhere.", deployment);
     let jobs = t.tables("jobs", "job", "A training or batch job.", job);
-    let placement = scheduler(t);
+    let job_trace = scheduler::job_trace(t, around);
+    let doc = "Which waiting job is next, and where it goes.";
+    let scheduler = t.table_or_default("scheduler", doc, scheduler::read);
     let prices = prices(t, around);
     let overrides = OVERRIDES.map(|key| (key, overrides(t, key)));
     t.later(&[
-        ("job_trace", "job traces are"),
         ("plan", "the search for fleets is"),
         ("autoscaler", "autoscalers are"),
         ("node_autoscaler", "node autoscalers are"),
@@ -99,7 +102,7 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawScen
         ("carbon", "carbon accounting is"),
         ("apis", "hosted APIs are"),
     ]);
-    if !t.is_describing() && !t.has("streams") && !t.has("jobs") {
+    if !t.is_describing() && !t.has("streams") && !t.has("jobs") && !t.has("job_trace") {
         let problem =
             Problem::error(t.place, "there is nothing to simulate").help("add a [[streams]] or a [[jobs]]");
         t.problem(problem);
@@ -114,7 +117,8 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawScen
         pools,
         deployments,
         jobs,
-        placement: placement.unwrap_or_default(),
+        job_trace,
+        scheduler: scheduler.unwrap_or_default(),
         prices,
         overrides: overrides.into(),
     })
@@ -133,46 +137,6 @@ fn start(t: &mut TableReader<'_>) -> Option<Start> {
     let day = t.choice("day", &days, &[], Some("monday"), "The day of the week.");
     let time = t.or("time", &kinds::TIME_OF_DAY, "\"00:00\"", "The time of day.");
     Some(Start { day: *day?, time: *time? })
-}
-
-/// One order so far; more come with the job scheduler.
-fn scheduler(t: &mut TableReader<'_>) -> Option<PlacementKind> {
-    t.table_or_default("scheduler", "Which waiting job is next, and where it goes.", |t| {
-        let later = [
-            "priority",
-            "sjf",
-            "srtf",
-            "easy-backfill",
-            "conservative-backfill",
-            "las",
-            "gittins",
-            "fair-share",
-            "drf",
-            "edf",
-            "quota",
-            "max-min",
-            "finish-time-fairness",
-            "min-makespan",
-            "cost",
-        ];
-        t.choice("policy", &[("fifo", ())], &later, Some("fifo"), "The order of the queue.");
-        let later = [
-            "worst-fit",
-            "pack",
-            "spread",
-            "random",
-            "consolidate",
-            "dot-product",
-            "gpu-clustering",
-            "gpu-packing",
-            "fgd",
-            "topology",
-            "cheapest",
-            "fastest",
-        ];
-        let doc = "Which node of a pool a claim gets.";
-        t.choice("placement", &PlacementKind::ALL, &later, Some("first-fit"), doc).map(|kind| *kind)
-    })
 }
 
 fn overrides(t: &mut TableReader<'_>, key: &'static str) -> Vec<Node> {

@@ -8,14 +8,14 @@ mod deployments;
 mod jobs;
 mod names;
 mod pools;
+mod scheduler;
 mod streams;
 
 use super::problem::Severity;
 use super::raw::{RawScenario, duplicates};
 use super::reading::Reading;
 use crate::fleet::PoolConfig;
-use crate::jobs::JobConfig;
-use crate::policies::queue_order::QueueOrder;
+use crate::jobs::{JobConfig, JobList};
 use crate::serving::DeploymentConfig;
 use crate::sim::Seed;
 use crate::world::{PoolPlan, WorldConfig};
@@ -33,6 +33,7 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
     let deployments = deployments::resolve(&scenario, &catalog, &pools, reading, &mut ledger);
     let streams = streams::resolve(&scenario, &catalog, &deployments, reading);
     let jobs = jobs::resolve(&scenario, &catalog, &pools, reading, &mut ledger);
+    let job_trace = scheduler::job_trace(&scenario, &pools, reading, &mut ledger);
     deployments::warn_unused(&scenario, &streams, reading);
     if reading.problems.iter().any(|problem| problem.severity == Severity::Error) {
         return None;
@@ -42,6 +43,11 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
     let deployments: Vec<DeploymentConfig> =
         deployments.into_iter().map(|deployment| deployment.config).collect::<Option<_>>()?;
     let jobs: Vec<JobConfig> = jobs.into_iter().collect::<Option<_>>()?;
+    let all_jobs = JobList::joined(&jobs, job_trace.as_ref());
+    let queue_order = scheduler::queue_order(&scenario, &all_jobs, reading);
+    if reading.problems.iter().any(|problem| problem.severity == Severity::Error) {
+        return None;
+    }
     let fleet: Vec<&PoolConfig> = pools.iter().map(|pool| &pool.fleet).collect();
     capacity::check(&scenario, &fleet, &deployments, &jobs, reading);
     Some(WorldConfig {
@@ -53,8 +59,9 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
         pools,
         deployments,
         jobs,
-        queue_order: QueueOrder::Fifo,
-        placement: scenario.placement,
+        job_trace,
+        queue_order,
+        placement: scenario.scheduler.placement,
         assumptions: ledger.into_assumptions(),
     })
 }

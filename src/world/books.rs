@@ -2,7 +2,9 @@
 
 use super::error::RunError;
 use super::run::World;
+use crate::fleet::Holder;
 use crate::metrics::results::RequestCounts;
+use crate::units::Duration;
 
 impl World<'_> {
     /// Checks every law.
@@ -40,6 +42,44 @@ impl World<'_> {
                 )
             })?;
         }
+        let (submitted, accounted) = self.jobs_accounted();
+        check(submitted == accounted, &|| {
+            format!("{submitted} jobs were submitted, {accounted} have finished, run or wait")
+        })?;
+        let (leased, ran) = (self.job_card_time(at), self.job_card_time_by_state(at));
+        check(leased == ran, &|| format!("jobs held cards for {leased} card-ns, and ran for {ran}"))?;
         check(self.ledger.is_balanced(), &|| "the ledger's records do not add up to the spend".to_owned())
+    }
+
+    /// Jobs submitted, and jobs that have finished, run or wait.
+    fn jobs_accounted(&self) -> (u64, u64) {
+        let states = self.jobs.states().iter();
+        let (waiting, running) = self.jobs.load();
+        let (mut submitted, mut finished) = (0, 0);
+        for state in states {
+            submitted += u64::from(state.submitted.is_some());
+            finished += u64::from(state.finished.is_some());
+        }
+        (submitted, finished + waiting + running)
+    }
+
+    /// Card-nanoseconds of jobs' leases, those that have ended and those that have not.
+    fn job_card_time(&self, at: crate::units::Instant) -> u128 {
+        let mut total = self.job_card_nanos;
+        for (_, lease) in self.inventory.leases().filter(|(_, lease)| matches!(lease.holder, Holder::Job(_)))
+        {
+            total += lease.card_nanos(at);
+        }
+        total
+    }
+
+    /// Card-nanoseconds for which jobs ran, by their own clocks.
+    fn job_card_time_by_state(&self, at: crate::units::Instant) -> u128 {
+        let list = self.jobs.list();
+        let of = |(job, state): (u32, &crate::jobs::JobState)| {
+            let now = state.running.map_or(Duration::ZERO, |since| at.since(since));
+            u128::from(list.facts(job).cards) * u128::from((state.ran + now).as_nanos())
+        };
+        (0u32..).zip(self.jobs.states()).map(of).sum()
     }
 }

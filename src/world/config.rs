@@ -1,8 +1,10 @@
 //! A scenario, resolved: everything that a run needs, every name an index, every default filled in.
 
+use std::sync::Arc;
+
 use crate::billing::Tariff;
 use crate::fleet::PoolConfig;
-use crate::jobs::JobConfig;
+use crate::jobs::{JobConfig, JobList};
 use crate::metrics::results::Assumption;
 use crate::policies::placement::PlacementKind;
 use crate::policies::queue_order::QueueOrder;
@@ -29,6 +31,8 @@ pub struct WorldConfig {
     pub deployments: Vec<DeploymentConfig>,
     /// What trains beside it.
     pub jobs: Vec<JobConfig>,
+    /// The jobs of a trace, behind these.
+    pub job_trace: Option<Arc<JobList>>,
     /// Which waiting job is next.
     pub queue_order: QueueOrder,
     /// Which node of a pool a claim gets.

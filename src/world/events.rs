@@ -18,13 +18,14 @@ pub(super) enum Event {
 }
 
 impl Ranked for Event {
-    /// Jobs first (a job that finishes gives its cards back before anybody asks for some), then arrivals,
-    /// then time-outs, then replicas (so that who arrives at the instant of a boundary joins there), and
+    /// Jobs first (a job that finishes gives its cards back before anybody is submitted, and all that happens
+    /// to jobs is known before any starts), then arrivals, then time-outs, then replicas (so that who arrives at the instant of a boundary joins there), and
     /// billing last. Within a class, by entity.
     fn rank(&self) -> u64 {
         let (class, entity) = match *self {
-            Self::Jobs(jobs::Event::Finish { job }) => (0, u64::from(job)),
+            Self::Jobs(jobs::Event::Finish { job, .. }) => (0, u64::from(job)),
             Self::Jobs(jobs::Event::Submit { job }) => (1, u64::from(job)),
+            Self::Jobs(jobs::Event::Decide) => (1, 1 << 32),
             Self::Arrive { stream, user } => {
                 (2, u64::from(stream) << 33 | user.map_or(0, |user| 1 + u64::from(user)))
             }

@@ -1,10 +1,12 @@
 //! The world's recorder: hears what happens and keeps what the results need.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::RequestRow;
 use super::config::WorldConfig;
-use crate::fleet::{Holder, Lease, LeaseId};
+use crate::fleet::{Holder, Lease, LeaseId, PoolId};
+use crate::jobs::JobList;
 use crate::metrics::{
     CardRecorder, DeploymentOverTime, Ending, Limits, RequestEnd, RequestStats, Steps, StreamOverTime,
     bucket_width,
@@ -31,16 +33,16 @@ pub(super) struct Recorder {
     pub(super) jobs_queued: Steps,
     pub(super) jobs_running: Steps,
     /// The pool and nodes of each job that was placed.
-    pub(super) job_places: Vec<Option<(usize, Vec<u32>)>>,
+    pub(super) job_places: Vec<Option<(PoolId, Box<[u32]>)>>,
     cards: CardRecorder,
     busy_since: BTreeMap<LeaseId, Instant>,
     deployment_names: Vec<String>,
     stream_names: Vec<String>,
-    job_names: Vec<String>,
+    jobs: Arc<JobList>,
 }
 
 impl Recorder {
-    pub(super) fn new(config: &WorldConfig) -> Self {
+    pub(super) fn new(config: &WorldConfig, jobs: Arc<JobList>) -> Self {
         let bucket = bucket_width(config.duration);
         let pools = || config.pools.iter().map(|pool| &pool.fleet);
         let limits =
@@ -60,7 +62,7 @@ impl Recorder {
             leased_cards: pools().map(|_| Steps::new(bucket)).collect(),
             jobs_queued: Steps::new(bucket),
             jobs_running: Steps::new(bucket),
-            job_places: vec![None; config.jobs.len()],
+            job_places: vec![None; jobs.len()],
             cards: CardRecorder::new(
                 bucket,
                 pools().map(|pool| (pool.name.as_str(), pool.nodes, pool.cards_per_node)),
@@ -68,7 +70,7 @@ impl Recorder {
             busy_since: BTreeMap::new(),
             deployment_names: config.deployments.iter().map(|plan| plan.name.clone()).collect(),
             stream_names: config.streams.iter().map(|plan| plan.traffic.name.clone()).collect(),
-            job_names: config.jobs.iter().map(|job| job.name.clone()).collect(),
+            jobs,
         }
     }
 
@@ -157,7 +159,7 @@ impl Recorder {
     }
 
     pub(super) fn job_placed(&mut self, job: u32, lease: Option<&Lease>) {
-        let place = |lease: &Lease| (lease.pool.index(), lease.nodes.iter().map(|(node, _)| *node).collect());
+        let place = |lease: &Lease| (lease.pool, lease.nodes.iter().map(|(node, _)| *node).collect());
         self.job_places[job as usize] = lease.map(place);
     }
 
@@ -165,8 +167,8 @@ impl Recorder {
     pub(super) fn released(&mut self, now: Instant, lease: Option<&Lease>) {
         let Some(lease) = lease else { return };
         let name = match lease.holder {
-            Holder::Replica(deployment, _) => &self.deployment_names[deployment as usize],
-            Holder::Job(job) => &self.job_names[job as usize],
+            Holder::Replica(deployment, _) => self.deployment_names[deployment as usize].as_str(),
+            Holder::Job(job) => self.jobs.name(job),
         };
         self.cards.held(lease.pool.index(), &lease.nodes, lease.since, now, name);
     }

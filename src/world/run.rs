@@ -1,14 +1,17 @@
 //! The run itself: pops the events, hands each to its room, routes what the rooms tell.
 
+use std::sync::Arc;
+
 use super::arrivals::Source;
 use super::config::WorldConfig;
 use super::error::RunError;
 use super::events::Event;
+use super::job_cards::{JobCards, fleet_facts};
 use super::recorder::Recorder;
 use super::{RequestSink, RunOptions};
 use crate::billing::{Ledger, Metered};
-use crate::fleet::{Claim, ClaimResult, Grant, Holder, Inventory, LeaseId, PoolId, Shape};
-use crate::jobs::{self, Jobs};
+use crate::fleet::{Claim, ClaimResult, Holder, Inventory, LeaseId, PoolId, Reservation, Shape};
+use crate::jobs::{self, JobList, Jobs};
 use crate::serving::{self, NewRequest, Serving};
 use crate::sim::{Ctx, EventQueue};
 use crate::units::{Duration, Instant};
@@ -34,6 +37,11 @@ pub(super) struct World<'a> {
     /// The lease of each replica and of each job that runs.
     replica_leases: Vec<LeaseId>,
     pub(super) job_leases: Vec<Option<LeaseId>>,
+    job_list: Arc<JobList>,
+    /// Card-nanoseconds of jobs' leases that have ended.
+    pub(super) job_card_nanos: u128,
+    /// What is held for the first job of the queue.
+    held: Option<Reservation>,
     pub(super) arrived: u64,
     billing_interval: Duration,
     pub(super) rows: Option<RequestSink<'a>>,
@@ -60,18 +68,24 @@ impl<'a> World<'a> {
         for pool in &config.pools {
             ledger.open(pool.tariff, pool.fleet.cards_per_node);
         }
+        let job_list = JobList::joined(&config.jobs, config.job_trace.as_ref());
+        let fleet = fleet_facts(config.pools.iter().map(|pool| &pool.fleet), &job_list);
+        let inventory = Inventory::new(config.pools.iter().map(|pool| &pool.fleet), config.placement);
         Ok(Self {
             config,
             end,
             queue: EventQueue::new(),
             sources,
             serving: Serving::new(config.deployments.clone(), routes, config.seed, options.plain),
-            jobs: Jobs::new(config.jobs.clone(), config.queue_order),
-            inventory: Inventory::new(config.pools.iter().map(|pool| &pool.fleet), config.placement),
+            jobs: Jobs::new(Arc::clone(&job_list), &config.queue_order, &fleet),
+            inventory: inventory.seeded(config.seed),
             ledger,
-            recorder: Recorder::new(config),
+            recorder: Recorder::new(config, Arc::clone(&job_list)),
             replica_leases: Vec::new(),
-            job_leases: vec![None; config.jobs.len()],
+            job_leases: vec![None; job_list.len()],
+            job_list,
+            job_card_nanos: 0,
+            held: None,
             arrived: 0,
             billing_interval: billing_interval(config.duration),
             rows: options.requests,
@@ -161,13 +175,14 @@ impl<'a> World<'a> {
             let pool = &self.config.pools[pool.index()].fleet;
             pool.nodes * pool.cards_per_node
         };
-        for job in &self.config.jobs {
-            if !job.options.iter().any(|option| cards(option.pool) >= job.cards) {
+        for job in 0..self.job_list.len() as u32 {
+            let (wanted, pools) = (self.job_list.facts(job).cards, self.job_list.pools(job));
+            if !pools.iter().any(|pool| cards(*pool) >= wanted) {
                 let name = |pool: PoolId| {
                     format!("{} ({} cards)", self.config.pools[pool.index()].fleet.name, cards(pool))
                 };
-                let pools: Vec<String> = job.options.iter().map(|option| name(option.pool)).collect();
-                let (job, cards, pools) = (job.name.clone(), job.cards, pools.join(", "));
+                let pools: Vec<String> = pools.iter().map(|pool| name(*pool)).collect();
+                let (job, cards, pools) = (self.job_list.name(job).to_owned(), wanted, pools.join(", "));
                 return Err(RunError::JobTooLarge { job, cards, pools });
             }
         }
@@ -184,7 +199,15 @@ impl<'a> World<'a> {
             }
             Event::Jobs(event) => {
                 let mut ctx = Ctx::new(now, &mut self.buffers.jobs, &mut self.buffers.worked);
-                self.jobs.handle(&mut ctx, event);
+                let mut cards = JobCards {
+                    inventory: &mut self.inventory,
+                    recorder: &mut self.recorder,
+                    list: &self.job_list,
+                    leases: &mut self.job_leases,
+                    held: &mut self.held,
+                    card_nanos: &mut self.job_card_nanos,
+                };
+                self.jobs.handle(&mut ctx, &mut cards, event);
                 self.route_jobs(now);
             }
             Event::Bill => {
@@ -257,72 +280,17 @@ impl<'a> World<'a> {
         debug_assert!(self.buffers.served.is_empty());
     }
 
-    /// Schedules what jobs asked for and routes what they told, until nothing is left to route: a claim that
-    /// is granted starts a job, which lets the next one claim.
+    /// Schedules what jobs asked for and routes what they told.
     fn route_jobs(&mut self, now: Instant) {
-        loop {
-            for (at, event) in self.buffers.jobs.drain(..) {
-                self.queue.push(at, Event::Jobs(event));
-            }
-            if self.buffers.worked.is_empty() {
-                return;
-            }
-            let effects = std::mem::take(&mut self.buffers.worked);
-            for effect in effects {
-                match effect {
-                    jobs::Effect::Claim { job } => self.claim_for_job(now, job),
-                    jobs::Effect::Release { job } => self.release_job(now, job),
-                    jobs::Effect::Load => {
-                        let (queued, running) = self.jobs.load();
-                        self.recorder.jobs(now, queued, running);
-                    }
+        for (at, event) in self.buffers.jobs.drain(..) {
+            self.queue.push(at, Event::Jobs(event));
+        }
+        for effect in self.buffers.worked.drain(..) {
+            match effect {
+                jobs::Effect::Load => {
+                    let (queued, running) = self.jobs.load();
+                    self.recorder.jobs(now, queued, running);
                 }
-            }
-        }
-    }
-
-    fn claim_for_job(&mut self, now: Instant, job: u32) {
-        let config = self.jobs.config(job);
-        let shape = Shape::Gang { cards: config.cards };
-        let claim = Claim {
-            holder: Holder::Job(job),
-            options: config.options.iter().map(|option| (option.pool, shape)).collect(),
-            priority: 0,
-            preemptible: false,
-        };
-        match self.inventory.claim(now, claim) {
-            ClaimResult::Lease(lease) => self.start_job(now, job, lease),
-            ClaimResult::Pending(_, reason) => self.jobs.must_wait(job, reason.to_string()),
-        }
-    }
-
-    fn start_job(&mut self, now: Instant, job: u32, id: LeaseId) {
-        let lease = self.inventory.lease(id);
-        let option = lease.map_or(0, |lease| lease.option);
-        self.recorder.busy(now, id, lease, true);
-        self.recorder.job_placed(job, lease);
-        self.record_leased(now, id);
-        self.inventory.set_busy(now, id, true);
-        self.job_leases[job as usize] = Some(id);
-        let mut ctx = Ctx::new(now, &mut self.buffers.jobs, &mut self.buffers.worked);
-        self.jobs.started(&mut ctx, job, option);
-    }
-
-    fn release_job(&mut self, now: Instant, job: u32) {
-        let Some(id) = self.job_leases[job as usize].take() else { return };
-        let lease = self.inventory.lease(id);
-        self.recorder.busy(now, id, lease, false);
-        self.recorder.released(now, lease);
-        let pool = lease.map(|lease| lease.pool);
-        let grants = self.inventory.release(now, id);
-        if let Some(pool) = pool {
-            self.recorder.leased(now, pool.index(), u64::from(self.inventory.usage(pool).leased));
-        }
-        for Grant { holder, lease } in grants {
-            match holder {
-                Holder::Job(job) => self.start_job(now, job, lease),
-                // Replicas are placed before the first event, so none is pending.
-                Holder::Replica(..) => {}
             }
         }
     }

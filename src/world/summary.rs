@@ -254,12 +254,8 @@ impl World<'_> {
         for (deployment, option, done, _) in self.serving.replica_work() {
             flop[self.config.deployments[deployment].options[option].pool.index()] += done;
         }
-        for (config, state) in self.jobs.all() {
-            let Some(started) = state.started else { continue };
-            let option = &config.options[state.option];
-            let ran = state.finished.unwrap_or(self.end).since(started);
-            let share = ran.as_secs_f64() / option.duration.as_secs_f64().max(f64::MIN_POSITIVE);
-            flop[option.pool.index()] += Flop((option.flop.as_f64() * share.min(1.0)) as u128);
+        for (pool, done) in self.jobs.flop(self.end) {
+            flop[pool.index()] += done;
         }
         flop
     }
@@ -279,11 +275,11 @@ impl World<'_> {
         let mut summary = JobsSummary::default();
         let (mut wait, mut jct) = (Sketch::new(), Sketch::new());
         let (mut first, mut last): (Option<Instant>, Option<Instant>) = (None, None);
-        for (_, state) in self.jobs.all() {
+        for state in self.jobs.states() {
             let Some(submitted) = state.submitted else { continue };
             summary.submitted += 1;
             first = Some(first.map_or(submitted, |first| first.min(submitted)));
-            match (state.started, state.finished) {
+            match (state.running, state.finished) {
                 (_, Some(finished)) => {
                     summary.completed += 1;
                     jct.record(finished.since(submitted));

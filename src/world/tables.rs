@@ -43,7 +43,7 @@ impl World<'_> {
                 series.push(Series { subject, metric: metric::SPEND_USD, values });
             }
         }
-        if !self.config.jobs.is_empty() {
+        if !self.jobs.list().is_empty() {
             let mut add = |metric, values| series.push(Series { subject: Subject::Fleet, metric, values });
             add(metric::QUEUED_JOBS, self.recorder.jobs_queued.means(end));
             add(metric::RUNNING_JOBS, self.recorder.jobs_running.means(end));
@@ -107,28 +107,29 @@ impl World<'_> {
     }
 
     pub(super) fn job_rows(&self) -> Vec<JobRow> {
-        let row = |(job, (config, state)): (usize, (&crate::jobs::JobConfig, &crate::jobs::JobState))| {
-            let place = self.recorder.job_places[job].as_ref();
+        let list = self.jobs.list();
+        let row = |(job, state): (u32, &crate::jobs::JobState)| {
+            let place = self.recorder.job_places[job as usize].as_ref();
             JobRow {
-                id: config.name.clone(),
-                user: config.user.clone(),
-                queue: config.queue.clone(),
-                submit: config.submit,
+                id: list.name(job).to_owned(),
+                user: list.user(job).to_owned(),
+                queue: list.queue(job).to_owned(),
+                submit: list.facts(job).submit,
                 start: state.started,
                 end: state.finished,
-                accelerators: config.cards,
-                pool: place.map(|(pool, _)| self.config.pools[*pool].fleet.name.clone()),
-                nodes: place.map(|(_, nodes)| nodes.clone()).unwrap_or_default(),
-                state: match (state.submitted, state.started, state.finished) {
+                accelerators: list.facts(job).cards,
+                pool: place.map(|(pool, _)| self.config.pools[pool.index()].fleet.name.clone()),
+                nodes: place.map(|(_, nodes)| nodes.to_vec()).unwrap_or_default(),
+                state: match (state.submitted, state.running, state.finished) {
                     (_, _, Some(_)) => "completed",
                     (_, Some(_), None) => "running",
                     (Some(_), None, None) => "queued",
                     (None, None, None) => "not submitted",
                 },
-                preemptions: 0,
-                wait_reason: state.wait_reason.clone(),
+                preemptions: state.preemptions,
+                wait_reason: state.wait_reason.map(|reason| reason.to_string()).unwrap_or_default(),
             }
         };
-        self.jobs.all().enumerate().map(row).collect()
+        (0u32..).zip(self.jobs.states()).map(row).collect()
     }
 }

@@ -103,6 +103,7 @@ pub fn world(stream: StreamPlan, deployment: DeploymentConfig, seconds: f64, war
         pools: vec![pool(deployment.replicas)],
         deployments: vec![deployment],
         jobs: Vec::new(),
+        job_trace: None,
         queue_order: Default::default(),
         placement: Default::default(),
         assumptions: Vec::new(),

@@ -1,9 +1,11 @@
 //! `[[jobs]]`.
 
+use crate::jobs::JobTerms;
+use crate::scenario::dom::Value;
 use crate::scenario::kinds;
 use crate::scenario::problem::{Place, Problem};
 use crate::scenario::reader::TableReader;
-use crate::scenario::reading::Sited;
+use crate::scenario::reading::{Kind, Sited, Unfit};
 use crate::units::{Duration, Instant};
 
 /// A training or batch job.
@@ -17,6 +19,7 @@ pub struct RawJob {
     pub pools: Vec<Sited<String>>,
     pub user: String,
     pub queue: String,
+    pub terms: JobTerms,
     pub place: Place,
 }
 
@@ -59,12 +62,15 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawJob> {
     };
     let user = t.or("user", &OPTIONAL_TEXT, "\"\"", "Who submitted it.");
     let queue = t.or("queue", &OPTIONAL_TEXT, "\"\"", "The queue that it waits in.");
+    let priority = t.or("priority", &PRIORITY, "0", "Higher goes first, under `priority`.");
+    let doc = "How long its user says that it takes, for backfilling; the true time when absent.";
+    let estimate = t.optional("estimate", &kinds::POSITIVE_TIME, doc);
+    let doc = "When it should be done, from the run's beginning, for `edf`.";
+    let deadline = t.optional("deadline", &kinds::POSITIVE_TIME, doc);
     t.later(&[
-        ("priority", "priorities of jobs are"),
         ("checkpoint", "checkpoints are"),
         ("preemptible", "preemption is"),
         ("elastic", "elastic jobs are"),
-        ("estimate", "estimates for backfilling are"),
         ("parallelism", "plans of training jobs are"),
     ]);
     if t.is_describing() {
@@ -94,14 +100,28 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawJob> {
         pools: pools?,
         user: user?.value,
         queue: queue?.value,
+        terms: JobTerms {
+            priority: *priority?,
+            estimate: estimate.map(|estimate| *estimate),
+            deadline: deadline.map(|deadline| Instant::ZERO + *deadline),
+        },
         place: t.place,
     })
 }
 
-const OPTIONAL_TEXT: crate::scenario::reading::Kind<String> = crate::scenario::reading::Kind {
+const PRIORITY: Kind<i32> = Kind {
+    what: "a whole number",
+    read: |value| match value {
+        Value::Integer(number) => i32::try_from(*number)
+            .map_err(|_| Unfit::Value(format!("`{number}` is too large for a priority"))),
+        _ => Err(Unfit::Type),
+    },
+};
+
+const OPTIONAL_TEXT: Kind<String> = Kind {
     what: "a text",
     read: |value| match value {
-        crate::scenario::dom::Value::Text(text) => Ok(text.clone()),
-        _ => Err(crate::scenario::reading::Unfit::Type),
+        Value::Text(text) => Ok(text.clone()),
+        _ => Err(Unfit::Type),
     },
 };

@@ -18,7 +18,7 @@ pub fn check(
     jobs: &[JobConfig],
     reading: &mut Reading,
 ) {
-    let mut inventory = Inventory::new(pools.iter().copied(), scenario.placement);
+    let mut inventory = Inventory::new(pools.iter().copied(), scenario.scheduler.placement);
     for (index, (config, raw)) in deployments.iter().zip(&scenario.deployments).enumerate() {
         let mut granted = 0;
         for replica in 0..config.replicas {

@@ -103,6 +103,7 @@ fn job(
         submit: raw.submit,
         cards: *raw.accelerators,
         options,
+        terms: raw.terms,
     })
 }
 

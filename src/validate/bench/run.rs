@@ -343,6 +343,7 @@ impl SetUp {
                 prefix_tokens: None,
             }],
             jobs: Vec::new(),
+            job_trace: None,
             queue_order: Default::default(),
             placement: Default::default(),
             assumptions: Vec::new(),

@@ -1,0 +1,123 @@
+//! A million jobs over 10,000 nodes of 8 cards, by queue order, in CPU-bound wall-clock time:
+//! `cargo bench --bench jobs` (`-- JOBS NODES ORDER...` for other sizes).
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a benchmark measures time and prints it"
+)]
+
+use std::sync::Arc;
+
+use fleetsim::billing::{Purchase, Tariff};
+use fleetsim::fleet::{PoolConfig, PoolId};
+use fleetsim::jobs::{JobList, JobTerms};
+use fleetsim::policies::placement::PlacementKind;
+use fleetsim::policies::queue_order::QueueOrder;
+use fleetsim::sim::Seed;
+use fleetsim::units::{Duration, Instant, UsdPerHour};
+use fleetsim::world::{PoolPlan, RunOptions, WorldConfig, run};
+
+/// Offered load as a share of the cards: the queue grows to a sixth of all jobs before it drains.
+const LOAD: f64 = 1.2;
+
+/// Jobs as on Philly and Helios: most want one card, few want many; durations are lognormal with a median of
+/// ten minutes; users say up to five times as long.
+fn jobs(count: u32, cards: u32) -> JobList {
+    let mut draws = Seed(7).stream("bench/jobs");
+    let sizes = [1, 1, 1, 1, 1, 2, 2, 4, 8, 8, 16, 64];
+    let mean_cards = sizes.iter().sum::<u32>() as f64 / sizes.len() as f64;
+    let sigma: f64 = 1.5;
+    let median = 600.0;
+    let mean_s = median * libm::exp(sigma * sigma / 2.0);
+    let gap_s = mean_cards * mean_s / (LOAD * f64::from(cards));
+    let mut list = JobList::default();
+    let mut now = 0.0;
+    for _ in 0..count {
+        now += gap_s * draws.exponential();
+        let wanted = sizes[draws.below(sizes.len() as u64) as usize].min(cards);
+        let seconds = (median * libm::exp(sigma * draws.normal())).clamp(1.0, 7.0 * 86_400.0);
+        let estimate = Duration::from_secs_f64(seconds * (1.0 + 4.0 * draws.uniform()));
+        let terms = JobTerms { estimate: Some(estimate), ..JobTerms::default() };
+        list.push(
+            ("", "", ""),
+            Instant::from_secs_f64(now),
+            (wanted, Duration::from_secs_f64(seconds)),
+            &[PoolId(0)],
+            terms,
+        );
+    }
+    list
+}
+
+fn main() {
+    let arguments: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let number =
+        |place: usize, default: u32| arguments.get(place).and_then(|n| n.parse().ok()).unwrap_or(default);
+    let (count, nodes) = (number(0, 1_000_000), number(1, 10_000));
+    let orders = [
+        ("fifo", QueueOrder::Fifo),
+        ("sjf", QueueOrder::Sjf),
+        ("srtf", QueueOrder::Srtf),
+        ("easy-backfill", QueueOrder::Easy),
+    ];
+    let named: Vec<&String> = arguments.iter().skip(2).collect();
+    let list = Arc::new(jobs(count, nodes * 8));
+    let last = list.facts(count - 1).submit;
+    for (name, order) in orders {
+        if !named.is_empty() && !named.iter().any(|wanted| *wanted == name) {
+            continue;
+        }
+        let config = WorldConfig {
+            name: name.to_owned(),
+            seed: Seed(1),
+            duration: last.since(Instant::ZERO) + Duration::from_secs(60 * 86_400),
+            warmup: Duration::ZERO,
+            streams: Vec::new(),
+            pools: vec![PoolPlan {
+                fleet: PoolConfig {
+                    name: "pool".to_owned(),
+                    provider: "nobody".to_owned(),
+                    offer: "nobody/node".to_owned(),
+                    accelerator: "card".to_owned(),
+                    nodes,
+                    cards_per_node: 8,
+                },
+                tariff: Tariff {
+                    purchase: Purchase::OnDemand,
+                    price: UsdPerHour::from_f64(1.0),
+                    granularity: Duration::ZERO,
+                    minimum: Duration::ZERO,
+                },
+                peak: None,
+            }],
+            deployments: Vec::new(),
+            jobs: Vec::new(),
+            job_trace: Some(Arc::clone(&list)),
+            queue_order: order,
+            placement: PlacementKind::BestFit,
+            assumptions: Vec::new(),
+        };
+        let begin = std::time::Instant::now();
+        let results = run(&config, RunOptions::default()).expect("the books balance");
+        let seconds = begin.elapsed().as_secs_f64();
+        let jobs = &results.summary.jobs;
+        let preemptions: u64 = results.jobs.iter().map(|job| u64::from(job.preemptions)).sum();
+        println!(
+            "{name}: {count} jobs, {nodes} nodes: {seconds:.2} s, {:.0} jobs/s; completed {}, mean wait {:.0} s, \
+             {preemptions} preemptions; peak memory {}",
+            f64::from(count) / seconds,
+            jobs.completed,
+            jobs.wait_s.mean.unwrap_or(0.0),
+            peak_memory()
+        );
+    }
+}
+
+/// The most memory that this process has had so far, where the system says.
+fn peak_memory() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.map_or("unknown".to_owned(), |text| text.trim().to_owned())
+}

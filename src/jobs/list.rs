@@ -1,0 +1,226 @@
+//! All jobs of a run, in compact records: a million of them have to fit.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::config::{JobConfig, JobOption, JobTerms};
+use crate::fleet::PoolId;
+use crate::policies::queue_order::JobFacts;
+use crate::units::{Duration, Flop, Instant};
+
+/// Jobs by number. Names, users and queues are texts kept once, or end to end.
+#[derive(Debug, Clone, Default)]
+pub struct JobList {
+    facts: Vec<JobFacts>,
+    names: String,
+    /// Where each name ends.
+    name_ends: Vec<usize>,
+    users: Texts,
+    queues: Texts,
+    /// Lists of pools, by [`JobFacts::places`].
+    places: Vec<Vec<PoolId>>,
+    place_numbers: BTreeMap<Vec<PoolId>, u32>,
+    /// What is known of each option beside its pool, for the first jobs; a job beyond takes its duration
+    /// everywhere.
+    options: Vec<Vec<JobOption>>,
+}
+
+/// Texts by number, each kept once.
+#[derive(Debug, Clone, Default)]
+struct Texts {
+    texts: Vec<String>,
+    numbers: BTreeMap<String, u32>,
+}
+
+impl Texts {
+    fn number(&mut self, text: &str) -> u32 {
+        if let Some(number) = self.numbers.get(text) {
+            return *number;
+        }
+        let number = self.texts.len() as u32;
+        self.texts.push(text.to_owned());
+        self.numbers.insert(text.to_owned(), number);
+        number
+    }
+}
+
+impl JobList {
+    /// The jobs that a scenario lists.
+    pub fn of(configs: &[JobConfig]) -> Self {
+        let mut list = Self::default();
+        for config in configs {
+            let pools: Vec<PoolId> = config.options.iter().map(|option| option.pool).collect();
+            let duration = config.options.first().map_or(Duration::ZERO, |option| option.duration);
+            list.push(
+                (&config.name, &config.user, &config.queue),
+                config.submit,
+                (config.cards, duration),
+                &pools,
+                config.terms,
+            );
+            list.options.push(config.options.clone());
+        }
+        list
+    }
+
+    /// The jobs that a scenario lists, and those of its trace behind them.
+    pub fn joined(configs: &[JobConfig], trace: Option<&Arc<Self>>) -> Arc<Self> {
+        match trace {
+            Some(trace) if configs.is_empty() => Arc::clone(trace),
+            trace => {
+                let mut list = Self::of(configs);
+                if let Some(trace) = trace {
+                    list.extend(trace);
+                }
+                Arc::new(list)
+            }
+        }
+    }
+
+    /// Adds a job of a trace, which takes the same time on every pool, and says its number.
+    pub fn push(
+        &mut self,
+        (name, user, queue): (&str, &str, &str),
+        submit: Instant,
+        (cards, duration): (u32, Duration),
+        pools: &[PoolId],
+        terms: JobTerms,
+    ) -> u32 {
+        let places = match self.place_numbers.get(pools) {
+            Some(number) => *number,
+            None => {
+                let number = self.places.len() as u32;
+                self.places.push(pools.to_vec());
+                self.place_numbers.insert(pools.to_vec(), number);
+                number
+            }
+        };
+        self.names.push_str(name);
+        self.name_ends.push(self.names.len());
+        self.facts.push(JobFacts {
+            submit,
+            duration,
+            estimate: terms.estimate.unwrap_or(duration),
+            deadline: terms.deadline.unwrap_or(Instant::MAX),
+            cards,
+            places,
+            user: self.users.number(user),
+            queue: self.queues.number(queue),
+            priority: terms.priority,
+        });
+        self.facts.len() as u32 - 1
+    }
+
+    /// Adds all jobs of a trace behind these.
+    pub fn extend(&mut self, other: &Self) {
+        for job in 0..other.facts.len() as u32 {
+            let facts = other.facts(job);
+            let terms = JobTerms {
+                priority: facts.priority,
+                estimate: Some(facts.estimate),
+                deadline: (facts.deadline != Instant::MAX).then_some(facts.deadline),
+            };
+            let texts = (other.name(job), other.user(job), other.queue(job));
+            self.push(texts, facts.submit, (facts.cards, facts.duration), other.pools(job), terms);
+        }
+    }
+
+    /// How many jobs there are.
+    pub fn len(&self) -> usize {
+        self.facts.len()
+    }
+
+    /// True when there is none.
+    pub fn is_empty(&self) -> bool {
+        self.facts.is_empty()
+    }
+
+    /// What queue orders know of a job.
+    pub fn facts(&self, job: u32) -> &JobFacts {
+        &self.facts[job as usize]
+    }
+
+    /// What queue orders know of all jobs.
+    pub fn all_facts(&self) -> &[JobFacts] {
+        &self.facts
+    }
+
+    /// A job's name.
+    pub fn name(&self, job: u32) -> &str {
+        let job = job as usize;
+        let from = if job == 0 { 0 } else { self.name_ends[job - 1] };
+        &self.names[from..self.name_ends[job]]
+    }
+
+    /// Who submitted a job; empty when nobody says.
+    pub fn user(&self, job: u32) -> &str {
+        &self.users.texts[self.facts(job).user as usize]
+    }
+
+    /// A job's queue; empty when nobody says.
+    pub fn queue(&self, job: u32) -> &str {
+        &self.queues.texts[self.facts(job).queue as usize]
+    }
+
+    /// The number of a user, if it has jobs.
+    pub fn user_number(&self, user: &str) -> Option<u32> {
+        self.users.numbers.get(user).copied()
+    }
+
+    /// The number of a queue, if it has jobs.
+    pub fn queue_number(&self, queue: &str) -> Option<u32> {
+        self.queues.numbers.get(queue).copied()
+    }
+
+    /// Where a job may run, in order of preference.
+    pub fn pools(&self, job: u32) -> &[PoolId] {
+        &self.places[self.facts(job).places as usize]
+    }
+
+    /// All lists of pools, by [`JobFacts::places`].
+    pub fn places(&self) -> &[Vec<PoolId>] {
+        &self.places
+    }
+
+    /// How long a job takes on one of its pools.
+    pub fn duration(&self, job: u32, option: usize) -> Duration {
+        let of = self.options.get(job as usize).and_then(|options| options.get(option));
+        of.map_or(self.facts(job).duration, |option| option.duration)
+    }
+
+    /// FLOP that a job does in its time on one of its pools; none is known of a job from a trace.
+    pub fn flop(&self, job: u32, option: usize) -> Flop {
+        let of = self.options.get(job as usize).and_then(|options| options.get(option));
+        of.map_or(Flop::ZERO, |option| option.flop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_give_back_what_was_put_in() {
+        let mut list = JobList::default();
+        let second = Duration::from_secs(1);
+        let a = [PoolId(0)];
+        let b = [PoolId(1), PoolId(0)];
+        list.push(("one", "ann", ""), Instant::ZERO, (1, second), &a, JobTerms::default());
+        list.push(
+            ("", "ben", "q"),
+            Instant::ZERO,
+            (2, second),
+            &b,
+            JobTerms { priority: 3, ..JobTerms::default() },
+        );
+        list.push(("three", "ann", "q"), Instant::ZERO, (2, second), &a, JobTerms::default());
+        let mut twice = list.clone();
+        twice.extend(&list);
+        for (job, name) in [(0, "one"), (1, ""), (2, "three"), (3, "one"), (5, "three")] {
+            assert_eq!(twice.name(job), name);
+        }
+        assert_eq!((twice.user(5), twice.queue(4), twice.pools(4)), ("ann", "q", &b[..]));
+        assert_eq!((twice.facts(4).priority, twice.facts(0).estimate), (3, second));
+        assert_eq!((twice.facts(2).places, twice.facts(3).places, twice.places().len()), (0, 0, 2));
+    }
+}

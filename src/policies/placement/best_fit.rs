@@ -1,0 +1,12 @@
+//! Best fit: the node with the fewest free cards that are enough; ties by number.
+
+use super::FreeNodes;
+use crate::policies::Reason;
+
+/// The rule in words.
+pub(super) const REASON: Reason = Reason("fewest free cards that are enough");
+
+/// The node, or `None` when none has enough.
+pub(super) fn node(nodes: &FreeNodes, cards: u32) -> Option<u32> {
+    nodes.enough(cards).next()
+}

@@ -1,0 +1,112 @@
+//! Shortest remaining time first: a waiting job with strictly less left to do than running ones takes their
+//! cards, from the one with most left down, as many as it needs; they keep what they have done. Ties among the
+//! waiting by submission, then number; equal remaining times preempt nobody. Nobody overtakes the first, so
+//! the order keeps every card at work only while jobs of one card wait.
+
+use std::collections::BTreeSet;
+
+use super::{Cluster, JobFacts, Order, Step};
+use crate::policies::Reason;
+use crate::units::{Duration, Instant};
+
+/// The order's indices. What is left of a running job is its end less now, so ends order the running.
+#[derive(Debug, Default)]
+pub(super) struct Srtf {
+    waiting: BTreeSet<(Duration, Instant, u32)>,
+    running: BTreeSet<(Instant, u32)>,
+    /// What is left of each job that waits, or its end while it runs.
+    left: Vec<u64>,
+    /// The first, when it was refused and nothing has come free since; and whether preemption was tried too.
+    blocked: Option<(u32, bool)>,
+}
+
+impl Srtf {
+    fn wait(&mut self, job: u32, facts: &JobFacts, left: Duration) {
+        if self.left.len() <= job as usize {
+            self.left.resize(job as usize + 1, 0);
+        }
+        self.left[job as usize] = left.as_nanos();
+        self.waiting.insert((left, facts.submit, job));
+    }
+}
+
+impl Order for Srtf {
+    fn submitted(&mut self, _now: Instant, job: u32, facts: &JobFacts) {
+        self.wait(job, facts, facts.duration);
+    }
+
+    fn started(&mut self, _now: Instant, job: u32, facts: &JobFacts, end: Instant) {
+        self.waiting.remove(&(Duration::from_nanos(self.left[job as usize]), facts.submit, job));
+        self.running.insert((end, job));
+        self.left[job as usize] = end.as_nanos();
+    }
+
+    fn stopped(&mut self, now: Instant, job: u32, facts: &JobFacts, left: Duration) {
+        self.finished(now, job, facts);
+        self.wait(job, facts, left);
+    }
+
+    fn finished(&mut self, now: Instant, job: u32, _facts: &JobFacts) {
+        self.running.remove(&(Instant::from_nanos(self.left[job as usize]), job));
+        self.freed(now);
+    }
+
+    fn freed(&mut self, _now: Instant) {
+        self.blocked = None;
+    }
+
+    fn refused(&mut self, _now: Instant, job: u32) {
+        self.blocked = Some((job, false));
+    }
+
+    fn next(&mut self, now: Instant, _facts: &[JobFacts], cluster: &mut dyn Cluster) -> (Step, Reason) {
+        let Some((left, _, job)) = self.waiting.first().copied() else {
+            return (Step::Wait, Reason("nothing waits"));
+        };
+        match self.blocked {
+            Some((blocked, true)) if blocked == job => (Step::Wait, Reason("the first does not fit")),
+            Some((blocked, false)) if blocked == job => {
+                self.blocked = Some((job, true));
+                let longer = self.running.iter().rev().take_while(|(end, _)| *end > now + left);
+                match cluster.victims(job, &mut longer.map(|(_, job)| *job)) {
+                    Some(victims) if !victims.is_empty() => {
+                        (Step::Stop(victims), Reason("more left to do than the first in the queue"))
+                    }
+                    _ => (Step::Wait, Reason("the first does not fit")),
+                }
+            }
+            _ => (Step::Start(job), Reason("least left to do")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::policies::queue_order::QueueOrder;
+    use crate::policies::queue_order::testing::{Job, schedule};
+
+    /// The textbook example: arrivals at 0, 1, 2, 3 with bursts 8, 4, 9, 5 end at 17, 5, 26 and 10.
+    #[test]
+    fn the_textbook_example() {
+        let jobs = [Job::new(0, 1, 8), Job::new(1, 1, 4), Job::new(2, 1, 9), Job::new(3, 1, 5)];
+        let srtf = schedule(&QueueOrder::Srtf, 1, &jobs);
+        assert_eq!((srtf.ends, srtf.stops), (vec![17, 5, 26, 10], 1));
+        assert_eq!(schedule(&QueueOrder::Sjf, 1, &jobs).ends, [8, 12, 26, 17]);
+    }
+
+    /// A chain: each shorter job stops the one before it, and they resume in the reverse order.
+    #[test]
+    fn a_chain_of_preemptions() {
+        let jobs = [Job::new(0, 1, 20), Job::new(2, 1, 10), Job::new(4, 1, 4), Job::new(5, 1, 1)];
+        let srtf = schedule(&QueueOrder::Srtf, 1, &jobs);
+        assert_eq!((srtf.ends, srtf.stops), (vec![35, 17, 9, 6], 3));
+    }
+
+    /// Only those give way that are needed: a gang of three stops the two that make room, not the third.
+    #[test]
+    fn as_few_as_needed_are_stopped() {
+        let jobs = [Job::new(0, 2, 50), Job::new(0, 1, 40), Job::new(0, 1, 30), Job::new(1, 3, 5)];
+        let srtf = schedule(&QueueOrder::Srtf, 4, &jobs);
+        assert_eq!((srtf.ends, srtf.stops), (vec![55, 45, 30, 6], 2));
+    }
+}

@@ -1,0 +1,126 @@
+//! The cards that jobs run on: the jobs room's requests, put to the inventory.
+
+use super::recorder::Recorder;
+use crate::fleet::{Holder, Inventory, LeaseId, PendingReason, PoolConfig, PoolId, Reservation, Shape};
+use crate::jobs::{Cards, JobList};
+use crate::policies::queue_order::{Cluster, FleetFacts, Shadow};
+use crate::units::Instant;
+
+/// The inventory as jobs see it.
+pub(super) struct JobCards<'a> {
+    pub(super) inventory: &'a mut Inventory,
+    pub(super) recorder: &'a mut Recorder,
+    pub(super) list: &'a JobList,
+    pub(super) leases: &'a mut Vec<Option<LeaseId>>,
+    pub(super) held: &'a mut Option<Reservation>,
+    /// Card-nanoseconds of leases that have ended, for the books.
+    pub(super) card_nanos: &'a mut u128,
+}
+
+/// What queue orders know of the fleet.
+pub(super) fn fleet_facts<'a>(pools: impl Iterator<Item = &'a PoolConfig>, list: &JobList) -> FleetFacts {
+    let mut types: Vec<&str> = Vec::new();
+    let mut facts = FleetFacts::default();
+    for pool in pools {
+        let number = types.iter().position(|name| *name == pool.accelerator).unwrap_or_else(|| {
+            types.push(&pool.accelerator);
+            types.len() - 1
+        });
+        facts.types.push(number as u32);
+        facts.cards.push(pool.nodes * pool.cards_per_node);
+    }
+    facts.places = list.places().iter().map(|pools| pools.iter().map(|pool| pool.0).collect()).collect();
+    facts
+}
+
+impl Cluster for JobCards<'_> {
+    fn free(&self, pool: u16) -> u32 {
+        self.inventory.free_cards(PoolId(pool))
+    }
+
+    fn reserve(&mut self, job: u32, releases: &mut dyn Iterator<Item = (Instant, u32)>) -> Option<Shadow> {
+        let shape = Shape::Gang { cards: self.list.facts(job).cards };
+        let mut pools: Vec<_> =
+            self.list.pools(job).iter().map(|pool| self.inventory.what_if(*pool, shape)).collect();
+        *self.held = None;
+        let mut found: Option<(Instant, usize)> = None;
+        for (at, running) in releases {
+            // All that comes back at that very time counts.
+            if found.is_some_and(|(found, _)| at > found) {
+                break;
+            }
+            if let Some(lease) = self.leases[running as usize].and_then(|id| self.inventory.lease(id)) {
+                pools.iter_mut().for_each(|pool| pool.give_back(lease));
+            }
+            if found.is_none() {
+                found = pools.iter().position(|pool| pool.fits()).map(|place| (at, place));
+            }
+        }
+        let (at, place) = found?;
+        let reservation = pools[place].reservation();
+        let pool = reservation.pool.0;
+        *self.held = Some(reservation);
+        Some(Shadow { at, pool })
+    }
+
+    fn victims(&self, job: u32, candidates: &mut dyn Iterator<Item = u32>) -> Option<Vec<u32>> {
+        let shape = Shape::Gang { cards: self.list.facts(job).cards };
+        let mut pools: Vec<_> =
+            self.list.pools(job).iter().map(|pool| self.inventory.what_if(*pool, shape)).collect();
+        let lease = |job: u32| self.leases[job as usize].and_then(|id| self.inventory.lease(id));
+        let mut victims = Vec::new();
+        let place = loop {
+            if let Some(place) = pools.iter().position(|pool| pool.fits()) {
+                break place;
+            }
+            let victim = candidates.next()?;
+            let Some(lease) = lease(victim) else { continue };
+            pools.iter_mut().for_each(|pool| pool.give_back(lease));
+            victims.push(victim);
+        };
+        let chosen = &mut pools[place];
+        // Those that were taken last had the best claim to stay.
+        let mut needed = Vec::new();
+        for victim in victims.into_iter().rev() {
+            let Some(lease) = lease(victim) else { continue };
+            chosen.keep(lease);
+            if !chosen.fits() {
+                chosen.give_back(lease);
+                needed.push(victim);
+            }
+        }
+        needed.reverse();
+        Some(needed)
+    }
+}
+
+impl Cards for JobCards<'_> {
+    fn start(&mut self, now: Instant, job: u32, beside: bool) -> Result<usize, PendingReason> {
+        let shape = Shape::Gang { cards: self.list.facts(job).cards };
+        let options: Vec<(PoolId, Shape)> = self.list.pools(job).iter().map(|pool| (*pool, shape)).collect();
+        let held = self.held.as_ref().filter(|_| beside);
+        let id = self.inventory.lease_now(now, Holder::Job(job), &options, held)?;
+        let lease = self.inventory.lease(id);
+        let (option, pool) = lease.map_or((0, options[0].0), |lease| (lease.option, lease.pool));
+        self.recorder.busy(now, id, lease, true);
+        self.recorder.job_placed(job, lease);
+        self.recorder.leased(now, pool.index(), u64::from(self.inventory.usage(pool).leased));
+        self.inventory.set_busy(now, id, true);
+        self.leases[job as usize] = Some(id);
+        Ok(option)
+    }
+
+    fn stop(&mut self, now: Instant, job: u32) {
+        let Some(id) = self.leases[job as usize].take() else { return };
+        let lease = self.inventory.lease(id);
+        self.recorder.busy(now, id, lease, false);
+        self.recorder.released(now, lease);
+        let pool = lease.map(|lease| lease.pool);
+        *self.card_nanos += lease.map_or(0, |lease| lease.card_nanos(now));
+        // Only replicas leave claims pending, and they are placed before the first event.
+        let _ = self.inventory.release(now, id);
+        if let Some(pool) = pool {
+            self.recorder.leased(now, pool.index(), u64::from(self.inventory.usage(pool).leased));
+        }
+    }
+}

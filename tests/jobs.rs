@@ -1,0 +1,489 @@
+//! The cluster scheduler: laws on random workloads, closed forms, and published schedules.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use fleetsim::fleet::PoolId;
+use fleetsim::jobs::{JobList, JobTerms, JobTrace, JobTraceConfig, JobTraceFormat};
+use fleetsim::metrics::results::{JobRow, RunResults};
+use fleetsim::policies::placement::PlacementKind;
+use fleetsim::policies::queue_order::{
+    DrfConfig, FairShareConfig, LasConfig, QueueOrder, Quota, QuotaConfig,
+};
+use fleetsim::sim::Seed;
+use fleetsim::units::{Duration, Instant};
+use fleetsim::world::{RunOptions, WorldConfig, run};
+use proptest::prelude::*;
+use support::pool;
+
+/// A job in whole seconds.
+#[derive(Debug, Clone, Copy)]
+struct Job {
+    submit: u64,
+    cards: u32,
+    duration: u64,
+    /// Beyond the duration.
+    padding: u64,
+    user: u32,
+}
+
+fn list(jobs: &[Job]) -> JobList {
+    let mut list = JobList::default();
+    for (number, job) in jobs.iter().enumerate() {
+        let user = format!("user{}", job.user);
+        let terms = JobTerms {
+            priority: (job.duration % 3) as i32,
+            estimate: Some(Duration::from_secs(job.duration + job.padding)),
+            deadline: Some(Instant::ZERO + Duration::from_secs(job.submit + 2 * job.duration)),
+        };
+        list.push(
+            (&format!("job{number}"), &user, &user),
+            Instant::ZERO + Duration::from_secs(job.submit),
+            (job.cards, Duration::from_secs(job.duration)),
+            &[PoolId(0)],
+            terms,
+        );
+    }
+    list
+}
+
+fn world(
+    list: Arc<JobList>,
+    nodes: u32,
+    cards: u32,
+    order: QueueOrder,
+    placement: PlacementKind,
+) -> WorldConfig {
+    let mut pool = pool(nodes);
+    pool.fleet.cards_per_node = cards;
+    let facts = list.all_facts();
+    let last = facts.iter().map(|facts| facts.submit).max().unwrap_or(Instant::ZERO);
+    // Everybody, one after the other, would be done by then.
+    let work = facts.iter().fold(Duration::ZERO, |sum, facts| sum + facts.duration);
+    WorldConfig {
+        name: "jobs".to_owned(),
+        seed: Seed(1),
+        duration: last.since(Instant::ZERO) + work + Duration::from_secs(1),
+        warmup: Duration::ZERO,
+        streams: Vec::new(),
+        pools: vec![pool],
+        deployments: Vec::new(),
+        jobs: Vec::new(),
+        job_trace: Some(list),
+        queue_order: order,
+        placement,
+        assumptions: Vec::new(),
+    }
+}
+
+fn simulate(config: &WorldConfig) -> RunResults {
+    run(config, RunOptions::default()).expect("the scenario is right and its books balance")
+}
+
+fn orders() -> Vec<QueueOrder> {
+    let quota = Quota { cards: 6, borrow: None };
+    vec![
+        QueueOrder::Fifo,
+        QueueOrder::Priority,
+        QueueOrder::Sjf,
+        QueueOrder::Srtf,
+        QueueOrder::Edf,
+        QueueOrder::Easy,
+        QueueOrder::Conservative,
+        QueueOrder::Las(LasConfig { thresholds: vec![Duration::from_secs(20)], starvation: Some(2.0) }),
+        QueueOrder::FairShare(FairShareConfig {
+            half_life: Some(Duration::from_secs(50)),
+            ..Default::default()
+        }),
+        QueueOrder::Drf(DrfConfig::default()),
+        QueueOrder::Quota(QuotaConfig { quotas: (0..2).map(|queue| (queue, quota)).collect() }),
+    ]
+}
+
+fn workload(most_cards: u32) -> impl Strategy<Value = Vec<Job>> {
+    let job = (0u64..60, 1..=most_cards, 1u64..40, 0u64..30, 0u32..2);
+    let job = job.prop_map(|(submit, cards, duration, padding, user)| Job {
+        submit,
+        cards,
+        duration,
+        padding,
+        user,
+    });
+    prop::collection::vec(job, 1..25)
+}
+
+/// First starts in seconds.
+fn starts(rows: &[JobRow]) -> Vec<u64> {
+    rows.iter().map(|row| row.start.expect("it started").as_nanos() / 1_000_000_000).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever the order and placement: every job is done, held all its cards in every run or none, and no
+    /// card was held by two at once.
+    #[test]
+    fn gangs_are_whole_and_cards_have_one_holder(jobs in workload(10), which in 0usize..11, placing in 0usize..7) {
+        let (order, placement) = (orders().swap_remove(which), PlacementKind::ALL[placing].1);
+        let results = simulate(&world(Arc::new(list(&jobs)), 3, 4, order, placement));
+        prop_assert_eq!(results.summary.jobs.completed, jobs.len() as u64);
+        let mut gangs: BTreeMap<(String, Instant, Instant), u32> = BTreeMap::new();
+        for card in &results.cards {
+            let mut until = Instant::ZERO;
+            for (from, to, holder) in &card.leases {
+                prop_assert!(*from >= until, "{} is held twice at {from}", card.card);
+                until = *to;
+                *gangs.entry((holder.clone(), *from, *to)).or_default() += 1;
+            }
+        }
+        for ((holder, from, to), cards) in gangs {
+            let job = jobs[holder.trim_start_matches("job").parse::<usize>().expect("a number")];
+            prop_assert_eq!(cards, job.cards, "{} from {} to {}", holder, from, to);
+        }
+        for (row, job) in results.jobs.iter().zip(&jobs) {
+            let took = row.end.expect("it is done").since(row.start.expect("it started"));
+            let exact = took == Duration::from_secs(job.duration);
+            prop_assert!(exact || row.preemptions > 0 && took > Duration::from_secs(job.duration));
+        }
+    }
+
+    /// While jobs of one card wait, no card is idle, under every order that promises it (quotas do not).
+    #[test]
+    fn cards_are_not_idle_while_jobs_of_one_card_wait(jobs in workload(1), which in 0usize..10) {
+        let order = orders().swap_remove(which);
+        let results = simulate(&world(Arc::new(list(&jobs)), 3, 1, order, PlacementKind::FirstFit));
+        let mut idle_from = [Instant::ZERO; 3];
+        let mut spans = Vec::new();
+        for (card, idle_from) in results.cards.iter().zip(&mut idle_from) {
+            for (from, to, _) in &card.leases {
+                spans.push((*idle_from, *from));
+                *idle_from = *to;
+            }
+            spans.push((*idle_from, Instant::MAX));
+        }
+        for row in &results.jobs {
+            let (submit, start) = (row.submit, row.start.expect("it started"));
+            let idle = spans.iter().find(|(from, to)| from.max(&submit) < to.min(&start));
+            prop_assert!(idle.is_none(), "{} waits from {submit} to {start}, a card is idle {idle:?}", row.id);
+        }
+    }
+
+    /// EASY against a simulation that looks at everything at every second, and that asserts the promise to the
+    /// first of the queue.
+    #[test]
+    fn easy_is_the_textbooks_and_keeps_its_promise(jobs in workload(8)) {
+        let config = world(Arc::new(list(&jobs)), 8, 1, QueueOrder::Easy, PlacementKind::BestFit);
+        prop_assert_eq!(starts(&simulate(&config).jobs), plain_easy(8, &jobs));
+        // A gang may lie anywhere under pack: two nodes of four are like eight of one.
+        let config = world(Arc::new(list(&jobs)), 2, 4, QueueOrder::Easy, PlacementKind::Pack);
+        prop_assert_eq!(starts(&simulate(&config).jobs), plain_easy(8, &jobs));
+    }
+
+    /// On one card with jobs of one card no order has a smaller mean time to completion than SRTF.
+    #[test]
+    fn srtf_has_the_least_mean_completion_time(jobs in workload(1)) {
+        let mean = |order| {
+            let config = world(Arc::new(list(&jobs)), 1, 1, order, PlacementKind::FirstFit);
+            simulate(&config).summary.jobs.jct_s.mean.expect("jobs are done")
+        };
+        let least = mean(QueueOrder::Srtf);
+        for order in orders().into_iter().take(10) {
+            let named = format!("{order:?}");
+            prop_assert!(mean(order) >= least - 1e-9, "{named}");
+        }
+    }
+
+    /// Cards used by a queue exceed its quota only while the queues together use at most all quotas.
+    #[test]
+    fn quotas_are_exceeded_only_by_borrowing(jobs in workload(5)) {
+        let quota = |cards, borrow| Quota { cards, borrow };
+        let quotas = BTreeMap::from([(0, quota(5, Some(2))), (1, quota(5, Some(0)))]);
+        let mut jobs = jobs;
+        jobs[0].user = 0;
+        let order = QueueOrder::Quota(QuotaConfig { quotas });
+        let list = Arc::new(list(&jobs));
+        let number = list.queue_number("user0");
+        let results = simulate(&world(list, 12, 1, order, PlacementKind::FirstFit));
+        prop_assert_eq!(number, Some(0));
+        let mut changes: BTreeMap<Instant, [i64; 2]> = BTreeMap::new();
+        for card in &results.cards {
+            for (from, to, holder) in &card.leases {
+                let job = jobs[holder.trim_start_matches("job").parse::<usize>().expect("a number")];
+                changes.entry(*from).or_default()[job.user as usize] += 1;
+                changes.entry(*to).or_default()[job.user as usize] -= 1;
+            }
+        }
+        let mut used = [0, 0];
+        for (at, change) in changes {
+            used = [used[0] + change[0], used[1] + change[1]];
+            prop_assert!(used[0] <= 7 && used[1] <= 5 && used[0] + used[1] <= 10, "{used:?} at {at}");
+        }
+    }
+}
+
+/// EASY backfilling by looking at everything, second by second; cards are all alike.
+fn plain_easy(cards: u32, jobs: &[Job]) -> Vec<u64> {
+    let mut order: Vec<usize> = (0..jobs.len()).collect();
+    order.sort_by_key(|job| (jobs[*job].submit, *job));
+    let mut start: Vec<Option<u64>> = vec![None; jobs.len()];
+    let mut promised: BTreeMap<usize, u64> = BTreeMap::new();
+    for now in 0..3000 {
+        let runs =
+            |start: &[Option<u64>], job: usize| start[job].is_some_and(|s| s + jobs[job].duration > now);
+        let free = |start: &[Option<u64>]| {
+            cards - (0..jobs.len()).filter(|job| runs(start, *job)).map(|job| jobs[job].cards).sum::<u32>()
+        };
+        let queue = |start: &[Option<u64>]| -> Vec<usize> {
+            order.iter().copied().filter(|job| jobs[*job].submit <= now && start[*job].is_none()).collect()
+        };
+        'again: loop {
+            let waiting = queue(&start);
+            let Some(head) = waiting.first().copied() else { break };
+            if jobs[head].cards <= free(&start) {
+                if let Some(promised) = promised.get(&head) {
+                    assert!(now <= *promised, "job {head} was promised {promised}, and starts at {now}");
+                }
+                start[head] = Some(now);
+                continue;
+            }
+            let end = |job: usize| start[job].map_or(0, |s| s + jobs[job].duration + jobs[job].padding);
+            let mut ends: Vec<(u64, u32)> = (0..jobs.len())
+                .filter(|job| runs(&start, *job))
+                .map(|job| (end(job), jobs[job].cards))
+                .collect();
+            ends.sort_unstable();
+            let mut then = free(&start);
+            let mut shadow = 0;
+            for (end, cards) in &ends {
+                if then >= jobs[head].cards && *end > shadow {
+                    break;
+                }
+                then += cards;
+                shadow = *end;
+            }
+            promised.entry(head).or_insert(shadow);
+            let spare = then - jobs[head].cards;
+            for job in &waiting[1..] {
+                let Job { cards, duration, padding, .. } = jobs[*job];
+                if cards <= free(&start) && (now + duration + padding <= shadow || cards <= spare) {
+                    start[*job] = Some(now);
+                    continue 'again;
+                }
+            }
+            break;
+        }
+    }
+    start.into_iter().map(|start| start.expect("it started")).collect()
+}
+
+/// M/M/8 at an offered load of 7.2: Erlang's C formula gives a mean wait of 0.876916 service times.
+#[test]
+fn jobs_of_one_card_are_an_m_m_c_queue() {
+    let mut draws = Seed(11).stream("mmc");
+    let mut jobs = JobList::default();
+    let mut now = 0.0;
+    for _ in 0..300_000 {
+        now += 1000.0 * draws.exponential() / 7.2;
+        let duration = Duration::from_secs_f64(1000.0 * draws.exponential());
+        jobs.push(
+            ("", "", ""),
+            Instant::from_secs_f64(now),
+            (1, duration),
+            &[PoolId(0)],
+            JobTerms::default(),
+        );
+    }
+    let jobs = Arc::new(jobs);
+    let waits = |order, placement| -> Vec<f64> {
+        let mut config = world(Arc::clone(&jobs), 8, 1, order, placement);
+        config.duration = Duration::from_secs_f64(now + 1e6);
+        let rows = simulate(&config).jobs;
+        rows.iter()
+            .map(|row| row.start.expect("it started").since(row.submit).as_secs_f64() / 1000.0)
+            .collect()
+    };
+    let ours = waits(QueueOrder::Fifo, PlacementKind::FirstFit);
+    // The error of the mean from the means of thirty batches, which hardly depend on each other.
+    let batches: Vec<f64> = ours.chunks(10_000).map(|batch| batch.iter().sum::<f64>() / 10_000.0).collect();
+    let count = batches.len() as f64;
+    let mean = batches.iter().sum::<f64>() / count;
+    let variance = batches.iter().map(|batch| (batch - mean) * (batch - mean)).sum::<f64>() / (count - 1.0);
+    let error = (variance / count).sqrt();
+    println!("M/M/8: mean wait 0.876916 by Erlang's C, ours {mean:.4} ± {error:.4}");
+    assert!((mean - 0.876_916).abs() < 3.0 * error && error < 0.06, "{mean} ± {error}");
+    // Each wait, by the recursion of Kiefer and Wolfowitz: a job takes the card that is free first.
+    let mut free_at = [0u64; 8];
+    for (wait, facts) in ours.iter().zip(jobs.all_facts()) {
+        let first = free_at.iter_mut().min().expect("eight cards");
+        let start = (*first).max(facts.submit.as_nanos());
+        let expected = (start - facts.submit.as_nanos()) as f64 / 1e12;
+        assert!((wait - expected).abs() < 1e-9, "{wait} instead of {expected}");
+        *first = start + facts.duration.as_nanos();
+    }
+    // Jobs of one card leave no holes: backfilling changes nothing, nor does the placement.
+    assert_eq!(ours, waits(QueueOrder::Easy, PlacementKind::Random));
+}
+
+fn data(name: &str) -> Option<PathBuf> {
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/jobs")).join(name);
+    if path.exists() {
+        return Some(path);
+    }
+    eprintln!("skipped: ../shared/data/jobs/{name} is not there");
+    None
+}
+
+/// Helios' simulator with consolidating placement and strict head-of-line (Hu et al., SC 2021, artifact): every
+/// start on two of Philly's virtual clusters, and the means.
+#[test]
+fn helios_schedules_are_met_to_the_second() {
+    let Some(file) = data("helios/philly_sub_5497_trace.csv") else { return };
+    let published = [
+        ("103959", 3, "fifo", QueueOrder::Fifo, 47347.758, 22912.118),
+        ("103959", 3, "sjf", QueueOrder::Sjf, 33486.588, 9050.948),
+        ("0e4a51", 4, "fifo", QueueOrder::Fifo, 240972.035, 187188.551),
+        ("0e4a51", 4, "sjf", QueueOrder::Sjf, 134384.739, 80601.255),
+    ];
+    println!("{:32} {:>12} {:>12}", "Helios", "published", "ours");
+    for (cluster, nodes, name, order, jct, wait) in published {
+        let trace = JobTrace::read(&JobTraceConfig {
+            file: file.clone(),
+            format: JobTraceFormat::Helios,
+            queues: vec![cluster.to_owned()],
+            pools: vec![(PoolId(0), nodes * 8)],
+            skip_bad_rows: false,
+        });
+        let jobs = Arc::new(trace.expect("the trace is right").jobs);
+        let results = simulate(&world(jobs, nodes, 8, order, PlacementKind::Consolidate));
+        let Some(log) = data(&format!("helios/{name}_consolidate_{cluster}_log.csv")) else { return };
+        let mut log = csv::Reader::from_path(log).expect("the log can be read");
+        let header = log.headers().expect("it has a header").clone();
+        let place =
+            |name: &str| header.iter().position(|column| column == name).expect("the column is there");
+        let columns = ["submit_time", "duration", "gpu_num", "start_time"].map(place);
+        let mut theirs: Vec<[u64; 4]> = log
+            .records()
+            .map(|row| {
+                let row = row.expect("a row");
+                columns.map(|column| row[column].parse::<f64>().expect("a number") as u64)
+            })
+            .collect();
+        let seconds = |at: Instant| at.as_nanos() / 1_000_000_000;
+        let mut ours: Vec<[u64; 4]> = results
+            .jobs
+            .iter()
+            .map(|row| {
+                let start = row.start.expect("it started");
+                let took = row.end.expect("it is done").since(start).as_nanos() / 1_000_000_000;
+                [seconds(row.submit), took, u64::from(row.accelerators), seconds(start)]
+            })
+            .collect();
+        theirs.sort_unstable();
+        ours.sort_unstable();
+        let summary = results.summary.jobs;
+        let (our_jct, our_wait) = (summary.jct_s.mean.expect("done"), summary.wait_s.mean.expect("started"));
+        println!("{:32} {jct:>12.3} {our_jct:>12.3}", format!("{cluster} {name}, mean JCT s"));
+        println!("{:32} {wait:>12.3} {our_wait:>12.3}", format!("{cluster} {name}, mean wait s"));
+        let same = ours.iter().zip(&theirs).filter(|(ours, theirs)| ours == theirs).count();
+        println!("{:32} {:>12} {same:>12}", format!("{cluster} {name}, starts"), theirs.len());
+        assert_eq!(ours, theirs, "{cluster} {name}");
+        assert!((our_jct - jct).abs() < 1e-3 && (our_wait - wait).abs() < 1e-3);
+    }
+}
+
+/// Batsim with batsched's EASY backfilling on 801 jobs over 32 hosts: each wait within a second for 99 % of
+/// jobs, and the means.
+#[test]
+fn batsim_easy_is_met() {
+    let (Some(workload), Some(log)) = (data("batsim/medium_late.json"), data("batsim/easy/out_jobs.csv"))
+    else {
+        return;
+    };
+    let text = std::fs::read_to_string(workload).expect("the workload can be read");
+    let workload: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+    let mut jobs = JobList::default();
+    for job in workload["jobs"].as_array().expect("a list of jobs") {
+        let number = |value: &serde_json::Value| value.as_f64().expect("a number");
+        let profile = job["profile"].as_str().expect("a profile");
+        let delay = number(&workload["profiles"][profile]["delay"]);
+        let terms = JobTerms {
+            estimate: Some(Duration::from_secs_f64(number(&job["walltime"]))),
+            ..JobTerms::default()
+        };
+        jobs.push(
+            (&job["id"].to_string(), "", ""),
+            Instant::from_secs_f64(number(&job["subtime"])),
+            (number(&job["res"]) as u32, Duration::from_secs_f64(delay)),
+            &[PoolId(0)],
+            terms,
+        );
+    }
+    let results = simulate(&world(Arc::new(jobs), 32, 1, QueueOrder::Easy, PlacementKind::FirstFit));
+    let mut ours: BTreeMap<(u64, u32), f64> = BTreeMap::new();
+    let (mut slowdown, mut most) = (0.0, 0.0f64);
+    for row in &results.jobs {
+        let (start, end) = (row.start.expect("it started"), row.end.expect("it is done"));
+        let wait = start.since(row.submit).as_secs_f64();
+        let ran = end.since(start).as_secs_f64();
+        ours.insert(((row.submit.as_secs_f64() * 1e3).round() as u64, row.accelerators), wait);
+        slowdown += (wait + ran) / ran / results.jobs.len() as f64;
+        most = most.max(wait);
+    }
+    let mut log = csv::Reader::from_path(log).expect("the log can be read");
+    let (mut near, mut count) = (0, 0);
+    for row in log.records() {
+        let row = row.expect("a row");
+        let number = |column: usize| row[column].parse::<f64>().expect("a number");
+        let key = ((number(3) * 1e3).round() as u64, number(4) as u32);
+        count += 1;
+        near += u32::from(ours.get(&key).is_some_and(|wait| (wait - number(10)).abs() <= 1.0));
+    }
+    let summary = &results.summary.jobs;
+    let mean = summary.wait_s.mean.expect("started");
+    let makespan = summary.makespan_s.expect("done");
+    println!("{:32} {:>12} {:>12}", "Batsim, EASY", "published", "ours");
+    for (name, published, ours) in [
+        ("mean wait s", 9.516326, mean),
+        ("longest wait s", 316.742718, most),
+        ("mean slow-down", 1.391621, slowdown),
+        ("makespan s", 16088.51, makespan),
+        ("waits within a second", f64::from(count), f64::from(near)),
+    ] {
+        println!("{name:32} {published:>12.6} {ours:>12.6}");
+    }
+    assert_eq!(results.jobs.len(), 801);
+    assert!(f64::from(near) >= 0.99 * f64::from(count), "{near} of {count}");
+    assert!((mean - 9.516326).abs() < 0.01 && (most - 316.742718).abs() < 1.0);
+    assert!((slowdown - 1.391621).abs() < 0.001 && (makespan - 16088.51).abs() < 0.01);
+}
+
+/// The traces that have no published schedule: each is read whole, and runs.
+#[test]
+fn traces_are_read_and_run() {
+    let files = [
+        ("philly/philly.csv", JobTraceFormat::Philly, 82_247, 312 * 8),
+        ("swf/NASA-iPSC-1993-3.1-cln.swf", JobTraceFormat::Swf, 18_239, 128),
+        ("swf/LCG.swf.gz", JobTraceFormat::Swf, 188_041, 24_515),
+    ];
+    for (name, format, count, cards) in files {
+        let Some(file) = data(name) else { continue };
+        let trace = JobTrace::read(&JobTraceConfig {
+            file,
+            format,
+            queues: Vec::new(),
+            pools: vec![(PoolId(0), cards)],
+            skip_bad_rows: true,
+        });
+        let trace = trace.expect("it can be read");
+        println!("{name}: {} jobs, {} left out: {:?}", trace.jobs.len(), trace.left_out, trace.examples);
+        assert_eq!(trace.jobs.len() as u64 + trace.left_out, count);
+        let mut config = world(Arc::new(trace.jobs), cards, 1, QueueOrder::Easy, PlacementKind::Pack);
+        config.duration = Duration::from_secs(400 * 86_400);
+        let jobs = simulate(&config).summary.jobs;
+        println!("{name}: EASY, mean wait {:?} s, {} completed", jobs.wait_s.mean, jobs.completed);
+        assert!(jobs.completed > 0);
+    }
+}
