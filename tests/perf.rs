@@ -187,7 +187,8 @@ fn ranks_share_the_experts() {
     assert!(eight.kv_blocks > 3 * one.kv_blocks && eight.kv_blocks < 8 * one.kv_blocks, "{one:?} {eight:?}");
     assert!(eight.weights_per_card > one.weights_per_card);
     let slope = |replica: &Replica<'_>| step(replica).segment(&decoding(256, 16_000)).slope.0;
-    assert!(slope(&ranks) * 7 < slope(&tensor) && slope(&ranks) * 9 > slope(&tensor));
+    // Eight times less to read; but with all heads on a card attention is then bound by computing.
+    assert!(slope(&ranks) * 4 < slope(&tensor) && slope(&ranks) * 8 > slope(&tensor));
     let wrong = planned(ParallelismPlan { tp: 8, pp: 1, dp: 1, ep: 3 });
     let refused = fit(&wrong).expect_err("refused").to_string();
     assert!(refused.contains("the nearest that does: tp = 8, pp = 1, ep = 2"), "{refused}");

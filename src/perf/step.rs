@@ -42,7 +42,7 @@ pub struct AffineStep {
 }
 
 /// How long the iterations of one replica last.
-#[expect(clippy::large_enum_variant, reason = "one a replica, and it is evaluated at every batch change")]
+#[expect(clippy::large_enum_variant, reason = "one a replica, and read in its hottest loop")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum StepModel {
     /// Measured coefficients.

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 pub(super) use engine::Engine;
 pub(super) use run::{Answer, Prediction, Unfit, mean, replay, simulate};
 
+use super::inference;
 use super::report::{Compared, Row, Skip, quantile};
 use super::table::{Fields, Table};
 use crate::catalog::{Catalog, Precision};
@@ -113,6 +114,7 @@ impl Prediction {
     /// seconds.
     pub(super) fn metric(&self, name: &str, cards: u32) -> Option<f64> {
         let cards = f64::from(cards);
+        let name = name.strip_suffix(inference::PAST_KNEE).unwrap_or(name);
         let rate = match name {
             "output_tok_s_total" => Some(self.output_tokens / self.seconds),
             "output_tok_s_per_gpu" => Some(self.output_tokens / self.seconds / cards),
