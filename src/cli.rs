@@ -7,9 +7,13 @@ use clap::{Parser, Subcommand};
 
 mod catalog;
 mod check;
+mod compare;
+mod figures;
 mod policy;
 mod run;
+mod sweep;
 mod trace;
+mod validate;
 
 /// Decide about accelerators before you pay for them.
 #[derive(Debug, Parser)]
@@ -22,10 +26,13 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Run(run::Args),
+    Compare(compare::Args),
+    Sweep(sweep::Args),
     Catalog(catalog::Args),
     Check(check::Args),
     Policy(policy::Args),
     Trace(trace::Args),
+    Validate(validate::Args),
 }
 
 /// How a verb ends when it does not end well.
@@ -44,10 +51,13 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.verb {
         Verb::Run(args) => run::run(args),
+        Verb::Compare(args) => compare::run(&args),
+        Verb::Sweep(args) => sweep::run(args),
         Verb::Catalog(args) => catalog::run(args),
         Verb::Check(args) => check::run(&args),
         Verb::Policy(args) => policy::run(args),
         Verb::Trace(args) => trace::run(args),
+        Verb::Validate(args) => validate::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -20,6 +20,7 @@ mod training;
 
 pub use auto::{AutoPlan, auto_plan};
 pub use card::{CardSpec, NodeSpec};
+pub use collectives::{Library, Operation, collective_time};
 pub use dims::{Attention, Experts, ModelDims, SlidingWindow};
 pub use from_catalog::UnknownFigures;
 pub use memory::{Fit, cards_for_weights, fit, weight_bytes};
@@ -27,4 +28,4 @@ pub use plan::{DoesNotFit, ParallelismPlan, PlanError, Replica};
 pub use roofline::Roofline;
 pub use segment::Segment;
 pub use step::{AffineStep, BatchShape, StepModel};
-pub use training::{TrainingJob, TrainingState, TrainingStep, training_throughput};
+pub use training::{TrainingJob, TrainingLayout, TrainingState, TrainingStep, training_throughput};

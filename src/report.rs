@@ -27,9 +27,9 @@ pub type Written = Vec<PathBuf>;
 /// Why results could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
-    /// The folder cannot be created.
+    /// The folder cannot be created or written into.
     #[error(
-        "cannot create the folder {}: {cause}\n  nothing was written; name another folder with --out",
+        "cannot write into the folder {}: {cause}\n  nothing was written; name another folder with --out",
         path.display()
     )]
     Folder {
@@ -76,17 +76,50 @@ impl ReportError {
 
 fn kept_in_words(kept: &[PathBuf]) -> String {
     if kept.is_empty() {
-        return "nothing was written; free space or name another folder with --out".to_string();
+        return "it is the first of the files, none after it was written; free space or name another folder with \
+                --out"
+            .to_string();
     }
     let names: Vec<String> = kept.iter().map(|path| path.display().to_string()).collect();
     format!("complete and readable: {}; free space or name another folder with --out", names.join(", "))
+}
+
+/// Creates the folder `out` where it is missing and tries whether files can be written into it, so that one
+/// that cannot be written is known before a run.
+///
+/// # Errors
+/// [`ReportError::Folder`].
+pub fn prepare_folder(out: &Path) -> Result<(), ReportError> {
+    Saver::new(out)?.probe()
+}
+
+/// Removes the files of an earlier run; `requests.csv` only where this run has none.
+fn discard_earlier(saver: &Saver, wanted: &Wanted) {
+    let tables = Record::ALL
+        .iter()
+        .filter(|(_, record)| *record != Record::Requests || !wanted.records.includes(Record::Requests));
+    tables.for_each(|(name, _)| saver.discard(&format!("{name}.csv")));
+    plots::ALL.iter().for_each(|plot| saver.discard(&format!("plots/{}.svg", plot.name)));
+    ["summary.json", "scenario.toml", "report.html"].iter().for_each(|name| saver.discard(name));
+}
+
+/// Writes one file into the folder `out`, which is created where it is missing. It appears under its name only
+/// when it is complete.
+///
+/// # Errors
+/// When the folder or the file cannot be written.
+pub fn write_file(out: &Path, name: &str, contents: &str) -> Result<PathBuf, ReportError> {
+    Saver::new(out)?.save(name, |file| file.write_all(contents.as_bytes()))?;
+    Ok(out.join(name))
 }
 
 /// Writes what is wanted of a run into the folder `out`, which is created where it is missing.
 ///
 /// `summary.json` comes first, then `scenario.toml` (`resolved_scenario_toml` as it is), the page, the plots
 /// and the tables, the smallest first: what a disk that fills up leaves is the most telling. A file appears
-/// under its name only when it is complete. `requests.csv` is not written here: see [`RequestsCsv`].
+/// under its name only when it is complete. `requests.csv` is not written here: see [`RequestsCsv`]. What an
+/// earlier run left under the names of this one's files is taken away first, so that no table speaks of
+/// another run than the summary beside it.
 ///
 /// # Errors
 /// At the first file that cannot be written; the error names it and the files that are complete.
@@ -97,6 +130,7 @@ pub fn write_all(
     wanted: &Wanted,
 ) -> Result<Written, ReportError> {
     let mut saver = Saver::new(out)?;
+    discard_earlier(&saver, wanted);
     saver.save("summary.json", |file| export::summary::write(&results.summary, file))?;
     saver.save("scenario.toml", |file| file.write_all(resolved_scenario_toml.as_bytes()))?;
     if wanted.report {

@@ -61,7 +61,8 @@ pub fn load(path: &Path, sets: &[String], seed: Option<u64>) -> Result<Loaded, D
             return Err(whole(sources, &format!("this is not text: byte {at} is not valid UTF-8")));
         }
         Err(error) => {
-            return Err(whole(sources, &format!("the scenario cannot be read: {error}")));
+            let message = format!("the scenario cannot be read: {error}");
+            return Err(Diagnostics::new(sources, vec![whole_file(&message).help(other_file(path))]));
         }
     };
     load_text(&text, path, sets, seed)
@@ -135,14 +136,35 @@ pub fn option_reference() -> Vec<OptionDoc> {
 }
 
 fn whole(sources: Sources, message: &str) -> Diagnostics {
-    let problem = Problem {
+    Diagnostics::new(sources, vec![whole_file(message)])
+}
+
+/// A problem of the file as a whole, without a place in it.
+fn whole_file(message: &str) -> Problem {
+    Problem {
         severity: Severity::Error,
         place: None,
         message: message.to_owned(),
         label: String::new(),
         help: Vec::new(),
+    }
+}
+
+/// What to do about a path that leads to no scenario: the nearest name in its folder, if there is any.
+fn other_file(path: &Path) -> String {
+    let folder = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
     };
-    Diagnostics::new(sources, vec![problem])
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let files = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut names: Vec<String> = files.filter(|name| name.ends_with(".toml")).collect();
+    names.sort_unstable();
+    let wanted = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    match problem::nearest(wanted, names.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean {}?", path.with_file_name(near).display()),
+        None => "check the path; a scenario is a TOML file".to_owned(),
+    }
 }
 
 /// The document with the defaults in their places.

@@ -8,9 +8,11 @@ mod batch;
 mod config;
 mod deployment;
 mod kv;
+mod prefix;
 mod replica;
 mod request;
 mod room;
 
 pub use config::{Batching, DeploymentConfig, ReplicaOption};
+pub use replica::PrefixTotals;
 pub use room::{Departure, DeploymentTotals, Effect, Event, NewRequest, Outcome, Serving};

@@ -5,9 +5,10 @@
 //! service is one second of 20,000 iterations, so that joining at iteration boundaries moves a wait by no
 //! more than 25 µs on average.
 //!
-//! Every point has random streams of its own, with seeds 1 to 16, fixed beforehand. The interval is Student's at 95 % over the sixteen;
-//! its half-width must be at most 1 % of the value (3 % for a p99), and the value of the formula must lie
-//! within it.
+//! The numbers of customers are what the asymptotic variance of each mean asks for, with a tenth to spare.
+//! Every point has random streams of its own, with seeds 1 to 16, fixed beforehand. The interval is Student's
+//! at 95 % over the sixteen; its half-width must be at most 1 % of the value (3 % for a p99), and the value of
+//! the formula must lie within it.
 
 mod support;
 
@@ -22,7 +23,7 @@ use support::{deployment, outputs, step, stream, world};
 
 const ITERATIONS: u32 = 20_000;
 const CONFIDENCE: f64 = 0.95;
-const REPLICATIONS: u64 = 16;
+const REPLICATIONS: u64 = 64;
 
 /// Mean and half-width of the confidence interval.
 fn interval(values: &[f64]) -> (f64, f64) {
@@ -53,7 +54,7 @@ fn holds(what: &str, values: &[f64], exact: f64, tolerance: f64) {
     assert!((mean - exact).abs() <= half, "{line}: the value lies outside the interval");
 }
 
-/// c servers with mean service 1 s and `customers` arrivals in each of 16 replications.
+/// c servers with mean service 1 s and `customers` arrivals over all replications.
 fn servers(
     name: &str,
     servers: u32,
@@ -64,9 +65,9 @@ fn servers(
 ) -> Vec<Summary> {
     let step = step(1.0 / f64::from(ITERATIONS), 0.0);
     let deployment = deployment(1, servers, step, RouterKind::RoundRobin);
-    let seconds = customers / rate;
+    let seconds = customers / REPLICATIONS as f64 / rate;
     let stream = stream(rate, arrivals, outputs(output));
-    replicate(name, &world(stream, deployment, seconds, 0.02 * seconds))
+    replicate(name, &world(stream, deployment, seconds, 0.05 * seconds))
 }
 
 fn waits(summaries: &[Summary]) -> Vec<f64> {
@@ -79,13 +80,13 @@ fn exponential() -> LengthDist {
 
 #[test]
 fn mm1() {
-    let runs = servers("M/M/1", 1, 0.8, ArrivalProcess::Poisson, exponential(), 6e5);
+    let runs = servers("M/M/1", 1, 0.8, ArrivalProcess::Poisson, exponential(), 6.6e6);
     holds("M/M/1, ρ = .8: Wq", &waits(&runs), 4.0, 0.01);
 }
 
 #[test]
 fn mm8() {
-    let runs = servers("M/M/8", 8, 7.2, ArrivalProcess::Poisson, exponential(), 2.6e6);
+    let runs = servers("M/M/8", 8, 7.2, ArrivalProcess::Poisson, exponential(), 36e6);
     holds("M/M/8, a = 7.2: Wq", &waits(&runs), 0.876916, 0.01);
     let p99: Vec<f64> = runs.iter().filter_map(|summary| summary.latency.queue_wait_s.p99).collect();
     holds("M/M/8, a = 7.2: p99 of Wq", &p99, 5.31335, 0.03);
@@ -93,28 +94,28 @@ fn mm8() {
 
 #[test]
 fn mm64() {
-    let runs = servers("M/M/64", 64, 57.6, ArrivalProcess::Poisson, exponential(), 13e6);
+    let runs = servers("M/M/64", 64, 57.6, ArrivalProcess::Poisson, exponential(), 120e6);
     holds("M/M/64, a = 57.6: Wq", &waits(&runs), 0.048541, 0.01);
 }
 
 #[test]
 fn md1() {
-    let runs = servers("M/D/1", 1, 0.8, ArrivalProcess::Poisson, LengthDist::Constant(ITERATIONS), 6e5);
+    let runs = servers("M/D/1", 1, 0.8, ArrivalProcess::Poisson, LengthDist::Constant(ITERATIONS), 7e6);
     holds("M/D/1, ρ = .8: Wq", &waits(&runs), 2.0, 0.01);
 }
 
 #[test]
 fn md8() {
-    let runs = servers("M/D/8", 8, 7.2, ArrivalProcess::Poisson, LengthDist::Constant(ITERATIONS), 2.5e6);
+    let runs = servers("M/D/8", 8, 7.2, ArrivalProcess::Poisson, LengthDist::Constant(ITERATIONS), 20e6);
     holds("M/D/8, ρ = .9: Wq", &waits(&runs), 0.44997, 0.01);
 }
 
 #[test]
 fn gamma_m1() {
-    let runs = servers("Gamma/M/1, CV 2", 1, 0.8, ArrivalProcess::Gamma { cv: Cv(2.0) }, exponential(), 1e6);
+    let runs = servers("Gamma/M/1, CV 2", 1, 0.8, ArrivalProcess::Gamma { cv: Cv(2.0) }, exponential(), 14e6);
     holds("Gamma/M/1, CV 2: Wq", &waits(&runs), 10.95523, 0.01);
     let bursty = ArrivalProcess::Gamma { cv: Cv::from_burstiness(0.1) };
-    let runs = servers("Gamma/M/1, CV 3.16", 1, 0.8, bursty, exponential(), 2e6);
+    let runs = servers("Gamma/M/1, CV 3.16", 1, 0.8, bursty, exponential(), 42e6);
     holds("Gamma/M/1, CV 3.16: Wq", &waits(&runs), 24.87864, 0.01);
 }
 
@@ -128,17 +129,17 @@ fn continuous_batching() {
     // At 0.8 hardly anybody waits: to know that wait to 1 % would take two thousand million requests, so it is
     // held to 5 %; the sojourn is held to 1 %.
     let points = [
-        (0.5, 2.24125, None, 50_000.0),
-        (0.8, 2.89471, Some((0.00344, 0.05)), 4e6),
-        (0.95, 3.86414, Some((0.50999, 0.01)), 7e6),
+        (0.5, 2.24125, None, 6e6),
+        (0.8, 2.89471, Some((0.003_444, 0.05)), 40e6),
+        (0.95, 3.86414, Some((0.50999, 0.01)), 285e6),
     ];
     for (load, sojourn, wait, customers) in points {
         let rate = load * 18.181_818;
         let deployment = deployment(1, 64, step.clone(), RouterKind::RoundRobin);
         let stream = stream(rate, ArrivalProcess::Poisson, outputs(tokens.clone()));
-        let seconds = customers / rate;
+        let seconds = customers / REPLICATIONS as f64 / rate;
         let runs =
-            replicate(&format!("batching {load}"), &world(stream, deployment, seconds, 0.02 * seconds));
+            replicate(&format!("batching {load}"), &world(stream, deployment, seconds, 0.05 * seconds));
         let sojourns: Vec<f64> = runs.iter().filter_map(|summary| summary.latency.e2e_s.mean).collect();
         holds(&format!("continuous batching at {load}: E[T]"), &sojourns, sojourn, 0.01);
         if let Some((wait, tolerance)) = wait {
@@ -155,13 +156,13 @@ fn pooling() {
     let sojourns = |router, customers: f64| -> Vec<f64> {
         let deployment = deployment(8, 1, step(1.0 / f64::from(ITERATIONS), 0.0), router);
         let stream = stream(7.2, ArrivalProcess::Poisson, outputs(exponential()));
-        let seconds = customers / 7.2;
-        let runs = replicate("pooling", &world(stream, deployment, seconds, 0.02 * seconds));
+        let seconds = customers / REPLICATIONS as f64 / 7.2;
+        let runs = replicate("pooling", &world(stream, deployment, seconds, 0.05 * seconds));
         runs.iter().filter_map(|summary| summary.latency.e2e_s.mean).collect()
     };
-    holds("8 × M/M/1, random: T", &sojourns(RouterKind::Random, 2e6), split, 0.01);
+    holds("8 × M/M/1, random: T", &sojourns(RouterKind::Random, 19e6), split, 0.01);
     for (name, router) in RouterKind::ALL.into_iter().filter(|(_, router)| *router != RouterKind::Random) {
-        let (mean, half) = interval(&sojourns(router, 4e5));
+        let (mean, half) = interval(&sojourns(router, 6.4e6));
         eprintln!("8 servers, {name}: T {mean:.5} ± {half:.5}, between {pooled} and {split}");
         assert!(pooled < mean - half && mean + half < split, "{name}: {mean} ± {half}");
     }

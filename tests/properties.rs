@@ -4,7 +4,9 @@
 
 mod support;
 
+use std::cell::Cell;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use fleetsim::fleet::PoolId;
 use fleetsim::jobs::{JobConfig, JobOption};
@@ -12,11 +14,13 @@ use fleetsim::perf::{AffineStep, StepModel};
 use fleetsim::policies::router::RouterKind;
 use fleetsim::sim::Seed;
 use fleetsim::traffic::{
-    ArrivalProcess, ClosedConfig, Cv, Length, LengthDist, Lengths, Source, StreamConfig, Think,
+    ArrivalProcess, ClosedConfig, Cv, Length, LengthDist, Lengths, Source, StreamConfig, Think, TraceConfig,
 };
 use fleetsim::units::{Duration, Flop, Instant, Ticks};
 use fleetsim::world::{RunOptions, StreamPlan, WorldConfig, run};
 use proptest::prelude::*;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
+use rayon::prelude::*;
 use support::{deployment, pool, stream, world};
 
 /// What a random scenario is made of.
@@ -24,7 +28,8 @@ use support::{deployment, pool, stream, world};
 struct Dice {
     seed: u64,
     rate: f64,
-    cv: f64,
+    /// `None` for deterministic arrivals, which tie with iterations of whole milliseconds.
+    cv: Option<f64>,
     servers: u32,
     tokens: u32,
     replicas: u32,
@@ -39,10 +44,13 @@ struct Dice {
     step_ns: [u64; 4],
     users: Option<u32>,
     jobs: Vec<(u64, u32, u64)>,
+    /// A trace whose prompts share beginnings: (time in ms, which of a few documents, prompt tokens, output).
+    shared: Vec<(u64, u64, u32, u32)>,
 }
 
 fn dice() -> impl Strategy<Value = Dice> {
-    let traffic = (any::<u64>(), 0.5f64..40.0, 0.3f64..4.0, 1u32..80, 1u32..60);
+    let rate = prop_oneof![Just(20.0), 0.5f64..40.0];
+    let traffic = (any::<u64>(), rate, prop::option::weighted(0.8, 0.3f64..4.0), 1u32..80, 1u32..60);
     let replica = (1u32..12, 0u32..100, 1u32..4, 6u64..60, 1u32..20, prop::option::of(2u32..60));
     let limits = (prop::option::of(20u64..3000), prop::option::of(0u32..10), 0usize..5);
     // Whole milliseconds make ties between replicas, arrivals and time-outs.
@@ -52,14 +60,17 @@ fn dice() -> impl Strategy<Value = Dice> {
         prop_oneof![Just(0u64), 0u64..100_000],
         prop_oneof![Just(0u64), 0u64..50_000],
     );
-    let others = (prop::option::of(1u32..20), prop::collection::vec((0u64..60, 1u32..4, 0u64..20), 0..4));
+    let asked = (0u64..30_000, 0u64..5, 1u32..120, 1u32..20);
+    let shared = prop_oneof![Just(Vec::new()), prop::collection::vec(asked, 1..100)];
+    let jobs = prop::collection::vec((0u64..60, 1u32..4, 0u64..20), 0..4);
+    let others = (prop::option::of(1u32..20), jobs, shared);
     (traffic, replica, limits, step_ns, others).prop_map(
         |(
             (seed, rate, cv, max_prompt, max_output),
             (servers, spare, replicas, kv_blocks, block_tokens, window),
             (timeout_ms, max_queued, router),
             (a, b, c, d),
-            (users, jobs),
+            (users, jobs, shared),
         )| Dice {
             seed,
             rate,
@@ -78,11 +89,37 @@ fn dice() -> impl Strategy<Value = Dice> {
             step_ns: [a, b, c, d],
             users,
             jobs,
+            shared,
         },
     )
 }
 
-fn scenario(dice: &Dice) -> WorldConfig {
+/// KV blocks that one hash covers.
+const HASH_TOKENS: u32 = 2;
+
+/// A trace in Mooncake's form. Prompts of one document begin alike; the hashes of a prompt are those of its
+/// document's blocks, the last one its own when it is not whole.
+fn shared_prompts(dice: &Dice) -> String {
+    let mut rows = dice.shared.clone();
+    rows.sort_unstable();
+    let size = u64::from(HASH_TOKENS * dice.block_tokens);
+    let mut lines = String::new();
+    for (number, (at, document, prompt, output)) in rows.into_iter().enumerate() {
+        let whole = u64::from(prompt) / size;
+        let mut hashes: Vec<u64> = (0..whole).map(|block| document * 1_000 + block).collect();
+        if !u64::from(prompt).is_multiple_of(size) {
+            hashes.push(1_000_000 + number as u64);
+        }
+        writeln!(
+            lines,
+            r#"{{"timestamp": {at}, "input_length": {prompt}, "output_length": {output}, "hash_ids": {hashes:?}}}"#
+        )
+        .expect("writing to a string");
+    }
+    lines
+}
+
+fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
     let ticks = |nanos| Ticks::from_duration(Duration::from_nanos(nanos));
     let step = StepModel::Affine(AffineStep {
         base: ticks(dice.step_ns[0]),
@@ -98,8 +135,9 @@ fn scenario(dice: &Dice) -> WorldConfig {
     let uniform = |high| Length::new(LengthDist::Uniform { low: 1, high });
     let lengths = Lengths::Independent { prompt: uniform(dice.max_prompt), output: uniform(dice.max_output) };
     let timeout = dice.timeout_ms.map(|ms| Duration::from_nanos(ms * 1_000_000));
-    let open = stream(dice.rate, ArrivalProcess::Gamma { cv: Cv(dice.cv) }, lengths.clone());
-    let mut config = world(StreamPlan { timeout, ..open }, served, 60.0, 5.0);
+    let arrivals = dice.cv.map_or(ArrivalProcess::Deterministic, |cv| ArrivalProcess::Gamma { cv: Cv(cv) });
+    let open = stream(dice.rate, arrivals, lengths.clone());
+    let mut config = world(StreamPlan { timeout, ..open }, served, 20.0, 2.0);
     config.streams[0].slo.ttft = Some(Duration::from_nanos(100_000_000));
     if let Some(users) = dice.users {
         let think = Think::Constant(Duration::from_nanos(50_000_000));
@@ -107,6 +145,18 @@ fn scenario(dice: &Dice) -> WorldConfig {
         config.streams.push(StreamPlan {
             traffic: StreamConfig { name: "closed".to_owned(), source: Source::Closed(closed) },
             timeout: None,
+            ..config.streams[0].clone()
+        });
+    }
+    if !dice.shared.is_empty() {
+        let file = folder.join(format!("{}.jsonl", dice.seed));
+        std::fs::write(&file, shared_prompts(dice)).expect("the folder is there");
+        config.deployments[0].prefix_tokens = Some(HASH_TOKENS * dice.block_tokens);
+        config.streams.push(StreamPlan {
+            traffic: StreamConfig {
+                name: "shared".to_owned(),
+                source: Source::Trace(TraceConfig::new(file)),
+            },
             ..config.streams[0].clone()
         });
     }
@@ -138,8 +188,12 @@ fn scenario(dice: &Dice) -> WorldConfig {
 fn everything(config: &WorldConfig, plain: bool) -> (String, Witness) {
     let mut text = String::new();
     let mut witness = Witness::default();
+    let mut last: Option<(Instant, Option<u32>)> = None;
     let mut sink = |row: &fleetsim::world::RequestRow<'_>| {
         let departure = row.departure();
+        let this = (departure.end, departure.replica);
+        witness.ties += u64::from(last.is_some_and(|last| last.0 == this.0 && last.1 != this.1));
+        last = Some(this);
         witness.preempted += u64::from(departure.retries > 0 && row.outcome() == "completed");
         witness.timed_out_running +=
             u64::from(row.outcome() == "timed_out" && departure.first_scheduled.is_some());
@@ -152,6 +206,8 @@ fn everything(config: &WorldConfig, plain: bool) -> (String, Witness) {
     let summary = serde_json::to_string(&results.summary).expect("a summary is JSON");
     witness.rejected = results.summary.requests.rejected;
     witness.completed = results.summary.requests.completed;
+    let prefix_cache = results.summary.deployments[0].prefix_cache;
+    witness.prefix_hits = prefix_cache.map_or(0, |cache| cache.found_blocks);
     write!(
         text,
         "{summary}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}",
@@ -165,51 +221,70 @@ fn everything(config: &WorldConfig, plain: bool) -> (String, Witness) {
 #[derive(Debug, Default, Clone, Copy)]
 struct Witness {
     completed: u64,
+    rejected: u64,
     preempted: u64,
     timed_out_running: u64,
     timed_out_waiting: u64,
-    rejected: u64,
+    /// Departures at the same instant from different replicas.
+    ties: u64,
+    /// Scenarios with a sliding window.
+    windows: u64,
+    /// Blocks of prompts found in a prefix cache.
+    prefix_hits: u64,
+}
+
+impl Witness {
+    fn add(mut self, other: Self) -> Self {
+        self.completed += other.completed;
+        self.rejected += other.rejected;
+        self.preempted += other.preempted;
+        self.timed_out_running += other.timed_out_running;
+        self.timed_out_waiting += other.timed_out_waiting;
+        self.ties += other.ties;
+        self.windows += other.windows;
+        self.prefix_hits += other.prefix_hits;
+        self
+    }
+}
+
+/// So many random scenarios, drawn from a seed of their own.
+fn batch_of_scenarios(seed: u8, cases: u32) -> Witness {
+    let random = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases) };
+    let seen = Cell::new(Witness::default());
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let law = |dice: Dice| {
+        let config = scenario(&dice, folder.path());
+        let (fast, mut witness) = everything(&config, false);
+        let (plain, _) = everything(&config, true);
+        if fast != plain {
+            let line = fast.lines().zip(plain.lines()).find(|(fast, plain)| fast != plain);
+            return Err(TestCaseError::fail(format!("the paths part at {line:#?}")));
+        }
+        if dice.seed.is_multiple_of(8) {
+            prop_assert!(fast == everything(&config, false).0, "the same seed gives another result");
+        }
+        witness.windows = u64::from(dice.window.is_some());
+        seen.set(seen.get().add(witness));
+        Ok(())
+    };
+    TestRunner::new_with_rng(config, random).run(&dice(), law).unwrap_or_else(|error| panic!("{error}"));
+    seen.get()
 }
 
 #[test]
 fn plain_and_fast_paths_agree_to_the_byte() {
-    let mut runner = proptest::test_runner::TestRunner::new_with_rng(
-        ProptestConfig::with_cases(400),
-        proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),
-    );
-    let seen = std::cell::RefCell::new(Witness::default());
-    let windows = std::cell::Cell::new(0u64);
-    runner
-        .run(&dice(), |dice| {
-            let config = scenario(&dice);
-            let (fast, witness) = everything(&config, false);
-            let (plain, _) = everything(&config, true);
-            if fast != plain {
-                let line = fast.lines().zip(plain.lines()).find(|(a, b)| a != b);
-                return Err(TestCaseError::fail(format!("the paths part at {line:#?}")));
-            }
-            let (again, _) = everything(&config, false);
-            prop_assert!(fast == again, "the same seed gives another result");
-            let mut seen = seen.borrow_mut();
-            seen.completed += witness.completed;
-            seen.preempted += witness.preempted;
-            seen.timed_out_running += witness.timed_out_running;
-            seen.timed_out_waiting += witness.timed_out_waiting;
-            seen.rejected += witness.rejected;
-            windows.set(windows.get() + u64::from(dice.window.is_some()));
-            Ok(())
-        })
-        .unwrap_or_else(|error| panic!("{error}"));
-    let seen = seen.into_inner();
-    println!("{seen:?}, {} with windows", windows.get());
-    for count in [
-        seen.completed,
+    let batches: Vec<Witness> = (0..100).into_par_iter().map(|seed| batch_of_scenarios(seed, 100)).collect();
+    let seen = batches.into_iter().fold(Witness::default(), Witness::add);
+    eprintln!("10,000 scenarios: {seen:?}");
+    let hard = [
+        seen.rejected,
         seen.preempted,
         seen.timed_out_running,
         seen.timed_out_waiting,
-        seen.rejected,
-        windows.get(),
-    ] {
-        assert!(count > 50, "a hard case hardly occurred: {seen:?}, {} with windows", windows.get());
-    }
+        seen.ties,
+        seen.windows,
+        seen.prefix_hits,
+    ];
+    assert!(hard.iter().all(|count| *count > 1000), "a hard case hardly occurred: {seen:?}");
 }

@@ -511,7 +511,9 @@ proptest! {
 
     /// Lines taken out, doubled or swapped make scenarios that parse and are wrong in other ways.
     #[test]
-    fn shuffled_lines_never_panic(swaps in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0u8..3), 1..8)) {
+    fn shuffled_lines_never_panic(
+        swaps in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0u8..3), 1..8),
+    ) {
         let mut lines: Vec<&str> = QUICKSTART.lines().filter(|line| !line.starts_with('#')).collect();
         for (a, b, what) in swaps {
             let (a, b) = (a.index(lines.len()), b.index(lines.len()));

@@ -1,6 +1,6 @@
 //! `fleetsim check`: is this scenario sound?
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use super::Failure;
@@ -55,9 +55,7 @@ fn render(diagnostics: &Diagnostics) -> String {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let loaded = args.scenario.load()?;
     let text = if args.resolved { loaded.resolved_toml } else { overview(&args.scenario, &loaded) };
-    // Nobody is left to tell when stdout is gone.
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    Ok(())
+    super::print(&text)
 }
 
 fn overview(args: &ScenarioArgs, loaded: &Loaded) -> String {

@@ -1,18 +1,19 @@
 //! `fleetsim run`: simulate a scenario and leave its files.
 
-use std::cell::RefCell;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{Failure, print};
+use super::{Failure, figures, print};
 use crate::metrics::results::RunResults;
 use crate::metrics::tpot;
+use crate::plan::metrics::MAIN;
+use crate::plan::replicate::Replications;
 use crate::report::{self, Plots, Record, Records, ReportError, RequestRow, RequestsCsv, Wanted};
 use crate::scenario::{self, Loaded};
 use crate::units::{Duration, Instant};
-use crate::world::{self, RunOptions, WorldConfig};
+use crate::world::{self, RunError, RunOptions, WorldConfig};
 
 /// Simulate a scenario: a summary on the terminal, a report and tables in a folder.
 #[derive(Debug, clap::Args)]
@@ -23,7 +24,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// The seed, instead of the scenario's.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
     seed: Option<u64>,
     /// Set a value of the scenario: `pools.base.nodes=4`; list items go by their name.
     #[arg(long, value_name = "PATH=VALUE")]
@@ -31,6 +32,10 @@ pub struct Args {
     /// Print summary.json instead of the table.
     #[arg(long)]
     json: bool,
+    /// Run it N times under N seeds, in parallel: means with 95 % confidence intervals and replications.csv;
+    /// the other files are of replication 0, which is the scenario itself.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    replications: u64,
     /// The tables to write: timeseries, requests, jobs, ledger, decisions; or `all`, `none`
     /// [default: all but requests].
     #[arg(long, value_name = "LIST")]
@@ -56,10 +61,17 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let requests = records.includes(Record::Requests);
     let wanted = Wanted { records, report: !args.no_report, plots: args.plots.clone() };
     // Before the simulation, not after: a folder that cannot be written should not cost a run.
-    std::fs::create_dir_all(&out)
-        .map_err(|cause| cannot_write(ReportError::Folder { path: out.clone(), cause }))?;
-    let results = simulate(&loaded.config, &args, requests.then(|| out.join("requests.csv")))?;
-    let written = report::write_all(&results, &loaded.resolved_toml, &out, &wanted);
+    report::prepare_folder(&out).map_err(|error| Failure::BadInput(format!("error: {error}")))?;
+    let path = requests.then(|| out.join("requests.csv"));
+    let (mut results, requests) = simulate(&loaded.config, &args, path)?;
+    let replications = replications(&loaded.config, &results, &args)?;
+    results.summary.replications = replications.as_ref().map(Replications::summary);
+    let written = report::write_all(&results, &loaded.resolved_toml, &out, &wanted).and_then(|written| {
+        if let Some(replications) = &replications {
+            report::write_file(&out, "replications.csv", &replications.csv())?;
+        }
+        Ok(written)
+    });
     // What was computed is shown, also when it could not all be written.
     if args.json {
         let json = serde_json::to_string_pretty(&results.summary)
@@ -67,8 +79,16 @@ pub fn run(args: Args) -> Result<(), Failure> {
         print(&format!("{json}\n"))?;
     } else if !args.quiet {
         print(&report::terminal_summary(&results))?;
+        if let Some(replications) = &results.summary.replications {
+            print(&format!("\n{}", figures::replications(replications)))?;
+        }
     }
-    let written = written.map_err(cannot_write)?;
+    let errors: Vec<String> = [requests.as_ref().err(), written.as_ref().err()]
+        .into_iter()
+        .flatten()
+        .map(|error| format!("error: {error}"))
+        .collect();
+    let Ok(written) = written else { return Err(Failure::Failed(errors.join("\n"))) };
     if !args.quiet && !args.json {
         let page = written.iter().find(|path| path.extension().is_some_and(|kind| kind == "html"));
         print(&match page {
@@ -76,7 +96,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
             None => format!("\nResults: {}\n", out.display()),
         })?;
     }
-    Ok(())
+    if errors.is_empty() { Ok(()) } else { Err(Failure::Failed(errors.join("\n"))) }
 }
 
 /// Loads a scenario; warnings go to the terminal.
@@ -90,38 +110,58 @@ pub fn load(path: &Path, sets: &[String], seed: Option<u64>, quiet: bool) -> Res
     Ok(loaded)
 }
 
-fn simulate(config: &WorldConfig, args: &Args, requests: Option<PathBuf>) -> Result<RunResults, Failure> {
-    let mut table = requests.map(|path| RequestsCsv::create(&path)).transpose().map_err(cannot_write)?;
-    let failed: RefCell<Option<ReportError>> = RefCell::new(None);
+/// Runs the scenario. A table of requests that cannot be written on, on a disk that fills up, say, does not end
+/// the run: all else is still computed, and the error comes beside the results.
+fn simulate(
+    config: &WorldConfig,
+    args: &Args,
+    requests: Option<PathBuf>,
+) -> Result<(RunResults, Result<(), ReportError>), Failure> {
+    let created = requests.map(|path| RequestsCsv::create(&path)).transpose();
+    let mut table = created.map_err(|error| Failure::BadInput(format!("error: {error}")))?;
+    let wanted = table.is_some();
+    let mut failed = None;
     let mut sink = |row: &world::RequestRow<'_>| {
-        let Some(table) = &mut table else { return Ok(()) };
-        table.write(&table_row(row)).map_err(|error| {
-            let why = error.to_string();
-            *failed.borrow_mut() = Some(error);
-            why
-        })
+        if let Some(Err(error)) = table.as_mut().map(|table| table.write(&table_row(row))) {
+            failed = Some(error);
+            table = None;
+        }
+        Ok(())
     };
     let bar = progress_bar(config.duration, args.quiet);
     let progress = |now: Instant| bar.set_position(now.as_secs_f64() as u64);
-    let wants_requests = args.records.as_ref().is_some_and(|records| records.includes(Record::Requests));
-    let options = RunOptions {
-        plain: args.step,
-        requests: wants_requests.then_some(&mut sink),
-        progress: Some(&progress),
-    };
+    let options =
+        RunOptions { plain: args.step, requests: wanted.then_some(&mut sink), progress: Some(&progress) };
     let result = world::run(config, options);
     bar.finish_and_clear();
-    if let Some(error) = failed.into_inner() {
-        return Err(cannot_write(error));
+    let results = result.map_err(run_failed)?;
+    let finished = table.map_or(Ok(()), |table| table.finish().map(|_| ()));
+    Ok((results, failed.map_or(finished, Err)))
+}
+
+/// The further replications; `None` when only one is asked for.
+fn replications(
+    config: &WorldConfig,
+    first: &RunResults,
+    args: &Args,
+) -> Result<Option<Replications>, Failure> {
+    if args.replications == 1 {
+        return Ok(None);
     }
-    let results = result.map_err(|error| {
-        let message = format!("error: {error}");
-        if error.is_bad_input() { Failure::BadInput(message) } else { Failure::Failed(message) }
-    })?;
-    if let Some(table) = table {
-        table.finish().map_err(cannot_write)?;
-    }
-    Ok(results)
+    let metrics = MAIN.map(str::to_owned).to_vec();
+    let mut all = Replications::starting(first, metrics);
+    let bar = figures::bar(args.replications, "replications", args.quiet);
+    bar.inc(1);
+    let result = all.extend(config, args.replications, &|| bar.inc(1));
+    bar.finish_and_clear();
+    result.map_err(run_failed)?;
+    Ok(Some(all))
+}
+
+/// A run that failed, with its exit status.
+pub fn run_failed(error: RunError) -> Failure {
+    let message = format!("error: {error}");
+    if error.is_bad_input() { Failure::BadInput(message) } else { Failure::Failed(message) }
 }
 
 /// A row of the table of requests; a latency that the request did not live to see is empty.
@@ -160,7 +200,7 @@ fn progress_bar(duration: Duration, quiet: bool) -> ProgressBar {
 }
 
 /// A folder that cannot be written is bad input; a disk that fills up later is a failure of the run.
-fn cannot_write(error: ReportError) -> Failure {
+pub fn cannot_write(error: ReportError) -> Failure {
     let message = format!("error: {error}");
     match error {
         ReportError::Folder { .. } => Failure::BadInput(message),

@@ -340,6 +340,7 @@ fn all_cards(count: u32) -> u128 {
 impl fmt::Display for PendingReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::TooFewFree { free, wanted: 1 } => write!(f, "wants a card, {free} are free"),
             Self::TooFewFree { free, wanted } => write!(f, "wants {wanted} cards, {free} are free"),
             Self::Fragmented { free, on_one_node, wanted } => {
                 write!(f, "wants {wanted} cards together; {free} are free, at most {on_one_node} on one node")

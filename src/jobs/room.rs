@@ -51,7 +51,7 @@ pub struct JobState {
     pub finished: Option<Instant>,
     /// The option that it runs on.
     pub option: usize,
-    /// Why it had to wait when it was first in the queue; empty when it had not.
+    /// Why it had to wait: for the job before it, then, once it is next, for cards. Empty when it had not.
     pub wait_reason: String,
 }
 
@@ -62,8 +62,8 @@ pub struct Jobs {
     states: Vec<JobState>,
     order: QueueOrder,
     queue: VecDeque<u32>,
-    /// The job at the head of the queue has claimed its cards and waits for them.
-    head_waits: bool,
+    /// The job that is next: it has claimed its cards and waits for them.
+    next: Option<u32>,
     running: u64,
 }
 
@@ -73,7 +73,7 @@ impl Jobs {
     /// The room before the first event.
     pub fn new(configs: Vec<JobConfig>, order: QueueOrder) -> Self {
         let states = vec![JobState::default(); configs.len()];
-        Self { configs, states, order, queue: VecDeque::new(), head_waits: false, running: 0 }
+        Self { configs, states, order, queue: VecDeque::new(), next: None, running: 0 }
     }
 
     /// Schedules the submission of every job.
@@ -89,6 +89,10 @@ impl Jobs {
             Event::Submit { job } => {
                 self.states[job as usize].submitted = Some(ctx.now);
                 self.queue.push_back(job);
+                if let Some(next) = self.next {
+                    let reason = format!("job {} is before it", self.configs[next as usize].name);
+                    self.must_wait(job, reason);
+                }
                 self.claim_for_next(ctx);
             }
             Event::Finish { job } => {
@@ -103,7 +107,7 @@ impl Jobs {
     /// A job has its cards, on the `option`-th of its options: it starts.
     pub fn started(&mut self, ctx: &mut Context<'_>, job: u32, option: usize) {
         self.queue.retain(|waiting| *waiting != job);
-        self.head_waits = false;
+        self.next = None;
         let state = &mut self.states[job as usize];
         state.started = Some(ctx.now);
         state.option = option;
@@ -119,11 +123,11 @@ impl Jobs {
     }
 
     fn claim_for_next(&mut self, ctx: &mut Context<'_>) {
-        if self.head_waits {
+        if self.next.is_some() {
             return;
         }
         if let (Some(place), _) = self.order.decide(ctx.now, &&self.queue) {
-            self.head_waits = true;
+            self.next = Some(self.queue[place]);
             ctx.tell(Effect::Claim { job: self.queue[place] });
         }
     }

@@ -33,9 +33,9 @@ impl StreamOverTime {
             rejected: Vec::new(),
             timed_out: Vec::new(),
             current: 0,
-            ttft: Sketch::new(),
-            tpot: Sketch::new(),
-            e2e: Sketch::new(),
+            ttft: Sketch::coarse(),
+            tpot: Sketch::coarse(),
+            e2e: Sketch::coarse(),
             quantiles: Vec::new(),
         }
     }

@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 
+use super::RequestStats;
 use crate::units::{Duration, Instant, Usd};
 
 /// The version of `summary.json`; grows when a field changes its meaning.
@@ -40,6 +41,33 @@ pub struct Summary {
     pub deployments: Vec<DeploymentSummary>,
     /// One item a pool, in the scenario's order.
     pub pools: Vec<PoolSummary>,
+    /// What several replications say together; only where there were more than one. Everything above is
+    /// replication 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replications: Option<ReplicationsSummary>,
+}
+
+/// Several replications of one scenario: the same but for the seed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ReplicationsSummary {
+    /// How many; at least 2.
+    pub n: u64,
+    /// The main metrics over the replications.
+    pub metrics: Vec<ReplicatedMetric>,
+    /// Latency of the requests of all replications together.
+    pub pooled_latency: LatencySummary,
+}
+
+/// One metric over replications.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ReplicatedMetric {
+    /// Its path in `summary.json`: `latency.ttft_s.p99`.
+    pub name: String,
+    /// The mean over the replications; null unless every replication has a value, because a mean over those
+    /// that happen to have one (whose queue happened to settle) would flatter.
+    pub mean: Option<f64>,
+    /// The 95 % confidence interval of the mean, by Student's t; null where the mean is.
+    pub ci95: Option<[f64; 2]>,
 }
 
 /// What was run.
@@ -175,7 +203,7 @@ pub struct SpendSummary {
     /// By cause, largest first; causes without spend are left out.
     #[serde(serialize_with = "as_map")]
     pub by_cause: Vec<(String, f64)>,
-    /// The total ÷ million output tokens of completed requests; null without any.
+    /// The total, of a pool its own, ÷ million output tokens of the requests completed there; null without any.
     pub usd_per_1m_output_tokens: Option<f64>,
 }
 
@@ -245,8 +273,25 @@ pub struct DeploymentSummary {
     pub batch_changes: u64,
     /// Requests taken off a full KV cache and started again later.
     pub preemptions: u64,
+    /// Of the rejected requests, those that are longer than the context or than a replica's KV cache.
+    pub too_long: u64,
     /// Mean number of requests in a replica's batch while it computes.
     pub mean_batch: Option<f64>,
+    /// What its prefix caches did; null where no prompt had hashes.
+    pub prefix_cache: Option<PrefixCacheSummary>,
+}
+
+/// What the prefix caches of a deployment did.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct PrefixCacheSummary {
+    /// Hashed blocks of the prompts of requests when they were admitted.
+    pub asked_blocks: u64,
+    /// Those that were in the cache.
+    pub found_blocks: u64,
+    /// `found_blocks` ÷ `asked_blocks`.
+    pub hit_rate: f64,
+    /// Prompt tokens that were not processed again.
+    pub saved_prompt_tokens: u64,
 }
 
 /// One pool.
@@ -538,6 +583,8 @@ pub struct RunResults {
     pub decisions: Vec<DecisionRow>,
     /// What the results rest on.
     pub assumptions: Vec<Assumption>,
+    /// All requests, in a form that can be merged with those of other runs.
+    pub requests: RequestStats,
 }
 
 fn as_map<S: serde::Serializer>(pairs: &[(String, f64)], serializer: S) -> Result<S::Ok, S::Error> {

@@ -25,7 +25,17 @@ const LONGEST_NANOS: u64 = 10_000_000_000_000_000;
 impl Sketch {
     /// An empty sketch.
     pub fn new() -> Self {
-        let histogram = Histogram::new_with_bounds(RESOLUTION_NANOS, LONGEST_NANOS, 3)
+        Self::with_digits(3)
+    }
+
+    /// An empty sketch with a tenth of the memory, whose quantiles are off by at most 1 %: for the points of
+    /// a plot. It is merged only with its like.
+    pub fn coarse() -> Self {
+        Self::with_digits(2)
+    }
+
+    fn with_digits(digits: u8) -> Self {
+        let histogram = Histogram::new_with_bounds(RESOLUTION_NANOS, LONGEST_NANOS, digits)
             .expect("the bounds are constants that the library takes");
         Self { histogram, sum_nanos: 0, max: Duration::ZERO }
     }
@@ -65,6 +75,8 @@ impl Sketch {
     pub fn quantile_s(&self, q: f64) -> Option<f64> {
         (self.count() > 0).then(|| {
             let nanos = self.histogram.value_at_quantile(q).min(self.max.as_nanos());
+            // What is not told apart from nothing is nothing: a wait of 0 s, not of the bucket's upper edge.
+            let nanos = if nanos < RESOLUTION_NANOS { 0 } else { nanos };
             Duration::from_nanos(nanos).as_secs_f64()
         })
     }

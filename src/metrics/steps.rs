@@ -21,15 +21,17 @@ pub struct Steps {
     since: Instant,
     width: u64,
     integral: u128,
-    buckets: Vec<u128>,
-    highest: Vec<u64>,
+    /// Integral and highest value of each bucket so far; the last one holds `since` and ends at `bucket_end`.
+    buckets: Vec<(u128, u64)>,
+    bucket_end: u64,
 }
 
 impl Steps {
     /// Zero from the beginning of the run; buckets of `width`.
     pub fn new(width: Duration) -> Self {
         let width = width.as_nanos();
-        Self { value: 0, since: Instant::ZERO, width, integral: 0, buckets: Vec::new(), highest: Vec::new() }
+        let (value, since, integral) = (0, Instant::ZERO, 0);
+        Self { value, since, width, integral, buckets: vec![(0, 0)], bucket_end: width }
     }
 
     /// The value is `value` from `now` on.
@@ -39,9 +41,12 @@ impl Steps {
         }
         self.settle(now);
         self.value = value;
-        let bucket = (now.as_nanos() / self.width) as usize;
-        self.reach(bucket);
-        self.highest[bucket] = self.highest[bucket].max(value);
+        if now.as_nanos() == self.bucket_end {
+            self.next_bucket();
+        }
+        if let Some((_, highest)) = self.buckets.last_mut() {
+            *highest = value.max(*highest);
+        }
     }
 
     /// Brings the integrals up to `now`.
@@ -50,21 +55,21 @@ impl Steps {
         self.since = now;
         self.integral += u128::from(self.value) * u128::from(to.saturating_sub(from));
         while from < to {
-            let bucket = from / self.width;
-            let until = ((bucket + 1) * self.width).min(to);
-            let bucket = bucket as usize;
-            self.reach(bucket);
-            self.buckets[bucket] += u128::from(self.value) * u128::from(until - from);
-            self.highest[bucket] = self.highest[bucket].max(self.value);
+            if from == self.bucket_end {
+                self.next_bucket();
+            }
+            let until = self.bucket_end.min(to);
+            if let Some((integral, highest)) = self.buckets.last_mut() {
+                *integral += u128::from(self.value) * u128::from(until - from);
+                *highest = self.value.max(*highest);
+            }
             from = until;
         }
     }
 
-    fn reach(&mut self, bucket: usize) {
-        if bucket >= self.buckets.len() {
-            self.buckets.resize(bucket + 1, 0);
-            self.highest.resize(bucket + 1, 0);
-        }
+    fn next_bucket(&mut self) {
+        self.buckets.push((0, 0));
+        self.bucket_end += self.width;
     }
 
     /// The integral so far, in value-nanoseconds.
@@ -79,12 +84,16 @@ impl Steps {
 
     /// The time-weighted mean of each bucket up to `end`.
     pub fn means(&self, end: Instant) -> Vec<Option<f64>> {
-        self.by_bucket(end, |bucket, length| self.buckets.get(bucket).copied().unwrap_or(0) as f64 / length)
+        self.by_bucket(end, |bucket, length| self.bucket(bucket).0 as f64 / length)
     }
 
     /// The highest value of each bucket up to `end`.
     pub fn highest(&self, end: Instant) -> Vec<Option<f64>> {
-        self.by_bucket(end, |bucket, _| self.highest.get(bucket).copied().unwrap_or(0) as f64)
+        self.by_bucket(end, |bucket, _| self.bucket(bucket).1 as f64)
+    }
+
+    fn bucket(&self, bucket: usize) -> (u128, u64) {
+        self.buckets.get(bucket).copied().unwrap_or_default()
     }
 
     fn by_bucket(&self, end: Instant, value: impl Fn(usize, f64) -> f64) -> Vec<Option<f64>> {

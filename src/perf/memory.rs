@@ -74,15 +74,20 @@ pub fn fit(replica: &Replica<'_>) -> Result<Fit, PlanError> {
 /// Fills the cards of a plan that is known to be sound.
 pub(super) fn fill(replica: &Replica<'_>, plan: ParallelismPlan) -> Fit {
     let Replica { model, node, weights, kv, .. } = *replica;
-    let tp = u64::from(plan.tp);
+    let (tp, pp, dp) = (u64::from(plan.tp), u64::from(plan.pp), u64::from(plan.dp));
     let budget = Bytes((node.card.visible_memory().0 as f64 * replica.memory_utilization) as u64);
-    let weights_per_card = Bytes(weight_bytes(model, weights).0.div_ceil(tp));
-    let activations =
-        u64::from(replica.max_batch_tokens) * u64::from(model.hidden) * 2 * ACTIVATION_VECTORS / tp;
+    // Experts are cut over all cards of a stage, everything else over the cards of a rank.
+    let experts = (model.expert_parameters() as f64 * weight_bits(weights) / 8.0).ceil() as u64;
+    let rest = weight_bytes(model, weights).0.saturating_sub(experts);
+    let weights_per_card = Bytes(rest.div_ceil(tp * pp) + experts.div_ceil(tp * dp * pp));
+    let tokens_of_rank = u64::from(replica.max_batch_tokens).div_ceil(dp * pp);
+    let activations = tokens_of_rank * u64::from(model.hidden) * 2 * ACTIVATION_VECTORS / tp;
     let reserve_per_card = Bytes(ENGINE_RESERVE.0 + activations);
     let kv_per_card = Bytes(budget.0.saturating_sub(weights_per_card.0 + reserve_per_card.0));
-    let kv_bytes_per_token = kv.bytes_of(model.kv_values_per_layer(plan.tp) * u64::from(model.layers));
-    let kv_blocks = kv_per_card.0 / (kv_bytes_per_token.0 * KV_BLOCK_TOKENS).max(1);
+    let layers = u64::from(model.layers).div_ceil(pp);
+    let kv_bytes_per_token = kv.bytes_of(model.kv_values_per_layer(plan.tp) * layers);
+    // Each rank has a cache of its own.
+    let kv_blocks = dp * (kv_per_card.0 / (kv_bytes_per_token.0 * KV_BLOCK_TOKENS).max(1));
     Fit { budget, weights_per_card, reserve_per_card, kv_per_card, kv_bytes_per_token, kv_blocks }
 }
 

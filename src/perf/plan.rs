@@ -14,8 +14,14 @@ use crate::units::Bytes;
 pub struct ParallelismPlan {
     /// Tensor parallelism: cards that share each layer.
     pub tp: u32,
-    /// Pipeline parallelism: stages of layers. Only 1 for now.
+    /// Pipeline parallelism: stages of layers.
     pub pp: u32,
+    /// Ranks that keep requests of their own and repeat attention's weights, while they share the experts
+    /// ("attention data parallelism"); 1 for everything but mixtures of experts.
+    pub dp: u32,
+    /// Expert parallelism: into how many groups the `tp · dp` cards of a stage divide the experts; within a
+    /// group each expert is cut over the cards. 1 cuts every expert over all cards.
+    pub ep: u32,
 }
 
 /// One replica: which model, in which formats, on which node, cut how.
@@ -61,21 +67,39 @@ pub enum PlanError {
     },
     /// More cards than the node has.
     #[error(
-        "tp = {tp} needs {tp} cards in one node, and a node has {cards} {card}; take tp = {cards} or less, or larger nodes"
+        "{plan} needs {needed} cards in one node, and a node has {cards} {card}; cut it over at most {cards}, or take larger nodes"
     )]
     TooFewCards {
-        /// The degree.
-        tp: u32,
+        /// The plan.
+        plan: ParallelismPlan,
+        /// Cards that it takes in one node.
+        needed: u32,
         /// Cards in the node.
         cards: u32,
         /// The card.
         card: String,
     },
-    /// More than one pipeline stage.
-    #[error("pp = {pp}: pipeline parallelism is not built yet; use pp = 1 and a larger tp")]
-    PipelineNotBuilt {
+    /// More stages than layers, or none.
+    #[error("pp = {pp} cuts the {layers} layers of {model} into nothing; take pp = 1 to {layers}")]
+    PpExceedsLayers {
         /// Stages asked for.
         pp: u32,
+        /// The model's layers.
+        layers: u32,
+        /// The model.
+        model: String,
+    },
+    /// Experts or ranks that can't be divided so.
+    #[error("{plan} does not suit {model}: {why}; the nearest that does: {nearest}")]
+    Experts {
+        /// The plan.
+        plan: ParallelismPlan,
+        /// The model.
+        model: String,
+        /// What is wrong.
+        why: String,
+        /// The nearest plan that works.
+        nearest: ParallelismPlan,
     },
     /// The card computes in no format that could hold these weights.
     #[error(
@@ -164,38 +188,85 @@ impl<'a> Replica<'a> {
 impl ParallelismPlan {
     /// `tp` cards in one stage.
     pub const fn tensor(tp: u32) -> Self {
-        Self { tp, pp: 1 }
+        Self { tp, pp: 1, dp: 1, ep: 1 }
     }
 
     /// Cards of one replica.
     pub const fn cards(self) -> u32 {
-        self.tp * self.pp
+        self.tp.saturating_mul(self.dp).saturating_mul(self.pp)
+    }
+
+    /// Cards of one stage.
+    pub const fn stage_cards(self) -> u32 {
+        self.tp.saturating_mul(self.dp)
     }
 }
 
 impl std::fmt::Display for ParallelismPlan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "tp = {}, pp = {}", self.tp, self.pp)
+        write!(f, "tp = {}, pp = {}", self.tp, self.pp)?;
+        if self.dp != 1 {
+            write!(f, ", dp = {}", self.dp)?;
+        }
+        if self.ep != 1 {
+            write!(f, ", ep = {}", self.ep)?;
+        }
+        Ok(())
     }
 }
 
 /// Checks what a plan asks of heads, stages and the node, memory aside.
 pub(super) fn check_plan(model: &ModelDims, node: &NodeSpec, plan: ParallelismPlan) -> Result<(), PlanError> {
     check_model(model)?;
-    let ParallelismPlan { tp, pp } = plan;
-    if pp != 1 {
-        return Err(PlanError::PipelineNotBuilt { pp });
+    let ParallelismPlan { tp, pp, .. } = plan;
+    if pp == 0 || pp > model.layers {
+        return Err(PlanError::PpExceedsLayers { pp, layers: model.layers, model: model.name.clone() });
     }
     let heads = model.heads();
     if tp == 0 || !heads.is_multiple_of(tp) {
-        let divisors = (1..=heads).filter(|divisor| heads.is_multiple_of(*divisor));
-        let nearest = divisors.min_by_key(|divisor| divisor.abs_diff(tp)).unwrap_or(1);
+        let nearest = nearest_divisor(heads, tp);
         return Err(PlanError::TpDoesNotDivideHeads { tp, heads, model: model.name.clone(), nearest });
     }
-    if tp > node.cards {
-        return Err(PlanError::TooFewCards { tp, cards: node.cards, card: node.card.name.clone() });
+    check_experts(model, plan)?;
+    // A stage's collectives stay within a node, and the scheduler gives a replica one node.
+    if plan.cards() > node.cards {
+        let card = node.card.name.clone();
+        return Err(PlanError::TooFewCards { plan, needed: plan.cards(), cards: node.cards, card });
     }
     Ok(())
+}
+
+/// Checks ranks and experts' degree, which only mixtures of experts have.
+fn check_experts(model: &ModelDims, plan: ParallelismPlan) -> Result<(), PlanError> {
+    let ParallelismPlan { dp, ep, .. } = plan;
+    let refused = |why: String, nearest: ParallelismPlan| {
+        Err(PlanError::Experts { plan, model: model.name.clone(), why, nearest })
+    };
+    let Some(experts) = model.experts else {
+        if dp == 1 && ep == 1 {
+            return Ok(());
+        }
+        let nearest = ParallelismPlan { dp: 1, ep: 1, ..plan };
+        return refused("it has no experts, so that ranks are replicas of their own".to_owned(), nearest);
+    };
+    let cards = plan.stage_cards();
+    if dp == 0 {
+        return refused("there is at least one rank".to_owned(), ParallelismPlan { dp: 1, ep: 1, ..plan });
+    }
+    let divides = |ep: u32| cards.is_multiple_of(ep) && experts.per_layer.is_multiple_of(ep);
+    if ep == 0 || !divides(ep) {
+        let nearest = (1..=cards).filter(|ep| divides(*ep)).min_by_key(|known| known.abs_diff(ep));
+        let why =
+            format!("ep must divide the {cards} cards of a stage and the {} experts", experts.per_layer);
+        return refused(why, ParallelismPlan { ep: nearest.unwrap_or(1), ..plan });
+    }
+    Ok(())
+}
+
+/// The divisor of `number` that is nearest to `wanted`.
+fn nearest_divisor(number: u32, wanted: u32) -> u32 {
+    let divisors = (1..=number).filter(|divisor| number.is_multiple_of(*divisor));
+    divisors.min_by_key(|divisor| divisor.abs_diff(wanted)).unwrap_or(1)
 }
 
 /// Checks that a model's numbers are such that their products stay within 64 bits.

@@ -8,7 +8,7 @@
 //! What grows with the context while decoding is quantised per token of context when the model is built, in
 //! whole ticks; so iteration `k` of a segment is exactly iteration 0 of the segment that would begin there.
 
-use super::collectives::AllReduce;
+use super::collectives::{Collective, Library, Operation};
 use super::constants as c;
 use super::dims::ModelDims;
 use super::format::weight_bits;
@@ -26,10 +26,13 @@ const TICKS: f64 = 1e9 * (1u64 << Ticks::SHIFT) as f64;
 pub struct Roofline {
     /// Overheads, and the latency of all collectives.
     fixed: f64,
+    /// What iterations with prompts take beside that.
+    fixed_prefill: f64,
     /// Overhead of a request, and its part of gathering the logits.
     per_request: f64,
-    /// For each token: what all-reduces transfer, and norms and activation functions move.
+    /// For each token: what norms and activation functions move.
     per_token: f64,
+    traffic: Traffic,
     dense: Operator,
     experts: Option<ExpertOperator>,
     head: Operator,
@@ -38,6 +41,21 @@ pub struct Roofline {
     /// Tokens that windowed layers attend to.
     window: u64,
     flop: FlopCounts,
+}
+
+/// The collectives of an iteration: how many of each, over which cards, and a token's bytes in each.
+#[derive(Debug, Clone, PartialEq)]
+struct Traffic {
+    reduce: Collective,
+    reduces: f64,
+    /// Tokens' ways to their experts and back, where ranks keep requests of their own.
+    exchange: Collective,
+    exchanges: f64,
+    bytes_per_token: f64,
+    bytes_per_exchange: f64,
+    /// Of all tokens of an iteration, the share that one collective carries: those of one rank and stage.
+    share: f64,
+    stages: f64,
 }
 
 /// A linear operator: reading its weights once, and computing with them for each token.
@@ -52,7 +70,8 @@ struct Operator {
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct ExpertOperator {
     all: Operator,
-    /// ln(1 − k/E), kept finite where every token uses every expert.
+    /// ln(1 − k/E), kept finite where every token uses every expert; for each token of the iteration, of
+    /// which a stage sees its part at once.
     log_missed: f64,
 }
 
@@ -94,7 +113,7 @@ impl Roofline {
                 .map(|(_, rate)| rate.as_f64())
                 .ok_or_else(|| PlanError::NoComputeRate { card: card.name.clone(), precision })
         };
-        let linear_rate = rate(weights)? * c::LINEAR_COMPUTE_EFFICIENCY;
+        let linear_rate = rate(weights)? * c::linear_efficiency(&card.name, weights);
         // Attention and the output head stay in 16 bits where weights are narrower.
         let wide = if weights.bits() < 16 { Precision::Bf16 } else { weights };
         let head_rate = rate(wide)? * c::LINEAR_COMPUTE_EFFICIENCY;
@@ -102,46 +121,63 @@ impl Roofline {
         let bandwidth = card.memory_bandwidth.as_f64();
         let read_rate = bandwidth * c::WEIGHT_BANDWIDTH_EFFICIENCY;
         let tp = f64::from(plan.tp);
-        let operator = |parameters: u64, bits: f64, flop_rate: f64, active: u64| Operator {
+        // A rank's part of the tokens; a stage works on one micro-batch while the others work on theirs, so
+        // that a token's round takes all layers once, each over a micro-batch.
+        let share = 1.0 / (f64::from(plan.dp) * f64::from(plan.pp));
+        let operator = |parameters: u64, bits: f64, flop_rate: f64, active: f64| Operator {
             read: parameters as f64 * bits / 8.0 / tp / read_rate * TICKS,
-            per_token: 2.0 * active as f64 / tp / flop_rate * TICKS,
+            per_token: 2.0 * active / tp / flop_rate * TICKS,
         };
         let head = u64::from(model.vocabulary) * u64::from(model.hidden);
         let bits = weight_bits(weights);
         let experts = model.experts.map(|experts| {
-            let active = experts.parameters * u64::from(experts.per_token) * u64::from(experts.layers);
+            let active = experts.parameters as f64 * f64::from(experts.per_token) * f64::from(experts.layers);
+            let cards = tp * f64::from(plan.dp);
+            // Where experts live whole on some cards, the fullest card is waited for.
+            let crowded = if plan.ep > 1 { c::EXPERT_IMBALANCE } else { 1.0 };
+            let rate = linear_rate * c::EXPERT_COMPUTE_SHARE;
+            let read_rate = bandwidth * c::EXPERT_BANDWIDTH_EFFICIENCY;
             ExpertOperator {
-                all: operator(model.expert_parameters(), bits, linear_rate, active),
+                all: Operator {
+                    read: model.expert_parameters() as f64 * bits / 8.0 / cards / read_rate * crowded * TICKS,
+                    per_token: 2.0 * active / cards / rate * crowded / f64::from(plan.pp) * TICKS,
+                },
                 log_missed: libm::log1p(-f64::from(experts.per_token) / f64::from(experts.per_layer.max(1)))
-                    .max(-700.0),
+                    .max(-700.0)
+                    / f64::from(plan.pp),
             }
         });
         let elementwise = c::ELEMENTWISE_VECTORS_REPEATED + c::ELEMENTWISE_VECTORS_SPLIT / tp;
-        let collectives = AllReduce::within_node(node, plan.tp)?;
+        let dense = model.dense_parameters();
+        let traffic = Traffic::of(replica, share)?;
+        let logits = traffic.reduce.seconds(f64::from(model.vocabulary)) - traffic.reduce.seconds(0.0);
+        let expert_layers = model.experts.map_or(0.0, |experts| f64::from(experts.layers));
+        let launches = c::launch_factor(&card.name);
         Ok(Self {
             fixed: seconds(c::ITERATION_OVERHEAD)
-                + f64::from(model.layers) * seconds(c::LAYER_OVERHEAD)
-                + (2.0 * f64::from(model.layers) + 1.0) * collectives.latency,
-            per_request: seconds(c::REQUEST_OVERHEAD)
-                + collectives.per_byte / 2.0 * 2.0 * f64::from(model.vocabulary),
-            per_token: f64::from(model.layers)
-                * 2.0
-                * f64::from(model.hidden)
-                * (2.0 * collectives.per_byte + elementwise / read_rate),
-            dense: operator(model.dense_parameters(), bits, linear_rate, model.dense_parameters()),
+                + launches * f64::from(model.layers) * seconds(c::LAYER_OVERHEAD)
+                + launches * expert_layers * seconds(c::EXPERT_LAYER_OVERHEAD),
+            fixed_prefill: launches * f64::from(model.layers) * seconds(c::PREFILL_LAYER_OVERHEAD)
+                + launches * expert_layers * seconds(c::EXPERT_PREFILL_LAYER_OVERHEAD),
+            per_request: seconds(c::REQUEST_OVERHEAD) + logits.max(0.0) * share,
+            per_token: f64::from(model.layers) * 2.0 * f64::from(model.hidden) * elementwise / read_rate
+                * share,
+            traffic,
+            dense: operator(dense, bits, linear_rate, dense as f64 * share),
             experts,
-            head: operator(head, bits.max(16.0), head_rate, head),
-            global: attention(replica, model.global_layers(), attention_rate),
-            windowed: attention(replica, model.window_layers(), attention_rate),
+            head: operator(head, bits.max(16.0), head_rate, head as f64 * share),
+            global: attention(replica, model.global_layers(), attention_rate, share),
+            windowed: attention(replica, model.window_layers(), attention_rate, share),
             window: model.window.map_or(0, |window| u64::from(window.tokens)),
             flop: FlopCounts::of(model, head),
         }
         .in_ticks())
     }
 
-    /// Turns the three coefficients that are still in seconds into ticks.
+    /// Turns the coefficients that are still in seconds into ticks.
     fn in_ticks(mut self) -> Self {
         self.fixed *= TICKS;
+        self.fixed_prefill *= TICKS;
         self.per_request *= TICKS;
         self.per_token *= TICKS;
         self
@@ -157,10 +193,14 @@ impl Roofline {
         let mut constant = self.fixed
             + self.per_request * sampled
             + self.per_token * tokens
+            + self.traffic.seconds(tokens) * TICKS
             + self.dense.time(tokens)
             + self.head.time(sampled);
         if let Some(experts) = &self.experts {
             constant += experts.time(tokens);
+        }
+        if batch.prefill_requests > 0 {
+            constant += self.fixed_prefill;
         }
         let global = self.global.decode(batch.decode_context, decoding, decoding);
         let windowed = self.windowed.decode(batch.window_context, decoding, u64::from(batch.window_growing));
@@ -194,17 +234,63 @@ impl Roofline {
     }
 }
 
+impl Traffic {
+    fn of(replica: &Replica<'_>, share: f64) -> Result<Self, PlanError> {
+        let Replica { model, node, plan, .. } = *replica;
+        let within = |cards, operation| Collective::within_node(node, cards, operation, Library::Engine);
+        let layers = f64::from(model.layers);
+        let expert_layers = model.experts.map_or(0.0, |experts| f64::from(experts.layers));
+        // Two all-reduces a layer; where ranks exchange tokens, the second one of layers with experts is
+        // part of that exchange. One more gathers the embeddings.
+        let exchanged = if plan.dp > 1 { expert_layers } else { 0.0 };
+        let hidden = 2.0 * f64::from(model.hidden);
+        // Each token goes to every group that has one of its experts, and comes back: 16 bits each way.
+        let groups = f64::from(plan.ep.max(plan.dp));
+        let copies = model.experts.map_or(1.0, |experts| {
+            groups * -libm::expm1(f64::from(experts.per_token) * libm::log1p(-1.0 / groups.max(2.0)))
+        });
+        Ok(Self {
+            reduce: within(plan.tp, Operation::AllReduce)?,
+            reduces: if plan.tp > 1 { 2.0 * layers + 1.0 - exchanged } else { 0.0 },
+            exchange: within(if plan.dp > 1 { plan.stage_cards() } else { 1 }, Operation::AllToAll)?,
+            exchanges: 2.0 * exchanged,
+            bytes_per_token: hidden,
+            bytes_per_exchange: hidden * copies / f64::from(plan.tp),
+            share,
+            stages: f64::from(plan.pp - 1) * seconds(c::STAGE_HAND_OVER),
+        })
+    }
+
+    /// Of an iteration with so many tokens.
+    fn seconds(&self, tokens: f64) -> f64 {
+        let tokens = tokens * self.share;
+        let mut sum = self.stages;
+        if self.reduces > 0.0 {
+            sum += self.reduces * self.reduce.seconds(tokens * self.bytes_per_token);
+        }
+        if self.exchanges > 0.0 {
+            sum += self.exchanges * self.exchange.seconds(tokens * self.bytes_per_exchange);
+        }
+        sum
+    }
+}
+
 impl Operator {
     fn time(&self, tokens: f64) -> f64 {
-        self.read.max(self.per_token * tokens)
+        overlapped(self.read, self.per_token * tokens)
     }
 }
 
 impl ExpertOperator {
     fn time(&self, tokens: f64) -> f64 {
         let touched = -libm::expm1(self.log_missed * tokens);
-        (self.all.read * touched).max(self.all.per_token * tokens)
+        overlapped(self.all.read * touched, self.all.per_token * tokens)
     }
+}
+
+/// Reading and computing at the same time: the longer of the two, and a part of the shorter that does not hide.
+fn overlapped(read: f64, compute: f64) -> f64 {
+    read.max(compute) + c::OVERLAP_LOSS * read.min(compute)
 }
 
 /// Decoding's attention in a segment: what it adds to the first iteration and to each further one, and for
@@ -261,9 +347,9 @@ impl FlopCounts {
     }
 }
 
-fn attention(replica: &Replica<'_>, layers: u32, rate: f64) -> AttentionOperator {
+fn attention(replica: &Replica<'_>, layers: u32, rate: f64, share: f64) -> AttentionOperator {
     let model = replica.model;
-    let (layers, tp) = (f64::from(layers), f64::from(replica.plan.tp));
+    let (layers, tp) = (f64::from(layers) * share, f64::from(replica.plan.tp));
     let bandwidth = replica.node.card.memory_bandwidth.as_f64() * c::KV_BANDWIDTH_EFFICIENCY;
     let kv_bytes = model.kv_values_per_layer(replica.plan.tp) as f64 * f64::from(replica.kv.bits()) / 8.0;
     // Queries in and outputs out, 16 bits a value, split over the cards.

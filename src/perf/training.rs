@@ -5,7 +5,7 @@ mod memory;
 use std::fmt;
 
 use super::card::NodeSpec;
-use super::collectives::AllReduce;
+use super::collectives::{Collective, Library, Operation};
 use super::constants as c;
 use super::dims::ModelDims;
 use super::plan::{ParallelismPlan, PlanError, check_plan};
@@ -37,6 +37,39 @@ pub struct TrainingJob<'a> {
     pub sharded: Option<bool>,
     /// Whether activations are computed again in the backward pass; `None` does it when it must.
     pub recompute: Option<bool>,
+    /// How layers, sequences and experts are cut.
+    pub layout: TrainingLayout,
+    /// Whether only adapters are trained (LoRA): the model's own weights have no gradients and no state.
+    pub adapters_only: bool,
+}
+
+/// The cuts of a training job beside tensor and data parallelism.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrainingLayout {
+    /// Pipeline stages.
+    pub pp: u32,
+    /// Parts of each stage that micro-batches pass in turn (interleaved schedule); 1 is plain 1F1B.
+    pub interleave: u32,
+    /// Parts of a sequence (context parallelism).
+    pub cp: u32,
+    /// Groups of cards that divide the experts among them.
+    pub ep: u32,
+    /// Sequences of a micro-batch; `None` takes as many as memory holds.
+    pub micro_batch: Option<u32>,
+}
+
+impl Default for TrainingLayout {
+    /// No cut, and as many sequences at once as memory holds.
+    fn default() -> Self {
+        Self { pp: 1, interleave: 1, cp: 1, ep: 1, micro_batch: None }
+    }
+}
+
+impl TrainingLayout {
+    /// Cards of one data-parallel rank with so much tensor parallelism.
+    fn cards(self, tp: u32) -> u32 {
+        tp.saturating_mul(self.pp).saturating_mul(self.cp)
+    }
 }
 
 /// Bytes of memory for each parameter in training, activations not counted. The rules differ by what they
@@ -70,8 +103,10 @@ pub struct TrainingStep {
     pub step: Duration,
     /// Of it, computing.
     pub compute: Duration,
-    /// Of it, tensor-parallel all-reduces.
+    /// Of it, tensor-parallel all-reduces and experts' all-to-alls, as far as they don't hide.
     pub tensor_parallel: Duration,
+    /// Of it, waiting for the pipeline to fill and to drain.
+    pub bubble: Duration,
     /// Of it, what of the gradients' (and, when sharded, the weights') traffic does not hide behind computing.
     pub exposed: Duration,
     /// The cut.
@@ -115,6 +150,8 @@ impl<'a> TrainingJob<'a> {
             state: TrainingState::default(),
             sharded: None,
             recompute: None,
+            layout: TrainingLayout::default(),
+            adapters_only: false,
         }
     }
 }
@@ -152,15 +189,37 @@ pub fn training_throughput(job: &TrainingJob<'_>) -> Result<TrainingStep, PlanEr
 }
 
 fn with_tp(job: &TrainingJob<'_>, tp: u32) -> Result<TrainingStep, PlanError> {
-    let plan = ParallelismPlan::tensor(tp);
-    check_plan(job.model, job.node, plan)?;
-    if !job.cards.is_multiple_of(tp) {
-        return Err(PlanError::BadGang {
-            cards: job.cards,
-            why: format!("they are not a multiple of tp = {tp}"),
+    let layout = job.layout;
+    // Stages and parts of sequences may lie on other nodes; only tensor parallelism has to stay in one.
+    check_plan(job.model, job.node, ParallelismPlan::tensor(tp))?;
+    let plan = ParallelismPlan { pp: layout.pp, ..ParallelismPlan::tensor(tp) };
+    let bad = |why: String| Err(PlanError::BadGang { cards: job.cards, why });
+    if layout.pp == 0 || layout.pp > job.model.layers {
+        let (layers, model) = (job.model.layers, job.model.name.clone());
+        return Err(PlanError::PpExceedsLayers { pp: layout.pp, layers, model });
+    }
+    if layout.interleave == 0 || layout.cp == 0 || layout.ep == 0 || layout.micro_batch == Some(0) {
+        return bad("interleave, cp, ep and micro-batch are at least 1".to_owned());
+    }
+    if !job.cards.is_multiple_of(layout.cards(tp)) {
+        return bad(match layout.cards(1) {
+            1 => format!("they are not a multiple of tp = {tp}"),
+            _ => format!("they are not a multiple of tp·pp·cp = {}", layout.cards(tp)),
         });
     }
-    let ranks = job.cards / tp;
+    if layout.ep > 1 {
+        let stage = job.cards / layout.pp;
+        let experts = job.model.experts.map_or(0, |experts| experts.per_layer);
+        let divides = |ep: u32| stage.is_multiple_of(ep) && experts > 0 && experts.is_multiple_of(ep);
+        if !divides(layout.ep) {
+            let nearest = (1..=layout.ep).rev().find(|ep| *ep == 1 || divides(*ep)).unwrap_or(1);
+            return bad(format!(
+                "ep = {} does not divide {experts} experts and the {stage} cards of a stage; take ep = {nearest}",
+                layout.ep
+            ));
+        }
+    }
+    let ranks = job.cards / layout.cards(tp);
     // Least intrusive first: state in full, activations kept.
     let choices = [(false, false), (false, true), (true, false), (true, true)];
     let allowed = choices.into_iter().filter(|(sharded, recompute)| {
@@ -171,7 +230,8 @@ fn with_tp(job: &TrainingJob<'_>, tp: u32) -> Result<TrainingStep, PlanError> {
     let mut tightest = None;
     for (sharded, recompute) in allowed {
         let memory = Memory::of(job, plan, ranks, sharded, recompute);
-        if memory.state + memory.per_token * f64::from(job.sequence) <= memory.budget {
+        let sequences = f64::from(layout.micro_batch.unwrap_or(1));
+        if memory.state + memory.per_token * f64::from(job.sequence) * sequences <= memory.budget {
             return step(job, plan, ranks, sharded, recompute, &memory);
         }
         tightest = Some((memory, sharded, recompute));
@@ -192,35 +252,53 @@ fn step(
     let batch = job.batch_tokens.unwrap_or(u64::from(job.cards) * c::TRAINING_TOKENS_PER_CARD);
     let batch = batch.max(u64::from(ranks) * u64::from(job.sequence));
     let rank_tokens = batch as f64 / f64::from(ranks);
-    // As many whole sequences at once as memory holds.
+    let layout = job.layout;
     let sequence = f64::from(job.sequence);
-    let room = ((memory.budget - memory.state) / (memory.per_token * sequence)).floor();
+    // As many whole sequences at once as memory holds, or as many as asked for.
+    let room = match layout.micro_batch {
+        Some(sequences) => f64::from(sequences),
+        None => ((memory.budget - memory.state) / (memory.per_token * sequence)).floor(),
+    };
     let micro = sequence * room.clamp(1.0, (rank_tokens / sequence).ceil());
     let micro_batches = (rank_tokens / micro).ceil();
 
     let forward = Forward::of(model, job.sequence);
-    let compute = forward.step_seconds(job, plan.tp, recompute, rank_tokens)?;
+    let shared = f64::from(layout.pp) * f64::from(layout.cp);
+    let compute = forward.step_seconds(job, plan.tp, recompute, rank_tokens)? / shared;
 
-    let layers = f64::from(model.layers);
-    let reduce = AllReduce::within_node(node, plan.tp)?;
+    let layers = f64::from(model.layers) / f64::from(layout.pp);
+    let reduce = Collective::within_node(node, plan.tp, Operation::AllReduce, Library::Nccl)?;
     // Two all-reduces forward, two backward, two more where the forward pass is done again.
     let reduces = if recompute { 6.0 } else { 4.0 };
-    let activations = micro * f64::from(model.hidden) * 2.0;
-    let tensor_parallel =
-        if plan.tp > 1 { micro_batches * layers * reduces * reduce.seconds(activations) } else { 0.0 };
+    let activations = micro * f64::from(model.hidden) * 2.0 / f64::from(layout.cp);
+    let mut tensor_parallel = 0.0;
+    if plan.tp > 1 {
+        tensor_parallel +=
+            c::TRAINING_TENSOR_EXPOSED * micro_batches * layers * reduces * reduce.seconds(activations);
+    }
+    tensor_parallel += micro_batches * experts_exchange(job, plan.tp, activations)?;
+    // The last stage starts pp − 1 micro-batches late and the first one ends as much early; interleaved,
+    // each of them is as much shorter (Narayanan et al., arXiv 2104.04473, section 2.2).
+    let late = f64::from(layout.pp - 1) / (micro_batches * f64::from(layout.interleave));
+    let bubble = (compute + tensor_parallel) * late;
 
     // Gradients in 16 bits. Sharded, weights are gathered forward and backward and gradients scattered in
-    // each micro-batch: 3/2 of an all-reduce (ZeRO, section 7).
-    let gradients = AllReduce::across_gang(node, ranks, plan.tp)?;
-    let bytes = 2.0 * model.parameters as f64 / f64::from(plan.tp);
-    let traffic = match (ranks, sharded) {
+    // each micro-batch: 3/2 of an all-reduce (ZeRO, section 7). Experts have ranks of their own.
+    let spread = ranks * layout.cp;
+    let gradients = Collective::across_gang(node, spread, plan.tp, Operation::AllReduce)?;
+    let experts = model.expert_parameters() as f64;
+    let rest = model.parameters as f64 - experts;
+    let stage = f64::from(plan.tp) * f64::from(layout.pp);
+    let of_rank = 2.0 * (rest / stage + experts / (stage * f64::from(layout.ep)).max(1.0));
+    let bytes = if job.adapters_only { 0.0 } else { of_rank };
+    let traffic = match (spread, sharded) {
         (1, _) => 0.0,
         (_, false) => gradients.seconds(bytes),
-        (_, true) => micro_batches * 1.5 * gradients.seconds(bytes),
+        (_, true) => micro_batches * 1.5 * gradients.seconds(of_rank),
     };
     let exposed = (traffic - c::TRAINING_OVERLAP * compute).max(c::TRAINING_EXPOSED_AT_LEAST * traffic);
 
-    let seconds = compute + tensor_parallel + exposed;
+    let seconds = compute + tensor_parallel + bubble + exposed;
     let flop_per_token = 3 * (forward.linear + forward.attention);
     let useful = batch as f64 * flop_per_token as f64;
     Ok(TrainingStep {
@@ -231,6 +309,7 @@ fn step(
         step: Duration::from_secs_f64(seconds),
         compute: Duration::from_secs_f64(compute),
         tensor_parallel: Duration::from_secs_f64(tensor_parallel),
+        bubble: Duration::from_secs_f64(bubble),
         exposed: Duration::from_secs_f64(exposed),
         plan,
         ranks,
@@ -241,10 +320,26 @@ fn step(
     })
 }
 
+/// Sending a micro-batch's tokens to their experts and back, forward and backward, over all layers of a
+/// stage: four all-to-alls a layer among `ep` groups.
+fn experts_exchange(job: &TrainingJob<'_>, tp: u32, activations: f64) -> Result<f64, PlanError> {
+    let (Some(experts), ep) = (job.model.experts, job.layout.ep) else { return Ok(0.0) };
+    if ep < 2 {
+        return Ok(0.0);
+    }
+    let width = if ep.saturating_mul(tp) <= job.cards { tp } else { 1 };
+    let exchange = Collective::across_gang(job.node, ep, width, Operation::AllToAll)?;
+    let layers = f64::from(experts.layers) / f64::from(job.layout.pp);
+    let sent = activations / f64::from(tp) * f64::from(experts.per_token);
+    Ok(c::TRAINING_EXPERT_EXPOSED * layers * 4.0 * exchange.seconds(sent))
+}
+
 /// FLOP of one token in the forward pass.
 struct Forward {
     /// 2 for each active parameter.
     linear: u64,
+    /// Of it, experts'.
+    experts: u64,
     /// Causal attention: a token sees half of its sequence on average (or its window).
     attention: u64,
 }
@@ -254,7 +349,14 @@ impl Forward {
         let seen = u64::from(sequence) / 2;
         let windowed = model.window.map_or(0, |window| seen.min(u64::from(window.tokens)));
         let pairs = u64::from(model.global_layers()) * seen + u64::from(model.window_layers()) * windowed;
-        Self { linear: 2 * model.active_parameters(), attention: model.flop_per_pair_prefilling() * pairs }
+        let experts = model.experts.map_or(0, |experts| {
+            2 * experts.parameters * u64::from(experts.per_token) * u64::from(experts.layers)
+        });
+        Self {
+            linear: 2 * model.active_parameters(),
+            experts,
+            attention: model.flop_per_pair_prefilling() * pairs,
+        }
     }
 
     /// Forward once, or twice with recomputation, and backward at twice the forward's FLOP: matrix products
@@ -266,15 +368,21 @@ impl Forward {
         recompute: bool,
         tokens: f64,
     ) -> Result<f64, PlanError> {
-        let passes = if recompute { 4.0 } else { 3.0 };
-        let linear_rate = rate(job, job.precision)? * c::training_efficiency(job.precision);
+        // Adapters need the gradients of activations only: half of the backward pass of matrix products.
+        let backward = if job.adapters_only { 1.0 } else { 2.0 };
+        let again = if recompute { 1.0 } else { 0.0 };
+        let passes = 1.0 + backward + again;
+        let card = &job.node.card.name;
+        let linear_rate = rate(job, job.precision)? * c::training_efficiency(card, job.precision);
         let wide = if job.precision.bits() < 16 { Precision::Bf16 } else { job.precision };
-        let attention_rate = rate(job, wide)? * c::TRAINING_ATTENTION_EFFICIENCY;
+        let attention_rate = rate(job, wide)? * c::TRAINING_ATTENTION_EFFICIENCY * c::training_share(card);
         let bandwidth = job.node.card.memory_bandwidth.as_f64() * c::WEIGHT_BANDWIDTH_EFFICIENCY;
         let moved =
             c::TRAINING_ELEMENTWISE_VECTORS * 2.0 * f64::from(job.model.hidden) * f64::from(job.model.layers);
-        let token = passes * (self.linear as f64 / linear_rate + self.attention as f64 / attention_rate)
-            + passes / 3.0 * moved / bandwidth;
+        let (experts, dense) = (self.experts as f64, (self.linear - self.experts) as f64);
+        let token = passes * (dense + experts / c::TRAINING_EXPERT_SHARE) / linear_rate
+            + (3.0 + again) * self.attention as f64 / attention_rate
+            + (3.0 + again) / 3.0 * moved / bandwidth;
         Ok(tokens * token / f64::from(tp))
     }
 }

@@ -28,7 +28,7 @@ pub enum RouterKind {
 pub struct RouterView<'a> {
     /// Outstanding requests of each replica; replicas that take no requests are absent.
     pub requests: &'a LoadIndex,
-    /// Outstanding tokens of each replica.
+    /// Outstanding tokens of each replica; kept only for a router that [`Router::counts_tokens`].
     pub tokens: &'a LoadIndex,
 }
 
@@ -55,6 +55,11 @@ impl Router {
     /// A router that draws from `random` where its rule is random.
     pub fn new(kind: RouterKind, random: RandomStream) -> Self {
         Self { kind, next: 0, random }
+    }
+
+    /// Whether it looks at outstanding tokens; if not, nobody needs to count them.
+    pub fn counts_tokens(&self) -> bool {
+        self.kind == RouterKind::LeastOutstandingTokens
     }
 }
 

@@ -18,6 +18,18 @@ impl Saver {
         Ok(Self { folder: folder.to_path_buf(), written: Vec::new() })
     }
 
+    /// Creates an empty file and removes it again.
+    pub(super) fn probe(&self) -> Result<(), ReportError> {
+        let file = self.folder.join("probe.part");
+        let result = File::create(&file).and_then(|_| fs::remove_file(&file));
+        result.map_err(|cause| ReportError::folder(&self.folder, cause))
+    }
+
+    /// Removes a file, if it is there. One that cannot be removed shows itself when its successor is written.
+    pub(super) fn discard(&self, name: &str) {
+        let _ = fs::remove_file(self.folder.join(name));
+    }
+
     /// Writes `name` under a temporary name beside it, then renames it.
     pub(super) fn save(
         &mut self,

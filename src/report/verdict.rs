@@ -122,6 +122,7 @@ pub(super) fn limits(results: &RunResults) -> Vec<String> {
             in_words(&parts),
         ));
     }
+    said.extend(too_long(results));
     said.extend(longest_queue(results));
     for deployment in summary.deployments.iter().filter(|deployment| deployment.preemptions > 0) {
         said.push(format!(
@@ -134,8 +135,21 @@ pub(super) fn limits(results: &RunResults) -> Vec<String> {
             }
         ));
     }
+    said.extend(waiting_jobs(results));
     said.extend(unused_money(results));
     said
+}
+
+/// Why the first of the jobs that still wait at the end has no cards, and how many wait with it.
+fn waiting_jobs(results: &RunResults) -> Option<String> {
+    let mut waiting = results.jobs.iter().filter(|job| job.state == "queued");
+    let first = waiting.next()?;
+    let why = if first.wait_reason.is_empty() { "it has no cards" } else { &first.wait_reason };
+    let others = match waiting.count() {
+        0 => String::new(),
+        more => format!("; {} more wait behind it", count(more as u64)),
+    };
+    Some(format!("Job {} still waits at the end: {why}{others}.", first.id))
 }
 
 /// `12 completed, 3 failed`: what there is some of.
@@ -181,12 +195,26 @@ fn slow_part(stream: &StreamSummary) -> Option<String> {
     })
 }
 
+/// Requests that no waiting would have helped.
+fn too_long(results: &RunResults) -> Option<String> {
+    let worst = results.summary.deployments.iter().max_by_key(|deployment| deployment.too_long)?;
+    (worst.too_long > 0).then(|| {
+        format!(
+            "Too long for {}: {} asked for more tokens, prompt and output together, than its context or a \
+             replica's KV cache can ever hold.",
+            worst.name,
+            plural(worst.too_long, "request"),
+        )
+    })
+}
+
 fn longest_queue(results: &RunResults) -> Option<String> {
     let timeseries = &results.timeseries;
     let mut longest: Option<(f64, usize, &str)> = None;
     for series in timeseries.series.iter().filter(|series| series.metric == metric::QUEUED_REQUESTS_MAX) {
         for (bucket, value) in series.values.iter().enumerate() {
-            let Some(value) = value.filter(|value| value.is_finite() && *value >= 1.0) else { continue };
+            // One waiting request is how every request begins.
+            let Some(value) = value.filter(|value| value.is_finite() && *value >= 2.0) else { continue };
             if longest.is_none_or(|(most, ..)| value > most) {
                 longest = Some((value, bucket, series.subject.name()));
             }

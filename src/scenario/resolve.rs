@@ -43,7 +43,7 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
         deployments.into_iter().map(|deployment| deployment.config).collect::<Option<_>>()?;
     let jobs: Vec<JobConfig> = jobs.into_iter().collect::<Option<_>>()?;
     let fleet: Vec<&PoolConfig> = pools.iter().map(|pool| &pool.fleet).collect();
-    capacity::warn(&scenario, &fleet, &deployments, &jobs, reading);
+    capacity::check(&scenario, &fleet, &deployments, &jobs, reading);
     Some(WorldConfig {
         name: scenario.name,
         seed: Seed(scenario.seed),

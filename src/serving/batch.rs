@@ -16,6 +16,19 @@ pub(crate) enum Change {
     FillWindow,
 }
 
+/// How far a prompt is in the prefix cache.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct CachedPrefix {
+    /// Hashes, from the first, that are there.
+    pub(crate) found: usize,
+    /// Those of them that the request can use.
+    pub(crate) used: usize,
+    /// Tokens that it need not process.
+    pub(crate) tokens: u32,
+    /// Blocks among them that nobody uses: they count as free until this request uses them.
+    pub(crate) unused_blocks: u64,
+}
+
 /// The requests in a batch. The sums in `shape` describe the decoding requests in the next iteration; they
 /// change only when the composition does, and by multiplication when iterations pass.
 #[derive(Debug)]
@@ -28,6 +41,8 @@ pub(crate) struct Batch {
     /// The replica whose batch this is.
     replica: u32,
     window: Option<u64>,
+    /// Tokens that one hash of a prompt covers, when prefixes are kept.
+    prefix_tokens: Option<u64>,
     /// Known changes by boundary. An entry may be stale: its request has left or was preempted since.
     changes: BinaryHeap<Reverse<(u64, Change, Slot)>>,
     first: Slot,
@@ -36,13 +51,14 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    pub(crate) fn new(replica: u32, kv: KvCache, window: Option<u32>) -> Self {
+    pub(crate) fn new(replica: u32, kv: KvCache, window: Option<u32>, prefix_tokens: Option<u32>) -> Self {
         Self {
             shape: BatchShape::default(),
             kv,
             chunks: Vec::new(),
             replica,
             window: window.map(u64::from),
+            prefix_tokens: prefix_tokens.map(u64::from),
             changes: BinaryHeap::new(),
             first: NONE,
             last: NONE,
@@ -68,7 +84,6 @@ impl Batch {
         let before = self.last;
         let request = &mut requests[slot];
         request.phase = Phase::Prefill;
-        request.prefilled = 0;
         request.before = before;
         request.after = NONE;
         if before == NONE {
@@ -81,15 +96,69 @@ impl Batch {
     }
 
     /// Adds a chunk of a request's prompt to the current iteration and takes its blocks.
-    pub(crate) fn add_chunk(&mut self, slot: Slot, tokens: u32, requests: &Requests) {
+    pub(crate) fn add_chunk(&mut self, slot: Slot, tokens: u32, requests: &mut Requests) {
         let before = u64::from(requests[slot].prefilled);
         let (chunk, after) = (u64::from(tokens), before + u64::from(tokens));
         self.kv.take(self.kv.blocks(after) - self.kv.blocks(before));
+        self.keep_prefixes(slot, after, requests);
         self.chunks.push((slot, tokens));
         self.shape.prefill_requests += 1;
         self.shape.prefill_tokens += tokens;
         self.shape.prefill_pairs += chunk * before + chunk * (chunk + 1) / 2;
         self.shape.prefill_context += after;
+    }
+
+    /// How far a waiting request's prompt is in the cache. At least one token is always processed again,
+    /// since its output is wanted.
+    pub(crate) fn cached_prefix(&self, request: &Request) -> CachedPrefix {
+        let (Some(size), Some(hashes)) = (self.prefix_tokens, &request.hashes) else {
+            return CachedPrefix::default();
+        };
+        let found = self.kv.matching_prefix(hashes);
+        let length = u64::from(request.prefill_length());
+        let mut used = found;
+        while used > 0 && self.covered(used as u64 * size, request) >= length {
+            used -= 1;
+        }
+        let unused_blocks = self.kv.unused_blocks(&hashes[..used]);
+        let tokens = self.covered(used as u64 * size, request) as u32;
+        CachedPrefix { found, used, tokens, unused_blocks }
+    }
+
+    /// Tokens in whole KV blocks among the first `tokens` of a prompt.
+    fn covered(&self, tokens: u64, request: &Request) -> u64 {
+        let within = tokens.min(u64::from(request.prompt));
+        within - within % self.kv.block_tokens()
+    }
+
+    /// A request that is about to be admitted uses the first `used` hashes of its prompt.
+    pub(crate) fn share_prefix(&mut self, slot: Slot, used: usize, requests: &mut Requests) {
+        let request = &mut requests[slot];
+        request.shared = used as u32;
+        for hash in request.hashes.iter().flat_map(|hashes| hashes.iter()).take(used) {
+            self.kv.reuse_prefix(*hash);
+        }
+    }
+
+    /// Keeps the hashes of a prompt whose tokens are processed up to `after` once this iteration ends. As in
+    /// vLLM they can be shared at once: whoever joins in this very iteration reads what is written first.
+    fn keep_prefixes(&mut self, slot: Slot, after: u64, requests: &mut Requests) {
+        let Some(size) = self.prefix_tokens else { return };
+        let request = &requests[slot];
+        let mut shared = request.shared;
+        let hashes = request.hashes.as_deref().unwrap_or_default();
+        while let Some(hash) = hashes.get(shared as usize) {
+            let (from, to) = (u64::from(shared) * size, (u64::from(shared) + 1) * size);
+            if to.min(u64::from(request.prompt)) > after {
+                break;
+            }
+            let blocks = (self.covered(to, request) - self.covered(from, request)) / self.kv.block_tokens();
+            if !self.kv.keep_prefix(*hash, blocks) {
+                break;
+            }
+            shared += 1;
+        }
+        requests[slot].shared = shared;
     }
 
     /// Forgets the chunks of the iteration that ended.
@@ -138,7 +207,13 @@ impl Batch {
         self.len -= 1;
         let request = &requests[slot];
         let cached = request.cached_tokens(boundary);
-        self.kv.give_back(self.kv.blocks(cached));
+        let shared_tokens =
+            self.covered(u64::from(request.shared) * self.prefix_tokens.unwrap_or(0), request);
+        self.kv.give_back(self.kv.blocks(cached) - shared_tokens / self.kv.block_tokens());
+        // The deepest first: it will be the first to be evicted.
+        for hash in request.hashes.iter().flat_map(|hashes| hashes[..request.shared as usize].iter().rev()) {
+            self.kv.release_prefix(*hash);
+        }
         if request.phase == Phase::Decode {
             let context = cached + 1;
             self.kv.leave(request.joined_at, request.joined_context);
@@ -148,6 +223,7 @@ impl Batch {
             self.shape.window_growing -= u32::from(request.growing);
             requests[slot].growing = false;
         }
+        requests[slot].shared = 0;
     }
 
     /// Lets `n` iterations pass, from the one numbered `from`.

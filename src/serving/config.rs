@@ -23,6 +23,9 @@ pub struct DeploymentConfig {
     pub replicas: u32,
     /// Longest prompt and output together, in tokens; longer requests are rejected.
     pub max_context: Option<u32>,
+    /// Keeps the KV blocks of prompts for later prompts that begin alike: how many tokens one hash of a
+    /// prompt covers, a multiple of the KV block. `None` keeps nothing.
+    pub prefix_tokens: Option<u32>,
 }
 
 /// One way to run a replica: the pool, the cards that it needs there, and what they can do.

@@ -17,7 +17,7 @@ pub(crate) struct Deployment {
     pub(crate) replicas: Vec<u32>,
     /// Outstanding requests by place.
     requests: LoadIndex,
-    /// Outstanding tokens by place.
+    /// Outstanding tokens by place, kept only for a router that looks at them.
     tokens: LoadIndex,
     router: Router,
     /// Requests that arrived while no replica was ready.
@@ -26,6 +26,8 @@ pub(crate) struct Deployment {
     pub(crate) queued: u64,
     /// Requests in batches.
     pub(crate) running: u64,
+    /// Requests rejected because they are longer than the context or than a replica's KV cache.
+    pub(crate) too_long: u64,
 }
 
 impl Deployment {
@@ -40,6 +42,7 @@ impl Deployment {
             unrouted: VecDeque::new(),
             queued: 0,
             running: 0,
+            too_long: 0,
         }
     }
 
@@ -58,23 +61,32 @@ impl Deployment {
         self.router.decide(now, &view).0
     }
 
-    /// The fewest outstanding requests at any replica; `None` when none is ready.
-    pub(crate) fn least_load(&self) -> Option<u64> {
-        self.requests.least().and_then(|place| self.requests.load(place))
+    /// The replica with the fewest outstanding requests, and how many; `None` when none is ready.
+    pub(crate) fn least_loaded(&self) -> Option<(u32, u64)> {
+        let place = self.requests.least()?;
+        Some((self.replicas[place], self.requests.load(place)?))
     }
 
     /// A request with so many tokens was sent to the replica at `place`.
     pub(crate) fn add_load(&mut self, place: usize, tokens: u64) {
-        if let (Some(requests), Some(outstanding)) = (self.requests.load(place), self.tokens.load(place)) {
+        if let Some(requests) = self.requests.load(place) {
             self.requests.set(place, Some(requests + 1));
+        }
+        if self.router.counts_tokens()
+            && let Some(outstanding) = self.tokens.load(place)
+        {
             self.tokens.set(place, Some(outstanding + tokens));
         }
     }
 
     /// That request has left it.
     pub(crate) fn remove_load(&mut self, place: usize, tokens: u64) {
-        if let (Some(requests), Some(outstanding)) = (self.requests.load(place), self.tokens.load(place)) {
+        if let Some(requests) = self.requests.load(place) {
             self.requests.set(place, Some(requests - 1));
+        }
+        if self.router.counts_tokens()
+            && let Some(outstanding) = self.tokens.load(place)
+        {
             self.tokens.set(place, Some(outstanding - tokens));
         }
     }

@@ -1,9 +1,11 @@
 //! The KV cache of a replica: blocks in use, and when they run out.
 
+use super::prefix::PrefixCache;
+
 /// Counts blocks. A decoding request adds one token an iteration and so a block every `block_tokens`
 /// iterations; which iterations those are depends only on a residue class. So the blocks that a batch
 /// needs are a staircase with `block_tokens` residue classes, and the first shortage is exact.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct KvCache {
     block_tokens: u64,
     total: u64,
@@ -11,6 +13,8 @@ pub(crate) struct KvCache {
     /// How many decoding requests take a new block in iterations `i ≡ class (mod block_tokens)`.
     classes: Vec<u32>,
     decoding: u64,
+    /// Blocks of prompts that are kept for others; those in use are counted in `used`, once.
+    prefixes: PrefixCache,
 }
 
 impl KvCache {
@@ -22,7 +26,13 @@ impl KvCache {
             used: 0,
             classes: vec![0; block_tokens as usize],
             decoding: 0,
+            prefixes: PrefixCache::default(),
         }
+    }
+
+    /// Tokens in a block.
+    pub(crate) fn block_tokens(&self) -> u64 {
+        self.block_tokens
     }
 
     /// Blocks that hold `tokens`.
@@ -48,7 +58,39 @@ impl KvCache {
     /// Takes or gives back blocks outside decoding: prompt chunks, and requests that leave.
     pub(crate) fn take(&mut self, blocks: u64) {
         self.used += blocks;
+        self.evict();
+    }
+
+    /// Evicts kept prefixes whose room is needed.
+    fn evict(&mut self) {
         debug_assert!(self.used <= self.total, "more KV blocks used than there are");
+        self.prefixes.shrink(self.total - self.used);
+    }
+
+    /// How many of `hashes`, from the first, are kept.
+    pub(crate) fn matching_prefix(&self, hashes: &[u64]) -> usize {
+        self.prefixes.matching(hashes)
+    }
+
+    /// Blocks that are kept and that nobody uses, among those of `hashes`: they are free until they are reused.
+    pub(crate) fn unused_blocks(&self, hashes: &[u64]) -> u64 {
+        hashes.iter().map(|hash| self.prefixes.unused_blocks(*hash)).sum()
+    }
+
+    /// A request uses the kept blocks of a hash.
+    pub(crate) fn reuse_prefix(&mut self, hash: u64) {
+        self.used += self.prefixes.reuse(hash);
+    }
+
+    /// Keeps the blocks of a hash that its first user has just taken; false when they are kept already, and
+    /// that user's own copy stays its own.
+    pub(crate) fn keep_prefix(&mut self, hash: u64, blocks: u64) -> bool {
+        self.prefixes.enter(hash, blocks)
+    }
+
+    /// A request uses the kept blocks of a hash no more.
+    pub(crate) fn release_prefix(&mut self, hash: u64) {
+        self.used -= self.prefixes.release(hash);
     }
 
     pub(crate) fn give_back(&mut self, blocks: u64) {
@@ -78,7 +120,7 @@ impl KvCache {
     /// Accounts for the blocks taken in iterations `from..from + n`.
     pub(crate) fn advance(&mut self, from: u64, n: u64) {
         self.used += self.staircase(from, n);
-        debug_assert!(self.used <= self.total, "more KV blocks used than there are");
+        self.evict();
     }
 
     /// Blocks taken in iterations `from..from + n`.

@@ -11,8 +11,8 @@
 
 use std::collections::VecDeque;
 
-use super::batch::Batch;
-use super::config::{Batching, ReplicaOption};
+use super::batch::{Batch, CachedPrefix};
+use super::config::{Batching, DeploymentConfig};
 use super::kv::KvCache;
 use super::request::{Phase, Requests, Slot};
 use crate::perf::{Segment, StepModel};
@@ -27,6 +27,18 @@ pub(crate) struct ReplicaTotals {
     /// Σ over iterations of the requests in the batch.
     pub(crate) batched: u128,
     pub(crate) flop: Flop,
+    pub(crate) prefix: PrefixTotals,
+}
+
+/// What a prefix cache was asked and had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PrefixTotals {
+    /// Hashes of the prompts of requests when they were admitted.
+    pub asked: u64,
+    /// Those that were in the cache.
+    pub found: u64,
+    /// Prompt tokens that were not processed again.
+    pub tokens: u64,
 }
 
 /// One copy of a model.
@@ -46,7 +58,7 @@ pub(crate) struct Replica {
     clock: Ticks,
     /// The segment that runs, and how many of its iterations are complete; `None` when idle.
     segment: Option<(Segment, u64)>,
-    /// Nobody was admitted because somebody was preempted: at the next boundary somebody may be.
+    /// Somebody may be admitted at the next boundary though nothing else changes until then.
     admits_again: bool,
     /// The boundary at which the pending event fires.
     target: u64,
@@ -56,7 +68,9 @@ pub(crate) struct Replica {
 }
 
 impl Replica {
-    pub(crate) fn new(id: u32, option: &ReplicaOption, batching: Batching, plain: bool) -> Self {
+    pub(crate) fn new(id: u32, config: &DeploymentConfig, option: usize, plain: bool) -> Self {
+        let (option, batching) = (&config.options[option], config.batching);
+        let kv = KvCache::new(option.kv_blocks, option.block_tokens);
         Self {
             step: option.step.clone(),
             batching,
@@ -64,7 +78,7 @@ impl Replica {
             waiting: VecDeque::new(),
             abandoned_waiting: 0,
             abandoned_running: Vec::new(),
-            batch: Batch::new(id, KvCache::new(option.kv_blocks, option.block_tokens), option.window),
+            batch: Batch::new(id, kv, option.window, config.prefix_tokens),
             boundary: 0,
             clock: Ticks::ZERO,
             segment: None,
@@ -249,6 +263,7 @@ impl Replica {
     /// Fills the next iteration. True when the composition of the batch changed.
     fn schedule(&mut self, now: Instant, requests: &mut Requests) -> bool {
         let mut preempted = false;
+        self.admits_again = false;
         while self.batch.kv.free_at(self.boundary).is_none() {
             preempted |= self.preempt_last(requests);
         }
@@ -256,7 +271,7 @@ impl Replica {
         // At most one prompt is half-way: it took the whole budget when it was last looked at, so nobody
         // was admitted behind it.
         if let Some(slot) = self.batch.last().filter(|slot| requests[*slot].phase == Phase::Prefill) {
-            match self.chunk(slot, budget, requests) {
+            match self.chunk(slot, budget, 0, requests) {
                 Some(tokens) => {
                     self.batch.add_chunk(slot, tokens, requests);
                     budget -= tokens;
@@ -267,27 +282,45 @@ impl Replica {
         let mut admitted = false;
         while !preempted && budget > 0 && self.batch.len() < self.batching.max_batch_requests {
             let Some(slot) = self.next_waiting(requests) else { break };
-            requests[slot].prefilled = 0;
-            let Some(tokens) = self.chunk(slot, budget, requests) else { break };
+            let cached = self.batch.cached_prefix(&requests[slot]);
+            requests[slot].prefilled = cached.tokens;
+            let Some(tokens) = self.chunk(slot, budget, cached.unused_blocks, requests) else {
+                // As decoding goes on it evicts some of what this one would reuse, and needs to keep; then
+                // a chunk of it may fit.
+                self.admits_again = cached.unused_blocks > 0;
+                break;
+            };
             self.waiting.pop_front();
+            self.count_prefix(slot, cached, requests);
+            self.batch.share_prefix(slot, cached.used, requests);
             self.batch.admit(slot, requests);
             requests[slot].first_scheduled.get_or_insert(now);
             self.batch.add_chunk(slot, tokens, requests);
             budget -= tokens;
             admitted = true;
         }
-        self.admits_again = preempted;
+        self.admits_again |= preempted;
         preempted || admitted
     }
 
-    /// The next chunk of a request's prompt within `budget` tokens, if its blocks are free.
-    fn chunk(&self, slot: Slot, budget: u32, requests: &Requests) -> Option<u32> {
+    /// The next chunk of a request's prompt within `budget` tokens, if its blocks are free beside `reused` ones of its
+    /// prefix.
+    fn chunk(&self, slot: Slot, budget: u32, reused: u64, requests: &Requests) -> Option<u32> {
         let request = &requests[slot];
         let tokens = (request.prefill_length() - request.prefilled).min(budget);
         let kv = &self.batch.kv;
         let before = u64::from(request.prefilled);
         let blocks = kv.blocks(before + u64::from(tokens)) - kv.blocks(before);
-        (blocks <= kv.free_at(self.boundary).unwrap_or(0)).then_some(tokens)
+        (blocks + reused <= kv.free_at(self.boundary).unwrap_or(0)).then_some(tokens)
+    }
+
+    /// Counts what the prefix cache had for a request.
+    fn count_prefix(&mut self, slot: Slot, cached: CachedPrefix, requests: &Requests) {
+        if let Some(hashes) = &requests[slot].hashes {
+            self.totals.prefix.asked += hashes.len() as u64;
+            self.totals.prefix.found += cached.found as u64;
+            self.totals.prefix.tokens += u64::from(cached.tokens);
+        }
     }
 
     /// The head of the queue, once those whose client has gone are out of the way.

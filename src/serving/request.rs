@@ -1,5 +1,7 @@
 //! A request in flight.
 
+use std::sync::Arc;
+
 use crate::units::Instant;
 
 /// A request's place in the table of requests in flight.
@@ -33,6 +35,10 @@ pub(crate) struct Request {
     /// When its first output token was there.
     pub(crate) first_token: Option<Instant>,
     pub(crate) session: Option<u64>,
+    /// The hashes of its prompt's blocks, where they are known and the deployment keeps prefixes.
+    pub(crate) hashes: Option<Arc<[u64]>>,
+    /// How many of them, from the first, it shares in the cache.
+    pub(crate) shared: u32,
     pub(crate) stream: u16,
     pub(crate) retries: u16,
     pub(crate) deployment: u32,

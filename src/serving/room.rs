@@ -1,10 +1,11 @@
 //! The serving room: requests come in, tokens go out.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::config::DeploymentConfig;
 use super::deployment::Deployment;
-use super::replica::{Replica, ReplicaTotals};
+use super::replica::{PrefixTotals, Replica, ReplicaTotals};
 use super::request::{NONE, Phase, Request, Requests, Slot};
 use crate::sim::{Ctx, Seed};
 use crate::units::{Duration, Flop, Instant};
@@ -90,7 +91,7 @@ pub enum Effect {
 }
 
 /// A request that arrives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewRequest {
     /// Its number, from 0 in order of arrival.
     pub id: u64,
@@ -102,6 +103,8 @@ pub struct NewRequest {
     pub output: u32,
     /// The user of a closed loop or the session of a trace.
     pub session: Option<u64>,
+    /// The hashes of the blocks of its prompt, where they are known.
+    pub hashes: Option<Arc<[u64]>>,
 }
 
 /// Time-outs of one stream: the same for all its requests, so the oldest is due first.
@@ -120,10 +123,14 @@ pub struct DeploymentTotals {
     pub batch_changes: u64,
     /// Requests preempted.
     pub preemptions: u64,
+    /// Requests rejected because they are longer than the context or than a replica's KV cache.
+    pub too_long: u64,
     /// Σ over iterations of the requests in the batch.
     pub batched: u128,
     /// FLOP done.
     pub flop: Flop,
+    /// What the prefix caches were asked and had.
+    pub prefix: PrefixTotals,
 }
 
 /// The serving room.
@@ -147,6 +154,8 @@ struct Member {
     place: u32,
     option: usize,
     busy: bool,
+    /// Output tokens of the requests that it completed.
+    output_tokens: u64,
 }
 
 type Context<'a> = Ctx<'a, Event, Effect>;
@@ -176,9 +185,16 @@ impl Serving {
     pub fn add_replica(&mut self, ctx: &mut Context<'_>, deployment: usize, option: usize) -> u32 {
         let id = self.replicas.len() as u32;
         let owner = &mut self.deployments[deployment];
-        let replica = Replica::new(id, &owner.config.options[option], owner.config.batching, self.plain);
+        let replica = Replica::new(id, &owner.config, option, self.plain);
         let place = owner.add_replica(id) as u32;
-        self.replicas.push(Member { replica, deployment: deployment as u32, place, option, busy: false });
+        self.replicas.push(Member {
+            replica,
+            deployment: deployment as u32,
+            place,
+            option,
+            busy: false,
+            output_tokens: 0,
+        });
         while let Some(slot) = self.deployments[deployment].unrouted.pop_front() {
             if self.requests[slot].phase == Phase::Abandoned {
                 self.requests.remove(slot);
@@ -205,12 +221,15 @@ impl Serving {
     /// A request arrives.
     pub fn arrive(&mut self, ctx: &mut Context<'_>, new: NewRequest) {
         let deployment = self.choose_deployment(new.stream);
+        let keeps_prefixes = self.deployments[deployment as usize].config.prefix_tokens.is_some();
         let request = Request {
             id: new.id,
             arrival: ctx.now,
             first_scheduled: None,
             first_token: None,
             session: new.session,
+            hashes: new.hashes.filter(|_| keeps_prefixes),
+            shared: 0,
             stream: new.stream,
             retries: 0,
             deployment,
@@ -252,11 +271,16 @@ impl Serving {
         }
     }
 
-    /// Among several deployments of a stream, the one whose least loaded replica has the fewest
-    /// outstanding requests; the first of several.
+    /// Among several deployments of a stream, the one whose least loaded replica has the fewest outstanding
+    /// requests, the first of several; one whose queue there is full only when all are.
     fn choose_deployment(&self, stream: u16) -> u32 {
         let routes = &self.routes[usize::from(stream)];
-        let load = |deployment: &usize| self.deployments[*deployment].least_load().unwrap_or(u64::MAX);
+        let load = |deployment: &usize| {
+            let owner = &self.deployments[*deployment];
+            let Some((replica, load)) = owner.least_loaded() else { return (true, u64::MAX) };
+            let queued = self.replicas[replica as usize].replica.queued();
+            (owner.config.max_queued_requests.is_some_and(|most| queued >= most), load)
+        };
         match routes.as_slice() {
             [only] => *only as u32,
             several => several.iter().copied().min_by_key(load).unwrap_or(0) as u32,
@@ -268,6 +292,7 @@ impl Serving {
         let (deployment, tokens) = (self.requests[slot].deployment, tokens_of(&self.requests[slot]));
         let owner = &mut self.deployments[deployment as usize];
         if owner.config.max_context.is_some_and(|most| tokens > u64::from(most)) {
+            owner.too_long += 1;
             return self.depart(ctx, slot, Outcome::Rejected);
         }
         let Some(place) = owner.route(ctx.now) else {
@@ -282,6 +307,7 @@ impl Serving {
         // The last output token is never fed back, so it takes no room in the cache.
         let too_long = !replica.batch.kv.can_ever_hold(tokens - 1);
         if too_long || most_queued.is_some_and(|most| replica.queued() >= most) {
+            owner.too_long += u64::from(too_long);
             return self.depart(ctx, slot, Outcome::Rejected);
         }
         self.requests[slot].replica = id;
@@ -363,6 +389,10 @@ impl Serving {
 
     /// A request leaves for good.
     fn depart(&mut self, ctx: &mut Context<'_>, slot: Slot, outcome: Outcome) {
+        if outcome == Outcome::Completed {
+            let request = &self.requests[slot];
+            self.replicas[request.replica as usize].output_tokens += u64::from(request.output);
+        }
         self.requests[slot].phase = Phase::Done;
         self.tell_departure(ctx, slot, outcome);
         self.requests.remove(slot);
@@ -379,10 +409,14 @@ impl Serving {
 
     /// Counts what is complete before the end of the run, and returns what each deployment did.
     pub fn finish(&mut self, end: Instant) -> Vec<DeploymentTotals> {
-        let mut totals = vec![DeploymentTotals::default(); self.deployments.len()];
+        let own = |deployment: &Deployment| DeploymentTotals {
+            too_long: deployment.too_long,
+            ..DeploymentTotals::default()
+        };
+        let mut totals: Vec<DeploymentTotals> = self.deployments.iter().map(own).collect();
         for member in &mut self.replicas {
             member.replica.finish(end);
-            let ReplicaTotals { iterations, batch_changes, preemptions, batched, flop } =
+            let ReplicaTotals { iterations, batch_changes, preemptions, batched, flop, prefix } =
                 member.replica.totals;
             let sum = &mut totals[member.deployment as usize];
             sum.iterations += iterations;
@@ -390,6 +424,9 @@ impl Serving {
             sum.preemptions += preemptions;
             sum.batched += batched;
             sum.flop += flop;
+            sum.prefix.asked += prefix.asked;
+            sum.prefix.found += prefix.found;
+            sum.prefix.tokens += prefix.tokens;
         }
         totals
     }
@@ -403,11 +440,13 @@ impl Serving {
         })
     }
 
-    /// FLOP that each replica did, with its deployment and option. Meant for after [`Serving::finish`].
-    pub fn replica_flop(&self) -> impl Iterator<Item = (usize, usize, Flop)> + '_ {
-        self.replicas
-            .iter()
-            .map(|member| (member.deployment as usize, member.option, member.replica.totals.flop))
+    /// What each replica did: its deployment and option, FLOP, and output tokens of completed requests. Meant
+    /// for after [`Serving::finish`].
+    pub fn replica_work(&self) -> impl Iterator<Item = (usize, usize, Flop, u64)> + '_ {
+        self.replicas.iter().map(|member| {
+            let flop = member.replica.totals.flop;
+            (member.deployment as usize, member.option, flop, member.output_tokens)
+        })
     }
 }
 

@@ -6,7 +6,7 @@
 
 mod counts;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use self::counts::Windows;
@@ -155,7 +155,7 @@ pub fn describe(file: &Path, format: Option<TraceFormat>) -> Result<Description,
     let mut rate_series = RateSeries::new();
     let mut intervals = IntervalHistogram::new();
     let mut blocks: Option<BlockReuse> = None;
-    let mut seen: HashSet<u64> = HashSet::new();
+    let mut seen: BTreeSet<u64> = BTreeSet::new();
     let mut first = None;
     let mut span = Duration::ZERO;
     while let Some(row) = reader.next_row()? {

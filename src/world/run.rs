@@ -212,6 +212,7 @@ impl<'a> World<'a> {
             prompt: arrival.prompt_tokens,
             output: arrival.output_tokens,
             session: arrival.session,
+            hashes: arrival.blocks.map(|blocks| blocks.0),
         };
         self.arrived += 1;
         self.recorder.arrived(now, stream);

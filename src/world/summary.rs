@@ -4,8 +4,9 @@ use super::error::RunError;
 use super::run::World;
 use crate::billing::Cause;
 use crate::metrics::results::{
-    DeploymentSummary, EnergySummary, JobsSummary, PoolSummary, RunResults, SCHEMA_VERSION, ScenarioInfo,
-    SloLimits, SpendSummary, StabilitySummary, StreamSummary, Summary, UtilizationSummary,
+    DeploymentSummary, EnergySummary, JobsSummary, PoolSummary, PrefixCacheSummary, RunResults,
+    SCHEMA_VERSION, ScenarioInfo, SloLimits, SpendSummary, StabilitySummary, StreamSummary, Summary,
+    UtilizationSummary,
 };
 use crate::metrics::{RequestStats, Sketch, judge};
 use crate::serving::DeploymentTotals;
@@ -37,6 +38,7 @@ impl World<'_> {
             decisions: Vec::new(),
             assumptions: self.config.assumptions.clone(),
             cards: self.recorder.take_cards(end),
+            requests: all,
         })
     }
 
@@ -82,9 +84,10 @@ impl World<'_> {
             .map(|d| self.deployment_summary(d, &totals[d], &stability))
             .collect();
         let flop = self.flop_by_pool();
+        let tokens = self.output_tokens_by_pool();
         let output = all.tokens.output;
         let pools: Vec<PoolSummary> =
-            (0..config.pools.len()).map(|pool| self.pool_summary(pool, flop[pool], output)).collect();
+            (0..config.pools.len()).map(|pool| self.pool_summary(pool, flop[pool], tokens[pool])).collect();
         let unstable = stability.iter().zip(&config.deployments).find(|(judged, _)| !judged.stable);
         Summary {
             schema_version: SCHEMA_VERSION,
@@ -117,6 +120,7 @@ impl World<'_> {
             streams,
             deployments,
             pools,
+            replications: None,
         }
     }
 
@@ -169,7 +173,14 @@ impl World<'_> {
             iterations: totals.iterations,
             batch_changes: totals.batch_changes,
             preemptions: totals.preemptions,
+            too_long: totals.too_long,
             mean_batch: (totals.iterations > 0).then(|| totals.batched as f64 / totals.iterations as f64),
+            prefix_cache: (totals.prefix.asked > 0).then(|| PrefixCacheSummary {
+                asked_blocks: totals.prefix.asked,
+                found_blocks: totals.prefix.found,
+                hit_rate: totals.prefix.found as f64 / totals.prefix.asked as f64,
+                saved_prompt_tokens: totals.prefix.tokens,
+            }),
         }
     }
 
@@ -228,10 +239,19 @@ impl World<'_> {
         }
     }
 
+    /// Output tokens of the requests that were completed on each pool.
+    fn output_tokens_by_pool(&self) -> Vec<u64> {
+        let mut tokens = vec![0; self.config.pools.len()];
+        for (deployment, option, _, made) in self.serving.replica_work() {
+            tokens[self.config.deployments[deployment].options[option].pool.index()] += made;
+        }
+        tokens
+    }
+
     /// FLOP done on each pool, by replicas and jobs.
     fn flop_by_pool(&self) -> Vec<Flop> {
         let mut flop = vec![Flop::ZERO; self.config.pools.len()];
-        for (deployment, option, done) in self.serving.replica_flop() {
+        for (deployment, option, done, _) in self.serving.replica_work() {
             flop[self.config.deployments[deployment].options[option].pool.index()] += done;
         }
         for (config, state) in self.jobs.all() {

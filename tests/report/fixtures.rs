@@ -1,5 +1,6 @@
 //! Results of runs that never happened, for looking at what is made of them.
 
+use fleetsim::metrics::RequestStats;
 use fleetsim::metrics::results::*;
 use fleetsim::units::{Duration, Instant, Usd};
 
@@ -250,7 +251,9 @@ pub fn run(shape: &Shape) -> RunResults {
                 iterations: 2_345_678,
                 batch_changes: 1_234_567,
                 preemptions: 321,
+                too_long: 0,
                 mean_batch: Some(17.3),
+                prefix_cache: None,
             }],
             pools: pool_names
                 .iter()
@@ -277,6 +280,7 @@ pub fn run(shape: &Shape) -> RunResults {
                     energy: EnergySummary::default(),
                 })
                 .collect(),
+            replications: None,
         },
         timeseries: TimeSeries {
             bucket: Duration::from_secs_f64(bucket_s),
@@ -309,6 +313,7 @@ pub fn run(shape: &Shape) -> RunResults {
             reason: "34 in flight, 10 wanted a replica".into(),
         }],
         assumptions: assumptions(),
+        requests: RequestStats::default(),
     }
 }
 

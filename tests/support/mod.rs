@@ -63,6 +63,7 @@ pub fn deployment(replicas: u32, servers: u32, step: StepModel, router: RouterKi
         router,
         replicas,
         max_context: None,
+        prefix_tokens: None,
     }
 }
 

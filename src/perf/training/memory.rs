@@ -24,10 +24,20 @@ impl Memory {
         recompute: bool,
     ) -> Self {
         let model = job.model;
-        let tp = f64::from(plan.tp);
-        let cut = if sharded { tp * f64::from(ranks) } else { tp };
-        let mut state = model.parameters as f64 * job.state.bytes_per_parameter() as f64 / cut;
-        let layer = model.parameters as f64 / f64::from(model.layers.max(1)) / tp;
+        let layout = job.layout;
+        let stage = f64::from(plan.tp) * f64::from(layout.pp);
+        let ranks = f64::from(ranks) * f64::from(layout.cp);
+        let experts = model.expert_parameters() as f64 / f64::from(layout.ep);
+        let held = (model.parameters as f64 - model.expert_parameters() as f64 + experts) / stage;
+        let bytes = if job.adapters_only { 2.0 } else { job.state.bytes_per_parameter() as f64 };
+        // Sharded, all of the state is cut over the ranks; else, over several ranks of a pipeline, the
+        // optimizer's part still is (ZeRO-1, Megatron's distributed optimizer).
+        let mut state = match (sharded, layout.pp > 1 || layout.ep > 1) {
+            (true, _) => held * bytes / ranks,
+            (false, true) if bytes > 4.0 => held * (4.0 + (bytes - 4.0) / ranks),
+            _ => held * bytes,
+        };
+        let layer = held * f64::from(layout.pp) / f64::from(model.layers.max(1));
         if sharded {
             // Two layers are gathered at a time, in 16 bits, and one layer's gradients wait.
             state += 3.0 * 2.0 * layer;
@@ -36,13 +46,17 @@ impl Memory {
         // al., arXiv 2205.05198, equation 2 without its second term); with recomputation only the layer's
         // input, and one layer at work.
         let (hidden, layers) = (f64::from(model.hidden), f64::from(model.layers));
-        let kept = if recompute { 2.0 * layers + 34.0 } else { 34.0 * layers };
+        // Frozen layers need no gradients of their weights, so that the inputs of matrix products are let go:
+        // 16 of the 34.
+        let each = if job.adapters_only { 18.0 } else { 34.0 };
+        let kept = if recompute { 2.0 * layers + each } else { each * layers };
         // Logits in 32 bits and their gradients in 16.
         let logits = 6.0 * f64::from(model.vocabulary);
         let visible = job.node.card.visible_memory().0 as f64;
         Self {
             state,
-            per_token: (kept * hidden + logits) / tp,
+            per_token: (kept * hidden + logits / f64::from(layout.pp))
+                / (f64::from(plan.tp) * f64::from(layout.cp)),
             budget: visible * c::TRAINING_MEMORY_UTILIZATION - c::ENGINE_RESERVE.0 as f64,
         }
     }

@@ -25,6 +25,8 @@ pub struct RawDeployment {
     pub replicas: u32,
     pub max_queued_requests: Option<u32>,
     pub max_context: Option<u32>,
+    pub prefix_caching: bool,
+    pub block_tokens_place: Place,
     pub step_time: Option<AffineStep>,
     pub kv_blocks: Option<u64>,
     pub block_tokens: u32,
@@ -126,11 +128,12 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawDeployment> {
     let doc = "KV blocks of a replica, instead of what memory leaves.";
     let kv_blocks = t.optional("kv_blocks", &kinds::LARGE_COUNT, doc);
     let block_tokens = t.or("block_tokens", &kinds::COUNT, "16", "Tokens in a KV block.");
+    let doc = "Keep the KV blocks of prompts for later prompts that begin alike, where a trace tells by its hashes.";
+    let prefix_caching = t.or("prefix_caching", &kinds::BOOL, "true", doc);
     let doc = "The share of a card's memory that the engine may take.";
     let memory_utilization = t.or("memory_utilization", &UTILIZATION, "0.9", doc);
     t.later(&[
         ("autoscaler", "autoscalers are"),
-        ("prefix_caching", "prefix caching is"),
         ("disaggregation", "prefill/decode disaggregation is"),
         ("speculative", "speculative decoding is"),
         ("start", "start-up times are"),
@@ -156,6 +159,8 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawDeployment> {
         max_context: max_context.map(|tokens| *tokens),
         step_time,
         kv_blocks: kv_blocks.map(|blocks| *blocks),
+        prefix_caching: prefix_caching.as_ref().is_none_or(|keep| keep.value),
+        block_tokens_place: block_tokens.as_ref().map_or(t.place, |tokens| tokens.place),
         block_tokens: block_tokens.map_or(16, |tokens| *tokens),
         memory_utilization: memory_utilization.map_or(0.9, |share| *share),
         place: t.place,

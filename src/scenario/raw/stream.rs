@@ -73,7 +73,12 @@ pub fn read(
     if t.is_describing() {
         return None;
     }
-    let closed = matches!(arrivals, Some(Arrivals::Closed { .. }));
+    // Arrivals that are wrong have been reported; whether a rate belongs beside them is then open.
+    let closed = match &arrivals {
+        Some(arrivals) => Some(matches!(arrivals, Arrivals::Closed { .. })),
+        None if t.has("arrivals") => None,
+        None => Some(false),
+    };
     consistent(t, closed);
     // What is missing or wrong has been reported; stand-ins let the rest be checked all the same.
     let stand_in = || Length::constant(1);
@@ -138,7 +143,7 @@ fn check(t: &mut TableReader<'_>, traffic: &StreamConfig, window: Duration) {
 }
 
 /// Keys that contradict each other, and keys that are missing beside others.
-fn consistent(t: &mut TableReader<'_>, closed: bool) {
+fn consistent(t: &mut TableReader<'_>, closed: Option<bool>) {
     let forbid = |t: &mut TableReader<'_>, keys: &[&str], why: &str| {
         for key in keys {
             if !t.has(key) {
@@ -153,10 +158,10 @@ fn consistent(t: &mut TableReader<'_>, closed: bool) {
         let keys = ["rate", "arrivals", "shape", "prompt_tokens", "output_tokens", "lengths"];
         return forbid(t, &keys, "its arrivals and lengths come from the trace");
     }
-    if closed {
-        forbid(t, &["rate", "shape"], "in a closed loop the users set the rate");
-    } else {
-        need(t, "rate", "a mean rate, as in rate = \"12/s\"; or give a `trace`");
+    match closed {
+        Some(true) => forbid(t, &["rate", "shape"], "in a closed loop the users set the rate"),
+        Some(false) => need(t, "rate", "a mean rate, as in rate = \"12/s\"; or give a `trace`"),
+        None => {}
     }
     if t.has("lengths") {
         return forbid(t, &lengths, "`lengths` sets both lengths");

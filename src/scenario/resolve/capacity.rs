@@ -1,4 +1,5 @@
-//! Whether all deployments and jobs together find cards: what waits for ever is warned of.
+//! Whether all deployments and jobs together find cards: replicas without any are an error, a job that waits
+//! for ever is warned of.
 
 use crate::fleet::{Claim, ClaimResult, Holder, Inventory, PoolConfig, Shape};
 use crate::jobs::JobConfig;
@@ -10,7 +11,7 @@ use crate::units::Instant;
 
 /// Claims the cards of every replica as a run does at its beginning, then those of each job alone beside
 /// them, on the fleet's own inventory.
-pub fn warn(
+pub fn check(
     scenario: &RawScenario,
     pools: &[&PoolConfig],
     deployments: &[DeploymentConfig],
@@ -40,7 +41,8 @@ pub fn warn(
                  the others",
                 config.replicas, config.name
             );
-            let problem = Problem::warning(raw.place, message);
+            // A run without them would answer another question.
+            let problem = Problem::error(raw.place, message);
             reading.problem(problem.help("raise `nodes` of its pools or lower `replicas`"));
         }
     }
@@ -58,8 +60,10 @@ pub fn warn(
             }
             ClaimResult::Pending(..) => {
                 let message = format!(
-                    "job `{}` never starts: the deployments leave no pool with room for its {} cards",
-                    config.name, config.cards
+                    "job `{}` never starts: the deployments leave no pool with room for its {} {}",
+                    config.name,
+                    config.cards,
+                    if config.cards == 1 { "card" } else { "cards" }
                 );
                 let problem = Problem::warning(raw.accelerators.place, message);
                 let help = "raise `nodes` of one of its pools, or lower `replicas` of a deployment";

@@ -14,6 +14,7 @@ use crate::scenario::problem::Problem;
 use crate::scenario::raw::{Parallelism, RawDeployment, RawScenario, Split};
 use crate::scenario::reading::{Reading, Sited};
 use crate::serving::{DeploymentConfig, ReplicaOption};
+use crate::traffic::BlockHashes;
 use crate::world::StreamPlan;
 
 /// A deployment with its names, resolved or not.
@@ -144,7 +145,22 @@ fn deployment(
         router: raw.routing,
         replicas: raw.replicas,
         max_context: raw.max_context.or(context),
+        prefix_tokens: prefix_tokens(raw, reading),
     })
+}
+
+/// Tokens of one hash of a prompt, when prefixes are kept. The only traces with hashes are Mooncake's.
+fn prefix_tokens(raw: &RawDeployment, reading: &mut Reading) -> Option<u32> {
+    let tokens = BlockHashes::MOONCAKE_BLOCK_TOKENS;
+    if raw.prefix_caching && !tokens.is_multiple_of(raw.block_tokens) {
+        let message = format!(
+            "KV blocks of {} tokens do not divide the {tokens} tokens that one hash of a prompt covers",
+            raw.block_tokens
+        );
+        let help = "take a block_tokens that divides it, or set prefix_caching = false";
+        reading.problem(Problem::error(raw.block_tokens_place, message).help(help));
+    }
+    raw.prefix_caching.then_some(tokens)
 }
 
 /// A pool that a deployment or job names: its index, the name where it was written, and what it is.
@@ -240,7 +256,10 @@ impl Choice<'_> {
             node,
             weights: self.weights,
             kv: self.kv,
-            plan: wanted.map_or(ParallelismPlan::tensor(1), |Split { tp, pp }| ParallelismPlan { tp, pp }),
+            plan: wanted.map_or(ParallelismPlan::tensor(1), |Split { tp, pp }| ParallelismPlan {
+                pp,
+                ..ParallelismPlan::tensor(tp)
+            }),
             memory_utilization: self.raw.memory_utilization,
             max_batch_tokens: self.raw.batching.max_batch_tokens,
         };
@@ -285,7 +304,7 @@ impl Choice<'_> {
         pool: &Resolved,
     ) -> Result<Planned, Misfit> {
         let Split { tp, pp } = wanted.unwrap_or(Split { tp: 1, pp: 1 });
-        let plan = ParallelismPlan { tp, pp };
+        let plan = ParallelismPlan { pp, ..ParallelismPlan::tensor(tp) };
         let cards = u64::from(tp) * u64::from(pp);
         if cards > u64::from(per_node) {
             let card = &pool.plan.fleet.accelerator;

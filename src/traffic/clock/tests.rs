@@ -1,3 +1,5 @@
+//! Tests of the clock: shapes change a rate exactly.
+
 use std::f64::consts::PI;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Tests of streams: rates, burstiness, lengths, closed loops.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,0 +1,375 @@
+//! `fleetsim sweep`: every combination of values, in parallel and restartable.
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::run::cannot_write;
+use super::{Failure, figures, print};
+use crate::plan::grid::Grid;
+use crate::plan::metrics;
+use crate::plan::sweep::journal::{FILE, Header, Journal, JournalError};
+use crate::plan::sweep::{Plan, Rows, Shard, fingerprint, merge};
+use crate::report::format::{NOTHING, count, plural, shorten};
+use crate::report::{self};
+use crate::scenario::{self, Diagnostics, Loaded, Severity};
+use crate::units::Duration;
+use crate::world::{self, RunOptions};
+
+/// More points than this are run only when --yes is given.
+const MANY_POINTS: u64 = 10_000;
+/// More rows than this are left to the file.
+const MOST_ROWS: u64 = 24;
+
+/// Run every combination of values, in parallel; a killed sweep goes on where it was.
+#[derive(Debug, clap::Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "Examples:
+  fleetsim sweep day.toml --grid pools.base.nodes=1..8 --grid streams.chat.rate=2/s..10/s:0.5/s
+  fleetsim sweep day.toml --grid deployments.chat.routing=random,round-robin --replications 8
+  fleetsim sweep day.toml --grid pools.base.nodes=1..8 --shard 2/3    (on the second of three)
+  fleetsim sweep merge out/day-sweep-1-of-3 out/day-sweep-2-of-3 out/day-sweep-3-of-3
+
+Each finished point is a line of journal.jsonl at once; sweep.csv is written when all are there, a row a point, \
+the same bytes whatever the threads, shards and interruptions. A point whose scenario cannot be run is a row \
+with its error. All points run under the same seeds."
+)]
+pub struct Args {
+    #[command(subcommand)]
+    merge: Option<Verb>,
+    /// The scenario file.
+    #[arg(required = true)]
+    scenario: Option<PathBuf>,
+    /// What varies: a path as --set takes it, and its values; A..B is every whole number from A to B, A..B:STEP
+    /// goes in steps; lists may hold ranges. Every combination of several is run.
+    #[arg(long, value_name = "PATH=A,B,C|A..B[:STEP]", required = true)]
+    grid: Vec<String>,
+    /// Set a value in every point, as `run --set` does.
+    #[arg(long, value_name = "PATH=VALUE")]
+    set: Vec<String>,
+    /// The seed, instead of the scenario's.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Replications of each point: means with 95 % confidence intervals.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    replications: u64,
+    /// The metrics in the table, as paths in summary.json: latency.ttft_s.p99, streams.chat.slo.attainment
+    /// [default: the main ones].
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    metrics: Vec<String>,
+    /// Run part I of N of the points, on one of N machines; `sweep merge` puts the parts together.
+    #[arg(long, value_name = "I/N", value_parser = Shard::parse)]
+    shard: Option<Shard>,
+    /// Go on with a sweep that was interrupted.
+    #[arg(long)]
+    resume: bool,
+    /// Run the sweep even if it has more than 10,000 points.
+    #[arg(long)]
+    yes: bool,
+    /// The folder for the results [default: out/NAME-sweep, after the scenario's name].
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// Print nothing but errors (and what --json asks for).
+    #[arg(long)]
+    quiet: bool,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Put the parts of a sharded sweep together: the same bytes as one machine's.
+    Merge(MergeArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct MergeArgs {
+    /// The folders of the parts.
+    #[arg(required = true, value_name = "DIR")]
+    folders: Vec<PathBuf>,
+    /// The folder for sweep.csv [default: out/NAME-sweep].
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// Print nothing but errors (and what --json asks for).
+    #[arg(long)]
+    quiet: bool,
+}
+
+pub fn run(args: Args) -> Result<(), Failure> {
+    match (&args.merge, &args.scenario) {
+        (Some(Verb::Merge(merge)), _) => merge_shards(merge),
+        (None, Some(scenario)) => sweep(&args, scenario),
+        (None, None) => Err(Failure::BadInput("error: a scenario file is missing".to_owned())),
+    }
+}
+
+/// The points of a scenario over a grid.
+struct Points<'a> {
+    args: &'a Args,
+    scenario: &'a Path,
+    text: String,
+    grid: Grid,
+}
+
+impl Points<'_> {
+    fn load(&self, sets: Vec<String>) -> Result<Loaded, Diagnostics> {
+        let sets: Vec<String> = self.args.set.iter().cloned().chain(sets).collect();
+        scenario::load_text(&self.text, self.scenario, &sets, self.args.seed)
+    }
+
+    fn resolve(&self, point: u64) -> Result<world::WorldConfig, String> {
+        self.load(self.grid.sets(point)).map(|loaded| loaded.config).map_err(|wrong| {
+            let errors = wrong.problems().iter().filter(|problem| problem.severity == Severity::Error);
+            errors.map(|problem| problem.message.as_str()).collect::<Vec<_>>().join("; ")
+        })
+    }
+
+    /// A path that leads nowhere is no fault of a point: neither the first nor the last value of its axis gets
+    /// past the path itself.
+    fn check_paths(&self) -> Result<(), Failure> {
+        for (number, axis) in self.grid.axes().iter().enumerate() {
+            let source = (self.args.set.len() + number + 1) as u32;
+            let mut wrong = None;
+            for index in [0, axis.len() - 1] {
+                let mut sets = self.grid.sets(0);
+                sets[number] = format!("{}={}", axis.path, axis.value(index));
+                let of_path = |diagnostics: &Diagnostics| {
+                    let errors = diagnostics.problems().iter().filter(|p| p.severity == Severity::Error);
+                    let places = errors.filter_map(|problem| problem.place);
+                    places.into_iter().any(|place| place.source == source && place.start <= axis.path.len())
+                };
+                wrong = self.load(sets).err().filter(of_path);
+                if wrong.is_none() {
+                    break;
+                }
+            }
+            if let Some(wrong) = wrong {
+                return Err(Failure::BadInput(render(&wrong)));
+            }
+        }
+        Ok(())
+    }
+
+    /// A configuration to look metrics' names up in; `None` when none of the points can be resolved.
+    fn example(&self) -> Option<world::WorldConfig> {
+        (0..self.grid.points().min(MANY_POINTS)).find_map(|point| self.resolve(point).ok())
+    }
+}
+
+fn sweep(args: &Args, scenario: &Path) -> Result<(), Failure> {
+    let grid = Grid::parse(&args.grid).map_err(|error| Failure::BadInput(format!("error: {error}")))?;
+    let bytes = std::fs::read(scenario).unwrap_or_default();
+    let Ok(text) = String::from_utf8(bytes.clone()) else {
+        return Err(scenario::load(scenario, &[], None).err().map_or_else(
+            || Failure::BadInput(format!("error: {} is not text", scenario.display())),
+            |wrong| Failure::BadInput(render(&wrong)),
+        ));
+    };
+    if !scenario.is_file() {
+        // Says why it cannot be read.
+        scenario::load(scenario, &[], None).map_err(|wrong| Failure::BadInput(render(&wrong)))?;
+    }
+    let points = Points { args, scenario, text, grid };
+    points.check_paths()?;
+    let shard = args.shard.unwrap_or(Shard::WHOLE);
+    let share = shard.share(points.grid.points());
+    let example = points.example();
+    let names = match &example {
+        Some(config) => metrics::wanted(&args.metrics, &[config])
+            .map_err(|error| Failure::BadInput(format!("error: {error}")))?,
+        None => return Err(all_fail(&points)),
+    };
+    if share > MANY_POINTS && !args.yes {
+        return Err(Failure::BadInput(cost(args, share, example.as_ref())));
+    }
+    let name = example.map(|config| config.name).unwrap_or_default();
+    let out = args.out.clone().unwrap_or_else(|| {
+        let part = if shard.of > 1 { format!("-{}-of-{}", shard.index, shard.of) } else { String::new() };
+        Path::new("out").join(format!("{name}-sweep{part}"))
+    });
+    let plan = Plan {
+        name,
+        scenario: scenario_fingerprint(args, &bytes),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        grid: args.grid.clone(),
+        replications: args.replications,
+        metrics: names,
+    };
+    let header = Header::new(plan.clone(), points.grid.points(), shard);
+    let (mut journal, found) = Journal::open(&out, &header, args.resume).map_err(journal_failed)?;
+    let mut rows = found.rows;
+    if !args.quiet && !rows.is_empty() {
+        eprintln!("resuming: {} of {} finished", count(rows.len() as u64), plural(share, "point"));
+    }
+    let bar = figures::bar(share, "points", args.quiet);
+    bar.set_position(rows.len() as u64);
+    let resolve = |point: u64| points.resolve(point);
+    let ran = plan.run(&points.grid, shard, &mut journal, &mut rows, &resolve, &|| bar.inc(1));
+    bar.finish_and_clear();
+    ran.map_err(|error| Failure::Failed(format!("error: {error}")))?;
+    finish(&plan, &points.grid, &rows, &out, Shown { json: args.json, quiet: args.quiet }, shard)
+}
+
+/// How to show the result.
+struct Shown {
+    json: bool,
+    quiet: bool,
+}
+
+/// `sweep --json`.
+#[derive(Serialize)]
+struct Told<'a> {
+    points: usize,
+    failed: usize,
+    columns: Vec<String>,
+    file: &'a Path,
+}
+
+/// Writes the table, or for a shard says where its journal is, and shows the result.
+fn finish(
+    plan: &Plan,
+    grid: &Grid,
+    rows: &Rows,
+    out: &Path,
+    shown: Shown,
+    shard: Shard,
+) -> Result<(), Failure> {
+    let file = if shard.of > 1 {
+        out.join(FILE)
+    } else {
+        report::write_file(out, "sweep.csv", &plan.csv(grid, rows)).map_err(cannot_write)?
+    };
+    let failed = rows.values().filter(|row| row.error.is_some()).count();
+    if shown.json {
+        let told = Told { points: rows.len(), failed, columns: plan.columns(grid), file: &file };
+        let json = serde_json::to_string_pretty(&told)
+            .map_err(|error| Failure::Failed(format!("the result cannot be put into JSON: {error}")))?;
+        print(&format!("{json}\n"))?;
+    } else if !shown.quiet {
+        print(&in_words(plan, grid, rows))?;
+        let what = if shard.of > 1 { "Part" } else { "Table" };
+        print(&format!("\n{what}: {}\n", file.display()))?;
+    }
+    let first = rows.values().find_map(|row| row.error.as_ref().map(|error| (row.point, error)));
+    match first {
+        Some((point, error)) if failed == rows.len() && shard.of == 1 => {
+            Err(Failure::BadInput(format!("error: no point could be run; point {point}: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn merge_shards(args: &MergeArgs) -> Result<(), Failure> {
+    let bad = |why: String| Failure::BadInput(format!("error: {why}"));
+    let (plan, rows) = merge::merge(&args.folders).map_err(|error| bad(error.to_string()))?;
+    let grid = Grid::parse(&plan.grid).map_err(|error| bad(error.to_string()))?;
+    let out = args.out.clone().unwrap_or_else(|| Path::new("out").join(format!("{}-sweep", plan.name)));
+    finish(&plan, &grid, &rows, &out, Shown { json: args.json, quiet: args.quiet }, Shard::WHOLE)
+}
+
+/// No point gets as far as a run: what is wrong with the first, in full.
+fn all_fail(points: &Points<'_>) -> Failure {
+    let all = points.grid.points();
+    let said = match all {
+        1 => "the only point cannot be run".to_owned(),
+        2..=MANY_POINTS => format!("none of the {all} points can be run; the first"),
+        _ => format!("none of the first {MANY_POINTS} of {all} points can be run; the first"),
+    };
+    let why = points.load(points.grid.sets(0)).err().map(|wrong| render(&wrong)).unwrap_or_default();
+    Failure::BadInput(format!("{why}\n\nerror: {said}: {}", points.grid.sets(0).join(" ")))
+}
+
+/// What a large sweep would cost, from the time that its first point takes.
+#[allow(clippy::disallowed_methods, reason = "an estimate of the time to wait, for the terminal only")]
+fn cost(args: &Args, share: u64, example: Option<&world::WorldConfig>) -> String {
+    let runs = share.saturating_mul(args.replications);
+    let begun = std::time::Instant::now();
+    let ran = example.map(|config| world::run(config, RunOptions::default()).is_ok());
+    let one = begun.elapsed().as_secs_f64();
+    let threads = rayon::current_num_threads();
+    let wait = match ran {
+        Some(true) => {
+            let all = one * runs as f64 / threads as f64;
+            let all = Duration::from_secs_f64(all.clamp(1.0, 1e9).round());
+            format!("about {all} on {threads} threads (one run takes {one:.3} s)")
+        }
+        _ => "nobody knows how long: the first point cannot be run".to_owned(),
+    };
+    format!(
+        "error: the grid has {} points, which makes {}: {wait}\n  --yes runs it; --shard I/N shares it out",
+        count(share),
+        plural(runs, "run"),
+    )
+}
+
+/// What must be equal for results to belong together: the text, what is set in it, and the seed.
+fn scenario_fingerprint(args: &Args, text: &[u8]) -> String {
+    let seed = args.seed.map(|seed| seed.to_string()).unwrap_or_default();
+    let texts = [text, seed.as_bytes()].into_iter().chain(args.set.iter().map(|set| set.as_bytes()));
+    fingerprint(texts)
+}
+
+fn journal_failed(error: JournalError) -> Failure {
+    Failure::BadInput(format!("error: {error}"))
+}
+
+fn render(diagnostics: &Diagnostics) -> String {
+    diagnostics.render(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+}
+
+/// The first rows with the metrics that most ask about.
+fn in_words(plan: &Plan, grid: &Grid, rows: &Rows) -> String {
+    let several = plan.replications > 1;
+    let width = if several { 3 } else { 1 };
+    let told = |column: &usize| rows.values().any(|row| !row.cells[column * width].is_empty());
+    let wanted = ["spend.total_usd", "slo.attainment", "latency.ttft_s.p99", "jobs.jct_s.mean"];
+    let main = plan.metrics.iter().any(|name| wanted.contains(&name.as_str()));
+    let columns: Vec<usize> = (0..plan.metrics.len())
+        .filter(|column| !main || wanted.contains(&plan.metrics[*column].as_str()))
+        .filter(told)
+        .take(4)
+        .collect();
+    let mut header = vec!["point".to_owned()];
+    let last = |path: &str| path.rsplit('.').next().unwrap_or(path).to_owned();
+    let lasts: Vec<String> = grid.axes().iter().map(|axis| last(&axis.path)).collect();
+    for (axis, last) in grid.axes().iter().zip(&lasts) {
+        // The end of a path says it, unless another ends the same way.
+        let unique = lasts.iter().filter(|other| *other == last).count() == 1;
+        header.push(shorten(if unique { last } else { &axis.path }, 30));
+    }
+    header.extend(columns.iter().map(|column| plan.metrics[*column].clone()));
+    let shown = rows.values().take(MOST_ROWS as usize).map(|row| {
+        let mut cells = vec![row.point.to_string()];
+        cells.extend(grid.values(row.point).iter().map(|value| shorten(value, 30)));
+        cells.extend(columns.iter().map(|column| {
+            let value = row.cells[column * width].parse::<f64>().ok();
+            value.map_or(NOTHING.to_owned(), |value| figures::show(&plan.metrics[*column], value))
+        }));
+        cells
+    });
+    let mut text = figures::table(&header, shown.collect(), 1 + grid.axes().len());
+    let all = rows.len() as u64;
+    if all > MOST_ROWS {
+        text += &format!("and {} more\n", count(all - MOST_ROWS));
+    }
+    text += &format!("{}, {} each\n", plural(all, "point"), plural(plan.replications, "replication"));
+    let errors: Vec<(u64, &str)> =
+        rows.values().filter_map(|row| Some((row.point, row.error.as_deref()?))).collect();
+    if let Some((point, error)) = errors.first() {
+        let which = format!(
+            "\n{} cannot be run (column error); point {point}: ",
+            plural(errors.len() as u64, "point")
+        );
+        text += &which;
+        text += error;
+        text.push('\n');
+    }
+    text
+}

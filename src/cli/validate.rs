@@ -1,0 +1,99 @@
+//! `fleetsim validate`: the simulator against published measurements.
+
+use std::path::PathBuf;
+
+use comfy_table::{CellAlignment, Table, presets};
+
+use super::{Failure, print};
+use crate::validate::{Report, validate};
+
+/// Compare the simulator with measurements: errors by source, accelerator, model and metric.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A table of measurements (CSV, recognised by its header), a log of single requests (RUN.jsonl beside
+    /// RUN.meta.json), or a folder of them. Can be given several times.
+    #[arg(long, value_name = "FILE", required = true)]
+    data: Vec<PathBuf>,
+    /// Print the errors as JSON, as fractions.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the verb.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let report = validate(&args.data).map_err(|error| Failure::BadInput(format!("error: {error}")))?;
+    if args.json {
+        let json =
+            serde_json::to_string_pretty(&report).map_err(|error| Failure::Failed(error.to_string()))?;
+        return print(&format!("{json}\n"));
+    }
+    print(&text(&report))
+}
+
+fn text(report: &Report) -> String {
+    let mut groups = table(&["source", "accelerator", "model", "metric", "rows", "median", "p90", "signed"]);
+    for group in &report.groups {
+        groups.add_row([
+            short(&group.source),
+            group.accelerator.clone(),
+            group.model.clone(),
+            group.metric.clone(),
+            group.rows.to_string(),
+            percent(group.median_ape),
+            percent(group.p90_ape),
+            signed(group.median_signed),
+        ]);
+    }
+    let mut overall = table(&["metric", "groups", "rows", "median of medians", "p90 of medians"]);
+    for metric in &report.overall {
+        overall.add_row([
+            metric.metric.clone(),
+            metric.groups.to_string(),
+            metric.rows.to_string(),
+            percent(metric.median_ape),
+            percent(metric.p90_ape),
+        ]);
+    }
+    for (table, numbers) in [(&mut groups, 4..8), (&mut overall, 1..5)] {
+        for index in numbers {
+            if let Some(column) = table.column_mut(index) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+    }
+    let mut text = format!("{groups}\n\nOver all groups\n{overall}\n");
+    let rows: usize = report.skipped.iter().map(|skipped| skipped.rows).sum();
+    if rows > 0 {
+        text += &format!("\nNot predicted: {rows} rows\n");
+        for skipped in &report.skipped {
+            text += &format!("  {} rows: {}\n", skipped.rows, skipped.reason);
+            for example in &skipped.examples {
+                text += &format!("    {example}\n");
+            }
+        }
+    }
+    text
+}
+
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(header.iter().copied());
+    table
+}
+
+/// A source in at most 60 characters.
+fn short(source: &str) -> String {
+    if source.chars().count() <= 60 {
+        return source.to_owned();
+    }
+    let kept: String = source.chars().take(59).collect();
+    format!("{kept}…")
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}
+
+fn signed(share: f64) -> String {
+    format!("{:+.1} %", share * 100.0)
+}

@@ -1,0 +1,388 @@
+//! From a case to a world, and from the world's requests to the benchmark's figures.
+
+use super::{Case, Load, Logged};
+use crate::billing::{Purchase, Tariff};
+use crate::fleet::{PoolConfig, PoolId};
+use crate::perf::constants::KV_BLOCK_TOKENS;
+use crate::perf::{
+    BatchShape, Fit, ParallelismPlan, PlanError, Replica, Roofline, StepModel, auto_plan, fit, weight_bytes,
+};
+use crate::policies::router::RouterKind;
+use crate::serving::{Batching, DeploymentConfig, ReplicaOption};
+use crate::sim::Seed;
+use crate::traffic::{
+    ArrivalProcess, ClosedConfig, Length, LengthDist, Lengths, LogNormal, OpenConfig, Source, Start,
+    StreamConfig, Think, TraceConfig,
+};
+use crate::units::{Duration, Rate, UsdPerHour};
+use crate::world::{self, PoolPlan, RequestRow, RunOptions, Slo, StreamPlan, WorldConfig};
+
+/// Requests of a closed loop for each that is in flight, as `benchmark_serving` is run by InferenceX.
+const ROUNDS: u32 = 10;
+
+/// Requests of an open run at most and at least, and the time it should cover at least: MLPerf's ten minutes.
+const OPEN_REQUESTS: (f64, f64) = (500.0, 20_000.0);
+const OPEN_SECONDS: f64 = 600.0;
+
+/// How often a window that proved too short is doubled.
+const DOUBLINGS: u32 = 6;
+
+/// One request that was answered, times in seconds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::validate) struct Answer {
+    pub(in crate::validate) ttft: f64,
+    pub(in crate::validate) e2e: f64,
+    pub(in crate::validate) output: u32,
+}
+
+/// What a run gave.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::validate) struct Prediction {
+    pub(in crate::validate) answers: Vec<Answer>,
+    /// From the first arrival to the last answer.
+    pub(in crate::validate) seconds: f64,
+    pub(in crate::validate) prompt_tokens: f64,
+    pub(in crate::validate) output_tokens: f64,
+}
+
+/// Why a case can't be run.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::validate) struct Unfit {
+    /// In general.
+    pub(in crate::validate) reason: &'static str,
+    /// In this case.
+    pub(in crate::validate) detail: String,
+}
+
+impl From<PlanError> for Unfit {
+    fn from(error: PlanError) -> Self {
+        let reason = match &error {
+            PlanError::DoesNotFit(_) => "the model holds that it does not fit",
+            _ => "the plan is one that the model refuses",
+        };
+        Self { reason, detail: error.to_string() }
+    }
+}
+
+/// Runs a case.
+pub(in crate::validate) fn simulate(case: &Case) -> Result<Prediction, Unfit> {
+    let set_up = SetUp::of(case)?;
+    let (wanted, mut window) = set_up.extent(case);
+    for _ in 0..DOUBLINGS {
+        let left = set_up.run(case, SetUp::source(case, window), window)?;
+        if let Some(prediction) = wanted.of(left) {
+            return Ok(prediction);
+        }
+        window *= 2.0;
+    }
+    Err(Unfit { reason: "the run does not end", detail: format!("after {window:.0} s of simulated time") })
+}
+
+/// A logged run, repeated.
+pub(in crate::validate) struct Repeated {
+    pub(in crate::validate) prediction: Prediction,
+    /// Blocks that the memory rule would have given; the run has the logged number.
+    pub(in crate::validate) kv_blocks: u64,
+}
+
+/// Repeats a logged run: its arrivals and lengths, its engine's limits and its number of KV blocks.
+pub(in crate::validate) fn replay(case: &Case, logged: &Logged) -> Result<Repeated, Unfit> {
+    let failed = |why: String| Unfit { reason: "the run can't be repeated", detail: why };
+    let mut set_up = SetUp::of(case)?;
+    let found = {
+        let replica = Replica {
+            kv: case.kv,
+            plan: set_up.plan,
+            max_batch_tokens: logged.max_batch_tokens,
+            ..Replica::new(&case.model, &case.node, case.weights)
+        };
+        fit(&replica)?.kv_blocks * KV_BLOCK_TOKENS / u64::from(logged.block_tokens.max(1))
+    };
+    set_up.fit.kv_blocks = logged.kv_blocks * u64::from(logged.block_tokens) / KV_BLOCK_TOKENS;
+    set_up.batching = Batching {
+        max_batch_requests: logged.max_batch_requests.max(1),
+        max_batch_tokens: logged.max_batch_tokens.max(logged.max_batch_requests),
+    };
+    let rows: String = logged
+        .requests
+        .iter()
+        .map(|(arrival, prompt, output)| format!("{arrival},{prompt},{output}\n"))
+        .collect();
+    // The traffic room reads traces from files, so that it need not hold them.
+    let file = std::env::temp_dir().join(format!("fleetsim-validate-{}.csv", std::process::id()));
+    std::fs::write(&file, format!("arrival_s,prompt_tokens,output_tokens\n{rows}"))
+        .map_err(|error| failed(format!("{}: {error}", file.display())))?;
+    let last = logged.requests.last().map_or(0.0, |(arrival, ..)| *arrival);
+    let wanted = Wanted(logged.requests.len() as u32);
+    let mut window = last + 600.0;
+    let mut result = Err(failed(format!("it does not end within {window:.0} s")));
+    for _ in 0..DOUBLINGS {
+        match set_up.run(case, Source::Trace(TraceConfig::new(&file)), window) {
+            Ok(left) => {
+                if let Some(prediction) = wanted.of(left) {
+                    result = Ok(Repeated { prediction, kv_blocks: found });
+                    break;
+                }
+            }
+            Err(unfit) => {
+                result = Err(unfit);
+                break;
+            }
+        }
+        window *= 2.0;
+    }
+    // Left behind it does no harm.
+    let _ = std::fs::remove_file(&file);
+    result
+}
+
+/// The deployment of a case.
+struct SetUp {
+    batching: Batching,
+    step: StepModel,
+    fit: Fit,
+    plan: ParallelismPlan,
+    replicas: u32,
+}
+
+/// How many requests the benchmark sends.
+#[derive(Clone, Copy)]
+struct Wanted(u32);
+
+/// A request's row, kept.
+struct Left {
+    id: u64,
+    arrival: f64,
+    prompt: u32,
+    answer: Option<(Answer, f64)>,
+}
+
+impl SetUp {
+    fn of(case: &Case) -> Result<Self, Unfit> {
+        let share = |plan: ParallelismPlan| {
+            let visible = case.node.card.visible_memory().0 as f64 * f64::from(plan.cards());
+            weight_bytes(&case.model, case.weights).0 as f64 / visible
+        };
+        let mut batching = Batching {
+            max_batch_requests: case.engine.max_batch_requests(),
+            max_batch_tokens: case.engine.max_batch_tokens(),
+        };
+        if let Load::Static(batch) = case.load {
+            let prompts = u64::from(batch) * u64::from(case.prompt.max);
+            batching.max_batch_requests = batch;
+            batching.max_batch_tokens = u32::try_from(prompts).unwrap_or(u32::MAX).max(batch);
+        }
+        let dp = case.plan.map_or(1, |plan| plan.dp);
+        // Each rank schedules by itself.
+        batching.max_batch_requests = batching.max_batch_requests.saturating_mul(dp);
+        batching.max_batch_tokens = batching.max_batch_tokens.saturating_mul(dp);
+        let mut replica = Replica {
+            kv: case.kv,
+            max_batch_tokens: batching.max_batch_tokens.min(1 << 16),
+            ..Replica::new(&case.model, &case.node, case.weights)
+        };
+        replica.plan = match case.plan {
+            Some(plan) => plan,
+            None => {
+                replica.memory_utilization = case.engine.memory_utilization(0.5);
+                auto_plan(&replica)?.plan
+            }
+        };
+        replica.memory_utilization = case.engine.memory_utilization(share(replica.plan).min(1.0));
+        let fit = fit(&replica)?;
+        let step = StepModel::Roofline(Roofline::new(&replica)?);
+        let replicas = (case.cards / replica.plan.cards()).max(1);
+        Ok(Self { batching, step, fit, plan: replica.plan, replicas })
+    }
+
+    /// How many requests are wanted, and a first guess at the window in seconds. The guess only saves time:
+    /// too short a window is doubled.
+    fn extent(&self, case: &Case) -> (Wanted, f64) {
+        let (prompt, output) = (mean(&case.prompt), mean(&case.output));
+        match case.load {
+            Load::Poisson(rate) | Load::Even(rate) => {
+                let (least, most) = OPEN_REQUESTS;
+                let wanted = (rate * OPEN_SECONDS).clamp(least, most);
+                (Wanted(wanted as u32), 1.1 * wanted / rate + 3.0 * self.round(1.0, prompt, output))
+            }
+            Load::Closed(users) => {
+                let each = f64::from(users.div_ceil(self.replicas));
+                (Wanted(users * ROUNDS), 1.2 * f64::from(ROUNDS + 1) * self.round(each, prompt, output))
+            }
+            Load::Offline(requests) | Load::Static(requests) => {
+                let each = f64::from(requests.div_ceil(self.replicas));
+                let batch =
+                    each.min(f64::from(self.batching.max_batch_requests)).min(self.room(prompt + output));
+                (Wanted(requests), 2.4 * (each / batch + 0.5) * self.round(batch, prompt, output))
+            }
+        }
+    }
+
+    /// The traffic of a case in a window of so many seconds.
+    fn source(case: &Case, window: f64) -> Source {
+        let lengths = Lengths::Independent { prompt: case.prompt.clone(), output: case.output.clone() };
+        let (rate, arrivals) = match case.load {
+            Load::Closed(users) => {
+                let (think, ramp) = (Think::None, Duration::ZERO);
+                return Source::Closed(ClosedConfig { users, think, ramp, lengths });
+            }
+            Load::Offline(users) | Load::Static(users) => {
+                // Users who ask once: each thinks for half of the window, asks, and thinks beyond its end.
+                let think = Think::Constant(Duration::from_secs_f64(window / 2.0));
+                return Source::Closed(ClosedConfig { users, think, ramp: Duration::ZERO, lengths });
+            }
+            Load::Poisson(rate) => (rate, ArrivalProcess::Poisson),
+            Load::Even(rate) => (rate, ArrivalProcess::Deterministic),
+        };
+        let (rate, shape, start) = (Rate::per_second(rate), Vec::new(), Start::default());
+        Source::Open(OpenConfig { rate, arrivals, shape, start, lengths })
+    }
+
+    /// Requests of so many tokens that the cache holds.
+    fn room(&self, tokens: f64) -> f64 {
+        (self.fit.kv_tokens() as f64 / tokens).max(1.0)
+    }
+
+    /// About how long a batch of so many requests takes from its first prompt to its last token.
+    fn round(&self, requests: f64, prompt: f64, output: f64) -> f64 {
+        let waves = (requests / self.room(prompt + output)).max(1.0);
+        let batch = (requests / waves).max(1.0);
+        let decode = BatchShape {
+            decode_requests: batch as u32,
+            decode_context: (batch * (prompt + output / 2.0)) as u64,
+            ..BatchShape::default()
+        };
+        let chunk = f64::from(self.batching.max_batch_tokens).min(batch * prompt).max(1.0);
+        let prefill = BatchShape {
+            prefill_requests: 1,
+            prefill_tokens: chunk as u32,
+            prefill_pairs: (chunk * prompt / 2.0) as u64,
+            prefill_context: (chunk + prompt) as u64,
+            ..BatchShape::default()
+        };
+        let seconds = |shape: &BatchShape| self.step.segment(shape).first.as_secs_f64();
+        waves * (output * seconds(&decode) + (batch * prompt / chunk).ceil() * seconds(&prefill))
+    }
+
+    fn run(&self, case: &Case, source: Source, window: f64) -> Result<Vec<Left>, Unfit> {
+        let world = self.world(case, source, window);
+        let mut left: Vec<Left> = Vec::new();
+        let mut keep = |row: &RequestRow<'_>| {
+            let departure = row.departure();
+            let arrival = departure.arrival.as_secs_f64();
+            let answer = match (row.end(), departure.first_token) {
+                (Some(end), Some(first)) if row.outcome() == "completed" => {
+                    let end = end.as_secs_f64();
+                    let ttft = first.as_secs_f64() - arrival;
+                    Some((Answer { ttft, e2e: end - arrival, output: departure.output }, end))
+                }
+                _ => None,
+            };
+            left.push(Left { id: departure.id, arrival, prompt: departure.prompt, answer });
+            Ok(())
+        };
+        let options = RunOptions { requests: Some(&mut keep), ..RunOptions::default() };
+        world::run(&world, options).map_err(|error| Unfit {
+            reason: "the simulation refuses the case",
+            detail: error.to_string(),
+        })?;
+        left.sort_by_key(|request| request.id);
+        Ok(left)
+    }
+
+    fn world(&self, case: &Case, source: Source, window: f64) -> WorldConfig {
+        let name = "bench".to_owned();
+        let per_node = (case.node.cards / self.plan.cards()).max(1);
+        let option = ReplicaOption {
+            pool: PoolId(0),
+            cards: self.plan.cards(),
+            step: self.step.clone(),
+            kv_blocks: self.fit.kv_blocks,
+            block_tokens: KV_BLOCK_TOKENS as u32,
+            window: case.model.window.map(|window| window.tokens),
+            label: self.plan.to_string(),
+        };
+        WorldConfig {
+            name: name.clone(),
+            seed: Seed(1),
+            duration: Duration::from_secs_f64(window.max(1e-3)),
+            warmup: Duration::ZERO,
+            streams: vec![StreamPlan {
+                traffic: StreamConfig { name: name.clone(), source },
+                model: case.model.name.clone(),
+                deployments: vec![0],
+                slo: Slo::default(),
+                timeout: None,
+            }],
+            pools: vec![PoolPlan {
+                fleet: PoolConfig {
+                    name: name.clone(),
+                    provider: name.clone(),
+                    offer: case.node.name.clone(),
+                    accelerator: case.node.card.name.clone(),
+                    nodes: self.replicas.div_ceil(per_node),
+                    cards_per_node: case.node.cards.max(self.plan.cards()),
+                },
+                tariff: Tariff {
+                    purchase: Purchase::OnDemand,
+                    price: UsdPerHour::from_f64(0.0),
+                    granularity: Duration::ZERO,
+                    minimum: Duration::ZERO,
+                },
+                peak: None,
+            }],
+            deployments: vec![DeploymentConfig {
+                name,
+                model: case.model.name.clone(),
+                options: vec![option],
+                batching: self.batching,
+                max_queued_requests: None,
+                router: RouterKind::LeastOutstandingRequests,
+                replicas: self.replicas,
+                max_context: None,
+                prefix_tokens: None,
+            }],
+            jobs: Vec::new(),
+            queue_order: Default::default(),
+            placement: Default::default(),
+            assumptions: Vec::new(),
+        }
+    }
+}
+
+impl Wanted {
+    /// The benchmark's figures; `None` when some of its requests are not answered yet.
+    fn of(self, mut left: Vec<Left>) -> Option<Prediction> {
+        let wanted = self.0 as usize;
+        if left.len() < wanted {
+            return None;
+        }
+        left.truncate(wanted);
+        let first = left.iter().map(|request| request.arrival).fold(f64::INFINITY, f64::min);
+        let mut prediction = Prediction {
+            answers: Vec::with_capacity(left.len()),
+            seconds: 0.0,
+            prompt_tokens: 0.0,
+            output_tokens: 0.0,
+        };
+        for request in left {
+            let (answer, end) = request.answer?;
+            prediction.seconds = prediction.seconds.max(end - first);
+            prediction.prompt_tokens += f64::from(request.prompt);
+            prediction.output_tokens += f64::from(answer.output);
+            prediction.answers.push(answer);
+        }
+        (prediction.seconds > 0.0).then_some(prediction)
+    }
+}
+
+/// The mean of a distribution of the kinds that cases have.
+pub(in crate::validate) fn mean(length: &Length) -> f64 {
+    match &length.dist {
+        LengthDist::Constant(tokens) => f64::from(*tokens),
+        LengthDist::Uniform { low, high } => f64::from(low + high) / 2.0,
+        LengthDist::LogNormal(LogNormal::MeanCv { mean, .. }) | LengthDist::Geometric { mean } => *mean,
+        LengthDist::LogNormal(LogNormal::MedianP99 { median, .. }) => *median,
+        LengthDist::Empirical { .. } => f64::from(length.max),
+    }
+}
