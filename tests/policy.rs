@@ -138,7 +138,8 @@ fn settings_of_other_systems() {
     let llumnix = "policy: llumnix\nenable_scaling: true\nmax_instances: 4\n";
     let line = "{\"t_s\": 0, \"replicas\": 1, \"metrics\": {\"remaining_steps\": 5}}";
     assert!(answers(llumnix, line).contains("\"desired\":2"));
-    let job = "apiVersion: keda.sh/v1alpha1\nkind: ScaledJob\nspec:\n  jobTargetRef: {}\n  triggers: [{type: x, name: q, \
+    let job = "apiVersion: keda.sh/v1alpha1\nkind: ScaledJob\nspec:\n  jobTargetRef: {}\n  triggers: [{type: \
+                 x, name: q, \
                metadata: {value: '1'}}]\n";
     let line = "{\"t_s\": 0, \"replicas\": 0, \"running\": 2, \"metrics\": {\"q\": 5}}";
     assert!(answers(job, line).contains("\"desired\":3"));
@@ -146,12 +147,14 @@ fn settings_of_other_systems() {
 
 #[test]
 fn node_autoscalers_answer_with_actions() {
-    let groups = "policy: cluster-autoscaler\nflags: {expander: least-waste}\nnodeGroups:\n- {name: l40s, min: 0, max: 4, \
+    let groups = "policy: cluster-autoscaler\nflags: {expander: least-waste}\nnodeGroups:\n- {name: l40s, min: \
+                 0, max: 4, \
                   resources: {cpu: 32, memory: 256Gi, nvidia.com/gpu: 4}}\n- {name: h100, min: 0, max: 2, resources: \
                   {cpu: 192, memory: 2Ti, nvidia.com/gpu: 8}}\n";
     let waiting = "{\"t_s\": 0, \"nodes\": [], \"pods\": [{\"name\": \"a\", \"requests\": {\"cpu\": 8, \"memory\": \
                    \"64Gi\", \"nvidia.com/gpu\": 2}}, {\"name\": \"b\", \"requests\": {\"nvidia.com/gpu\": 4}}]}";
-    let pool = "apiVersion: karpenter.sh/v1\nkind: NodePool\nmetadata: {name: gpu}\nspec:\n  template:\n    spec:\n      \
+    let pool = "apiVersion: karpenter.sh/v1\nkind: NodePool\nmetadata: {name: \
+                 gpu}\nspec:\n  template:\n    spec:\n      \
                 requirements: [{key: karpenter.sh/capacity-type, operator: In, values: [spot, on-demand]}]\n";
     let kinds = "\"instance_types\": [{\"name\": \"g6\", \"resources\": {\"cpu\": 48, \"memory\": \"192Gi\", \
                  \"nvidia.com/gpu\": 4}, \"offerings\": [{\"capacity_type\": \"spot\", \"zone\": \"a\", \"price\": 4}, \

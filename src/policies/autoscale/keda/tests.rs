@@ -127,7 +127,8 @@ fn jobs() {
         );
     }
     let yaml = "apiVersion: keda.sh/v1alpha1\nkind: ScaledJob\nspec:\n  jobTargetRef: {}\n  minReplicaCount: 2\n  \
-                maxReplicaCount: 5\n  scalingStrategy: {strategy: STRATEGY, customScalingRunningJobPercentage: many}\n  \
+                maxReplicaCount: 5\n  scalingStrategy: {strategy: STRATEGY, customScalingRunningJobPercentage: \
+                 many}\n  \
                 triggers: [{type: rabbitmq, name: q, metadata: {value: '2'}}]\n";
     let started = |strategy: &str, running: f64, queue: f64| {
         let problems = Problems::default();

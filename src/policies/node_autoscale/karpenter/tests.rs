@@ -157,7 +157,8 @@ fn provisions() {
     assert_eq!(buy("limits: {}", ON_DEMAND, vec![picky]), Vec::<String>::new());
     // The heavier pool first.
     let two = "apiVersion: karpenter.sh/v1\nkind: NodePool\nmetadata: {name: a}\nspec: {template: {spec: {}}}\n---\n\
-               apiVersion: karpenter.sh/v1\nkind: NodePool\nmetadata: {name: b}\nspec: {weight: 10, template: {spec: {}}}\n";
+               apiVersion: karpenter.sh/v1\nkind: NodePool\nmetadata: {name: b}\nspec: {weight: 10, template: \
+                 {spec: {}}}\n";
     assert_eq!(parsed(two).unwrap().pools[0].name, "b");
 }
 
@@ -259,9 +260,12 @@ fn disruption_rules() {
 
 #[test]
 fn refusals() {
-    let yaml = "apiVersion: karpenter.sh/v1beta1\nkind: NodePool\nmetadata: {name: a}\nspec:\n  template:\n    spec:\n      \
-                expireAfter: 30d\n      taints: []\n      requirements:\n      - {key: a, operator: in, values: [b]}\n      \
-                - {key: b, operator: Gt, values: [c]}\n  disruption:\n    budgets: [{nodes: '101%'}, {nodes: 1, schedule: \
+    let yaml = "apiVersion: karpenter.sh/v1beta1\nkind: NodePool\nmetadata: {name: \
+                 a}\nspec:\n  template:\n    spec:\n      \
+                expireAfter: 30d\n      taints: []\n      requirements:\n      - {key: a, operator: in, \
+                 values: [b]}\n      \
+                - {key: b, operator: Gt, values: [c]}\n  disruption:\n    budgets: [{nodes: '101%'}, {nodes: \
+                 1, schedule: \
                 '@daily'}]\n  limit: {}\n";
     insta::assert_snapshot!(parsed(yaml).unwrap_err().join("\n"));
 }
