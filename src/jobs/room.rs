@@ -149,7 +149,7 @@ impl Jobs {
             Event::Finish { job, run } => {
                 let state = &mut self.states[job as usize];
                 let Some(since) = state.running.filter(|_| state.preemptions == run) else { return };
-                state.ran = state.ran + ctx.now.since(since);
+                state.ran += ctx.now.since(since);
                 state.last_run = ctx.now.since(since);
                 state.running = None;
                 state.finished = Some(ctx.now);
@@ -210,7 +210,7 @@ impl Jobs {
         let option = usize::from(state.option);
         let (first, here) = (self.list.duration(job, 0), self.list.duration(job, option));
         let ran = now.since(since);
-        state.ran = state.ran + ran;
+        state.ran += ran;
         state.left = state.left.saturating_sub(scaled(ran, here, first));
         state.preemptions += 1;
         let share = ran.as_secs_f64() / here.as_secs_f64().max(f64::MIN_POSITIVE);

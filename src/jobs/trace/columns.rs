@@ -32,7 +32,7 @@ pub(super) fn rows(
         JobTraceFormat::Swf => swf(reader, file, sink),
         JobTraceFormat::Csv => {
             let names = ["id", "submit_s", "duration_s", "accelerators"];
-            table(reader, file, &names, sink, |fields| generic(fields))
+            table(reader, file, &names, sink, generic)
         }
         JobTraceFormat::Philly => {
             let names = ["timestamp", "duration", "num_gpus", "cluster"];
