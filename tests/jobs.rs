@@ -327,6 +327,7 @@ fn jobs_of_one_card_are_an_m_m_c_queue() {
     assert_eq!(ours, waits(QueueOrder::Easy, PlacementKind::Random));
 }
 
+#[allow(clippy::print_stdout, reason = "says why a test was skipped")]
 fn data(name: &str) -> Option<PathBuf> {
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/jobs")).join(name);
     if path.exists() {
