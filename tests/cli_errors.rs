@@ -310,7 +310,7 @@ fn a_job_that_never_starts_is_warned_of_and_explained() {
     let unwrapped = said.stdout.replace("\n  ", " ");
     assert_parts(&unwrapped, &["2 queued at the end", "Job first still waits at the end: wants 8 cards"]);
     let jobs = std::fs::read_to_string(folder.path().join("out/small/jobs.csv")).unwrap();
-    assert_parts(&jobs, &["job first is before it"]);
+    assert_parts(&jobs, &["other jobs are before it"]);
 }
 
 #[test]

@@ -19,8 +19,8 @@ pub(super) enum Event {
 
 impl Ranked for Event {
     /// Jobs first (a job that finishes gives its cards back before anybody is submitted, and all that happens
-    /// to jobs is known before any starts), then arrivals, then time-outs, then replicas (so that who arrives at the instant of a boundary joins there), and
-    /// billing last. Within a class, by entity.
+    /// to jobs is known before any starts), then arrivals, then time-outs, then replicas (so that who arrives
+    /// at the instant of a boundary joins there), and billing last. Within a class, by entity.
     fn rank(&self) -> u64 {
         let (class, entity) = match *self {
             Self::Jobs(jobs::Event::Finish { job, .. }) => (0, u64::from(job)),

@@ -2,6 +2,7 @@
 
 use super::run::World;
 use crate::billing::{Cause, Record};
+use crate::jobs::JobState;
 use crate::metrics::results::{Distribution, JobRow, LedgerRow, Series, Subject, TimeSeries, metric};
 use crate::units::{Instant, Usd};
 
@@ -108,7 +109,7 @@ impl World<'_> {
 
     pub(super) fn job_rows(&self) -> Vec<JobRow> {
         let list = self.jobs.list();
-        let row = |(job, state): (u32, &crate::jobs::JobState)| {
+        let row = |(job, state): (u32, &JobState)| {
             let place = self.recorder.job_places[job as usize].as_ref();
             JobRow {
                 id: list.name(job).to_owned(),
@@ -127,9 +128,19 @@ impl World<'_> {
                     (None, None, None) => "not submitted",
                 },
                 preemptions: state.preemptions,
-                wait_reason: state.wait_reason.map(|reason| reason.to_string()).unwrap_or_default(),
+                wait_reason: wait_reason(state, self.end),
             }
         };
         (0u32..).zip(self.jobs.states()).map(row).collect()
+    }
+}
+
+/// Why a job waited: for cards, once its turn had come; before that, for the jobs before it.
+fn wait_reason(state: &JobState, end: Instant) -> String {
+    let waited = state.submitted.is_some_and(|submitted| state.started.unwrap_or(end) > submitted);
+    match state.wait_reason {
+        Some(reason) => reason.to_string(),
+        None if waited => "other jobs are before it".to_owned(),
+        None => String::new(),
     }
 }
