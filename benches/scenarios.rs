@@ -13,7 +13,7 @@ use fleetsim::scenario;
 use fleetsim::world::{RunOptions, run};
 
 /// Name, file, values set, and whether `--step` is measured too.
-const SCENARIOS: [(&str, &str, &[&str], bool); 5] = [
+const SCENARIOS: [(&str, &str, &[&str], bool); 6] = [
     ("quickstart", "scenarios/quickstart.toml", &[], true),
     (
         "azure-conversation",
@@ -22,6 +22,7 @@ const SCENARIOS: [(&str, &str, &[&str], bool); 5] = [
         true,
     ),
     ("serving-1m", "scenarios/bench/serving-1m.toml", &[], true),
+    ("serving-50m", "scenarios/bench/serving-50m.toml", &[], false),
     ("long-decode", "scenarios/bench/long-decode.toml", &[], true),
     ("fleet-800", "scenarios/bench/fleet-800.toml", &[], false),
 ];

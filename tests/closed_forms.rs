@@ -130,7 +130,7 @@ fn continuous_batching() {
     // held to 5 %; the sojourn is held to 1 %.
     let points = [
         (0.5, 2.24125, None, 6e6),
-        (0.8, 2.89471, Some((0.003_444, 0.05)), 40e6),
+        (0.8, 2.89471, Some((0.003_444, 0.05)), 52e6),
         (0.95, 3.86414, Some((0.50999, 0.01)), 285e6),
     ];
     for (load, sojourn, wait, customers) in points {
