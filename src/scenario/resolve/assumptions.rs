@@ -89,7 +89,8 @@ impl Ledger {
             value: value.to_string(),
             source: "src/perf/constants.rs".to_owned(),
             date: String::new(),
-            doubt: "a first value, not calibrated yet".to_owned(),
+            doubt: "set on a part of the published measurements; `fleetsim validate` shows the errors"
+                .to_owned(),
         });
     }
 
