@@ -117,7 +117,9 @@ mod tests {
 
         /// The same of iterations that grow shorter.
         #[test]
-        fn shrinking_iterations(last in 1u64..1 << 40, fall in 1i128..1 << 30, all in 1u64..3000, share in 0.0f64..1.0) {
+        fn shrinking_iterations(
+            last in 1u64..1 << 40, fall in 1i128..1 << 30, all in 1u64..3000, share in 0.0f64..1.0
+        ) {
             let first = Ticks(u128::from(last) + fall as u128 * u128::from(all - 1));
             let segment =
                 Segment { first, slope: TickChange(-fall), max_iterations: all, ..segment(1, 0) };
