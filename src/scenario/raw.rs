@@ -7,8 +7,9 @@ mod pool;
 mod scheduler;
 mod stream;
 mod traffic;
+mod weights;
 
-pub use deployment::{Parallelism, RawDeployment, Split, StepTime, read as deployment};
+pub use deployment::{Parallelism, RawDeployment, StepTime, read as deployment};
 pub use job::{RawJob, Work, read as job};
 pub use pool::{PRICE_KEYS, RawPool, RawPrices, prices, read as pool};
 pub use scheduler::{RawJobTrace, RawOrder, RawScheduler};

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use super::Surroundings;
-use crate::perf::AffineStep;
+use super::weights::{self, RawWeights};
+use crate::perf::{AffineStep, ParallelismPlan};
 use crate::policies::router::RouterKind;
 use crate::scenario::dom::Value;
 use crate::scenario::kinds;
@@ -31,6 +32,7 @@ pub struct RawDeployment {
     pub prefix_caching: bool,
     pub block_tokens_place: Place,
     pub step_time: Option<StepTime>,
+    pub weights: RawWeights,
     pub kv_blocks: Option<u64>,
     pub block_tokens: u32,
     pub memory_utilization: f64,
@@ -43,16 +45,9 @@ pub enum Parallelism {
     /// The smallest plan that fits.
     Auto,
     /// The same on every pool.
-    All(Split),
+    All(ParallelismPlan),
     /// Its own for each pool, by name.
-    ByPool(Vec<(Sited<String>, Split)>),
-}
-
-/// Tensor- and pipeline-parallel degrees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Split {
-    pub tp: u32,
-    pub pp: u32,
+    ByPool(Vec<(Sited<String>, ParallelismPlan)>),
 }
 
 /// How long iterations take, where the scenario says so.
@@ -144,6 +139,7 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawDepl
     let max_context = t.optional("max_context", &kinds::TOKENS, doc);
     let doc = "Measured times of iterations, instead of the performance model: coefficients, or a table.";
     let step_time = t.table("step_time", doc, |t| step_time(t, around));
+    let weights = weights::read(t);
     let doc = "KV blocks of a replica, instead of what memory leaves.";
     let kv_blocks = t.optional("kv_blocks", &kinds::LARGE_COUNT, doc);
     let block_tokens = t.or("block_tokens", &kinds::COUNT, "16", "Tokens in a KV block.");
@@ -176,6 +172,7 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawDepl
         max_queued_requests: queue,
         max_context: max_context.map(|tokens| *tokens),
         step_time,
+        weights: weights.unwrap_or_default(),
         kv_blocks: kv_blocks.map(|blocks| *blocks),
         prefix_caching: prefix_caching.as_ref().is_none_or(|keep| keep.value),
         block_tokens_place: block_tokens.as_ref().map_or(t.place, |tokens| tokens.place),
@@ -226,18 +223,28 @@ fn parallelism(t: &mut TableReader<'_>) -> Option<Sited<Parallelism>> {
     value.map(|value| Sited { value, place })
 }
 
-fn split_of(t: &mut TableReader<'_>) -> Option<Split> {
+fn split_of(t: &mut TableReader<'_>) -> Option<ParallelismPlan> {
     split(t, true)
 }
 
-fn split(t: &mut TableReader<'_>, required: bool) -> Option<Split> {
+fn split(t: &mut TableReader<'_>, required: bool) -> Option<ParallelismPlan> {
     const TP: &str = "Tensor parallelism: cards that share each layer.";
     let tp = if required { t.required("tp", &kinds::COUNT, TP) } else { t.optional("tp", &kinds::COUNT, TP) };
     let pp = t.optional("pp", &kinds::COUNT, "Pipeline parallelism: stages of layers; 1 when absent.");
+    let doc = "Attention data parallelism, for mixtures of experts: ranks of tp cards in a stage that keep requests of \
+               their own and share the experts; 1 when absent.";
+    let dp = t.optional("dp", &kinds::COUNT, doc);
+    let doc =
+        "Expert parallelism: groups of a stage's cards among which the experts are divided; 1 when absent.";
+    let ep = t.optional("ep", &kinds::COUNT, doc);
+    if tp.is_none() && [&pp, &dp, &ep].iter().any(|degree| degree.is_some()) && !required && !t.has("tp") {
+        t.missing("tp", "cards that share each layer, as in { tp = 8 }", "");
+    }
     if tp.is_some() && pp.is_none() && !t.has("pp") {
         t.fill("pp", "1".to_owned());
     }
-    Some(Split { tp: *tp?, pp: pp.map_or(1, |pp| *pp) })
+    let degree = |given: Option<Sited<u32>>| given.map_or(1, |degree| *degree);
+    Some(ParallelismPlan { tp: *tp?, pp: degree(pp), dp: degree(dp), ep: degree(ep) })
 }
 
 fn batching(t: &mut TableReader<'_>) -> Option<Batching> {

@@ -3,16 +3,17 @@
 use super::assumptions::Ledger;
 use super::names::{dangling, not_found, unknown};
 use super::pools::{Pool, Resolved};
-use super::step_time;
+use super::{step_time, weights};
 use crate::catalog::{Catalog, Model, ParsePrecisionError, Precision};
 use crate::fleet::PoolId;
 use crate::perf::constants::KV_BLOCK_TOKENS;
 use crate::perf::{
-    ModelDims, ParallelismPlan, PlanError, Replica, Roofline, StepModel, UnknownFigures, auto_plan, fit,
+    AutoPlan, ModelDims, ParallelismPlan, PlanError, Promise, Replica, Roofline, StepModel, UnknownFigures,
+    WeightsAs, cheapest_plan, fit,
 };
 use crate::scenario::dom::Step;
 use crate::scenario::problem::Problem;
-use crate::scenario::raw::{Parallelism, RawDeployment, RawScenario, Split};
+use crate::scenario::raw::{Parallelism, RawDeployment, RawScenario};
 use crate::scenario::reading::{Reading, Sited};
 use crate::serving::{DeploymentConfig, ReplicaOption};
 use crate::traffic::BlockHashes;
@@ -44,7 +45,7 @@ pub fn resolve(
     let deployments = scenario.deployments.iter().enumerate().map(|(index, raw)| Deployment {
         name: raw.name.value.clone(),
         model: canonical(catalog, &raw.model),
-        config: deployment(index, raw, catalog, pools, reading, ledger),
+        config: deployment(index, raw, (scenario, catalog), pools, reading, ledger),
     });
     deployments.collect()
 }
@@ -66,7 +67,7 @@ fn bad_precision(text: &Sited<String>, error: &ParsePrecisionError) -> Problem {
 fn deployment(
     index: usize,
     raw: &RawDeployment,
-    catalog: &Catalog,
+    (scenario, catalog): (&RawScenario, &Catalog),
     pools: &[Pool],
     reading: &mut Reading,
     ledger: &mut Ledger,
@@ -86,7 +87,8 @@ fn deployment(
             return None;
         }
     };
-    let dims = match model.map(ModelDims::try_from) {
+    let weights_as = weights::weights_as(raw, reading)?;
+    let dims = match model.map(|model| weights::dims(model, raw)) {
         Some(Ok(dims)) => Some(dims),
         None => None,
         Some(Err(_)) if stated => None,
@@ -97,7 +99,15 @@ fn deployment(
     };
     let (weights, kv, pools) = (weights?, kv?, pools?);
     let measured = step_time::measured(raw, &pools, reading)?;
-    let choice = Choice { raw, dims: dims.as_ref().filter(|_| !stated), weights, kv, measured };
+    let choice = Choice {
+        raw,
+        dims: dims.as_ref().filter(|_| !stated),
+        weights,
+        kv,
+        weights_as,
+        measured,
+        promise: weights::promise(raw, scenario, catalog),
+    };
     let mut options = Vec::new();
     let mut misfits = Vec::new();
     for (id, name, pool) in &pools {
@@ -129,6 +139,11 @@ fn deployment(
     }
     enough_cards(raw, &pools, &options, reading)?;
     fill_plan(index, raw, &options, reading);
+    for (name, planned) in &options {
+        if let Some(auto) = &planned.auto {
+            weights::note_choice(raw, name, auto, reading, ledger);
+        }
+    }
     let of_options: Vec<&ReplicaOption> = options.iter().map(|(_, planned)| &planned.option).collect();
     step_time::covers(raw, &of_options, context(dims.as_ref()), reading)?;
     step_time::note(raw, &options[0].1.option.step, ledger);
@@ -227,6 +242,9 @@ struct Choice<'a> {
     dims: Option<&'a ModelDims>,
     weights: Precision,
     kv: Precision,
+    weights_as: WeightsAs,
+    /// What the streams that ask for its model are promised.
+    promise: Promise,
     /// Iteration times that are stated.
     measured: Option<StepModel>,
 }
@@ -234,6 +252,8 @@ struct Choice<'a> {
 struct Planned {
     plan: ParallelismPlan,
     option: ReplicaOption,
+    /// How the plan was chosen, where it was.
+    auto: Option<AutoPlan>,
 }
 
 enum Misfit {
@@ -268,19 +288,19 @@ impl Choice<'_> {
             node,
             weights: self.weights,
             kv: self.kv,
-            plan: wanted.map_or(ParallelismPlan::tensor(1), |Split { tp, pp }| ParallelismPlan {
-                pp,
-                ..ParallelismPlan::tensor(tp)
-            }),
+            plan: wanted.unwrap_or(ParallelismPlan::tensor(1)),
             memory_utilization: self.raw.memory_utilization,
             max_batch_tokens: self.raw.batching.max_batch_tokens,
+            weights_as: self.weights_as,
         };
+        let mut auto = None;
         let filled = match wanted {
             Some(_) => fit(&replica)?,
             None => {
-                let auto = auto_plan(&replica)?;
-                replica.plan = auto.plan;
-                auto.fit
+                let promise = Promise { nodes: pool.plan.fleet.nodes, ..self.promise };
+                let chosen = auto.insert(cheapest_plan(&replica, &promise)?);
+                replica.plan = chosen.plan;
+                chosen.fit
             }
         };
         let kv_tokens = filled.kv_blocks * KV_BLOCK_TOKENS;
@@ -304,24 +324,23 @@ impl Choice<'_> {
             window: dims.window.map(|window| window.tokens),
             label: self.label(replica.plan, pool),
         };
-        Ok(Planned { plan: replica.plan, option })
+        Ok(Planned { plan: replica.plan, option, auto })
     }
 
     /// Iterations and cache as stated; a plan only says how many cards a replica holds.
     fn stated(
         &self,
         id: PoolId,
-        wanted: Option<Split>,
+        wanted: Option<ParallelismPlan>,
         per_node: u32,
         pool: &Resolved,
     ) -> Result<Planned, Misfit> {
-        let Split { tp, pp } = wanted.unwrap_or(Split { tp: 1, pp: 1 });
-        let plan = ParallelismPlan { pp, ..ParallelismPlan::tensor(tp) };
-        let cards = u64::from(tp) * u64::from(pp);
-        if cards > u64::from(per_node) {
+        let plan = wanted.unwrap_or(ParallelismPlan::tensor(1));
+        let cards = plan.cards();
+        if cards > per_node && !cards.is_multiple_of(per_node) {
             let card = &pool.plan.fleet.accelerator;
             return Err(Misfit::Plan(format!(
-                "{plan} needs {cards} cards in one node, and a node has {per_node} {card}"
+                "{plan} needs {cards} cards; of nodes of {per_node} {card} a replica takes one, or several whole ones"
             )));
         }
         let (Some(step), Some(kv_blocks)) = (self.measured.clone(), self.raw.kv_blocks) else {
@@ -336,15 +355,17 @@ impl Choice<'_> {
             window: None,
             label: self.label(plan, pool),
         };
-        Ok(Planned { plan, option })
+        Ok(Planned { plan, option, auto: None })
     }
 
     fn label(&self, plan: ParallelismPlan, pool: &Resolved) -> String {
-        let stages = if plan.pp > 1 { format!(" PP={}", plan.pp) } else { String::new() };
+        let degrees = [("PP", plan.pp), ("DP", plan.dp), ("EP", plan.ep)];
+        let further = degrees.iter().filter(|(_, degree)| *degree > 1);
+        let stages: String = further.map(|(name, degree)| format!(" {name}={degree}")).collect();
         let cards = plan.cards();
         let plural = if cards == 1 { "" } else { "s" };
         let fleet = &pool.plan.fleet;
-        let stated = step_time::label(self.raw);
+        let stated = weights::label(self.raw) + step_time::label(self.raw);
         format!(
             "{}, TP={}{stages} on {} ({cards} {card}{plural}){stated}",
             self.weights,
@@ -366,7 +387,12 @@ fn enough_cards(
         let pool = pools.iter().find(|(_, pool, _)| pool.value == name.value);
         let fleet = pool.map(|(_, _, resolved)| &resolved.plan.fleet);
         fleet.map_or(0, |fleet| {
-            u64::from(fleet.cards_per_node / planned.option.cards.max(1)) * u64::from(fleet.nodes)
+            let (cards, per_node) = (planned.option.cards.max(1), fleet.cards_per_node.max(1));
+            if cards > per_node {
+                u64::from(fleet.nodes / cards.div_ceil(per_node))
+            } else {
+                u64::from(per_node / cards) * u64::from(fleet.nodes)
+            }
         })
     });
     let room: u64 = room.sum();
@@ -393,6 +419,7 @@ fn fill_plan(
     if !matches!(raw.parallelism.value, Parallelism::Auto) {
         return;
     }
+    // The plans that are chosen have neither ranks nor groups of experts.
     let written = |plan: ParallelismPlan| format!("{{ tp = {}, pp = {} }}", plan.tp, plan.pp);
     let mut plans = options.iter().map(|(_, planned)| planned.plan);
     let first = plans.next().map(written).unwrap_or_default();
