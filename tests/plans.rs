@@ -69,10 +69,8 @@ fn auto_says_what_it_rejected_and_why() {
     let mut text = String::new();
     for loaded in choices {
         let loaded = loaded.expect("sound");
-        let chosen = loaded.config.assumptions.iter().filter(|known| known.figure.starts_with("plan on"));
-        for known in chosen {
-            text += &format!("{}, {}: {}\n  {}\n", known.about, known.figure, known.value, known.source);
-        }
+        text += &loaded.choices.join("\n");
+        text += "\n";
         text += &loaded.warnings.to_string();
         text += "\n";
     }
@@ -97,7 +95,10 @@ fn plans_that_cannot_be() {
         load(&format!("{LLAMA_70B}\nsparsity = \"2:4\""), "offer = \"aws/p3.16xlarge\"\nnodes = 1", SLO)
             .map(|loaded| loaded.resolved_toml)
             .expect_err("refused"),
-        refused(&format!("{LLAMA_70B}\npruning = 1.0\ndistillation = 0.0\nweight_streaming = 2"), "{ tp = 8 }"),
+        refused(
+            &format!("{LLAMA_70B}\npruning = 1.0\ndistillation = 0.0\nweight_streaming = 2"),
+            "{ tp = 8 }",
+        ),
     ];
     insta::assert_snapshot!(texts.join("\n----\n"));
 }

@@ -84,9 +84,8 @@ fn overview(args: &ScenarioArgs, loaded: &Loaded) -> String {
             plans.join(", or ")
         );
     }
-    // Plans that were chosen, and what was rejected.
-    for choice in config.assumptions.iter().filter(|known| known.figure.starts_with("plan on ")) {
-        text += &format!("  {}, {}: {} ({})\n", choice.about, choice.figure, choice.value, choice.source);
+    for choice in &loaded.choices {
+        text += &format!("  {choice}\n");
     }
     for stream in &config.streams {
         let served = stream.deployments.iter().map(|index| config.deployments[*index].name.as_str());

@@ -135,7 +135,7 @@ pub enum PlanError {
     },
     /// A gang over several nodes whose network nobody knows.
     #[error(
-        "{cards} cards take {nodes} nodes of {per_node} {card}, and the bandwidth of the network between them is not known; set `offers.{node}.network_gbit_s`"
+        "{cards} cards take {nodes} nodes of {per_node} {card}, and the bandwidth of the network between them is not known; set `offers.{node}.network_gbit_s`, or cut it over at most {per_node}"
     )]
     UnknownScaleOut {
         /// Cards in the gang.

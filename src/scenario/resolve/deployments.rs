@@ -141,7 +141,7 @@ fn deployment(
     fill_plan(index, raw, &options, reading);
     for (name, planned) in &options {
         if let Some(auto) = &planned.auto {
-            weights::note_choice(raw, name, auto, reading, ledger);
+            weights::note_choice(raw, name, auto, reading);
         }
     }
     let of_options: Vec<&ReplicaOption> = options.iter().map(|(_, planned)| &planned.option).collect();

@@ -1,10 +1,8 @@
 //! What a deployment does to its weights, and the choice of a plan: promises that it should keep, and the words
 //! about what was rejected.
 
-use super::assumptions::Ledger;
 use super::deployments::{canonical, precision};
 use crate::catalog::{Catalog, Model};
-use crate::metrics::results::Assumption;
 use crate::perf::{AutoPlan, ModelDims, Promise, UnknownFigures, WeightsAs};
 use crate::scenario::problem::Problem;
 use crate::scenario::raw::{RawDeployment, RawScenario};
@@ -88,27 +86,15 @@ fn typical_prompt(source: &Source) -> Option<u32> {
 }
 
 /// Says how a plan was chosen, and warns when it misses a promise.
-pub fn note_choice(
-    raw: &RawDeployment,
-    pool: &Sited<String>,
-    auto: &AutoPlan,
-    reading: &mut Reading,
-    ledger: &mut Ledger,
-) {
+pub fn note_choice(raw: &RawDeployment, pool: &Sited<String>, auto: &AutoPlan, reading: &mut Reading) {
     let rejected: Vec<String> = auto.rejected.iter().map(|(plan, why)| format!("{plan}: {why}")).collect();
-    let reason = if rejected.is_empty() {
+    let why = if rejected.is_empty() {
         "the fewest cards that there are".to_owned()
     } else {
         format!("the fewest cards that do; rejected: {}", rejected.join("; "))
     };
-    ledger.note(Assumption {
-        about: format!("deployment {}", *raw.name),
-        figure: format!("plan on {}", pool.value),
-        value: auto.plan.to_string(),
-        source: format!("parallelism = \"auto\", {reason}"),
-        date: String::new(),
-        doubt: String::new(),
-    });
+    let (name, pool_name, plan) = (&raw.name.value, &pool.value, auto.plan);
+    reading.choices.push(format!("deployment {name} on {pool_name}: parallelism \"auto\" is {plan} ({why})"));
     if let Some(misses) = &auto.misses {
         let message = format!(
             "deployment `{}` on `{}`: no plan keeps the SLO; {} is taken, whose {misses}",
