@@ -10,6 +10,7 @@ mod names;
 mod pools;
 mod scheduler;
 mod streams;
+mod supply;
 
 use super::problem::Severity;
 use super::raw::{RawScenario, duplicates};
