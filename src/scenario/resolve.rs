@@ -11,6 +11,7 @@ mod pools;
 mod scheduler;
 mod step_time;
 mod streams;
+mod supply;
 mod weights;
 
 use super::problem::Severity;

@@ -297,7 +297,7 @@ impl Choice<'_> {
         let filled = match wanted {
             Some(_) => fit(&replica)?,
             None => {
-                let promise = Promise { nodes: pool.plan.fleet.nodes, ..self.promise };
+                let promise = Promise { nodes: pool.plan.fleet.slots(), ..self.promise };
                 let chosen = auto.insert(cheapest_plan(&replica, &promise)?);
                 replica.plan = chosen.plan;
                 chosen.fit
@@ -389,9 +389,9 @@ fn enough_cards(
         fleet.map_or(0, |fleet| {
             let (cards, per_node) = (planned.option.cards.max(1), fleet.cards_per_node.max(1));
             if cards > per_node {
-                u64::from(fleet.nodes / cards.div_ceil(per_node))
+                u64::from(fleet.slots() / cards.div_ceil(per_node))
             } else {
-                u64::from(per_node / cards) * u64::from(fleet.nodes)
+                u64::from(per_node / cards) * u64::from(fleet.slots())
             }
         })
     });
