@@ -4,6 +4,7 @@
 //! its requests; the blocks in use are those of its requests; nothing here knows of prices, pools' nodes or
 //! other rooms.
 
+mod affinity;
 mod batch;
 mod config;
 mod deployment;

@@ -4,6 +4,7 @@ mod deployment;
 mod job;
 mod lengths;
 mod pool;
+mod prefixes;
 mod scheduler;
 mod stream;
 mod traffic;

@@ -240,6 +240,7 @@ impl Replica {
 
     /// A request has got its last token.
     fn end(&mut self, slot: Slot, requests: &mut Requests, finished: &mut Vec<Slot>) {
+        self.batch.keep_answer(slot, self.boundary, requests);
         self.batch.remove(slot, self.boundary, requests);
         requests[slot].phase = Phase::Done;
         finished.push(slot);

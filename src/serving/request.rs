@@ -37,6 +37,10 @@ pub(crate) struct Request {
     pub(crate) session: Option<u64>,
     /// The hashes of its prompt's blocks, where they are known and the deployment keeps prefixes.
     pub(crate) hashes: Option<Arc<[u64]>>,
+    /// Prompt tokens up to the end of each of these blocks; `None` when all are of the deployment's size.
+    pub(crate) ends: Option<Arc<[u32]>>,
+    /// The hash under which its answer is kept, where a later prompt may contain it.
+    pub(crate) answer: Option<u64>,
     /// How many of them, from the first, it shares in the cache.
     pub(crate) shared: u32,
     pub(crate) stream: u16,
@@ -68,6 +72,15 @@ impl Request {
     /// Tokens to process before it can decode: the prompt, and after a preemption what it had made so far.
     pub(crate) fn prefill_length(&self) -> u32 {
         self.prompt + self.generated
+    }
+
+    /// Prompt tokens up to the end of its first `blocks` hashed blocks, of `size` tokens each where their ends are not
+    /// listed.
+    pub(crate) fn hashed_tokens(&self, blocks: usize, size: u64) -> u64 {
+        match &self.ends {
+            None => blocks as u64 * size,
+            Some(ends) => blocks.checked_sub(1).map_or(0, |last| u64::from(ends[last])),
+        }
     }
 
     /// Output tokens made when `boundary` iterations are complete.

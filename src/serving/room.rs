@@ -105,6 +105,10 @@ pub struct NewRequest {
     pub session: Option<u64>,
     /// The hashes of the blocks of its prompt, where they are known.
     pub hashes: Option<Arc<[u64]>>,
+    /// Prompt tokens up to the end of each of these blocks; `None` when all are of the deployment's size.
+    pub ends: Option<Arc<[u32]>>,
+    /// The hash under which its answer is kept, where a later prompt may contain it.
+    pub answer: Option<u64>,
 }
 
 /// Time-outs of one stream: the same for all its requests, so the oldest is due first.
@@ -186,7 +190,7 @@ impl Serving {
         let id = self.replicas.len() as u32;
         let owner = &mut self.deployments[deployment];
         let replica = Replica::new(id, &owner.config, option, self.plain);
-        let place = owner.add_replica(id) as u32;
+        let place = owner.add_replica(id, owner.config.options[option].kv_blocks) as u32;
         self.replicas.push(Member {
             replica,
             deployment: deployment as u32,
@@ -229,6 +233,8 @@ impl Serving {
             first_token: None,
             session: new.session,
             hashes: new.hashes.filter(|_| keeps_prefixes),
+            ends: new.ends,
+            answer: new.answer.filter(|_| keeps_prefixes),
             shared: 0,
             stream: new.stream,
             retries: 0,
@@ -295,7 +301,7 @@ impl Serving {
             owner.too_long += 1;
             return self.depart(ctx, slot, Outcome::Rejected);
         }
-        let Some(place) = owner.route(ctx.now) else {
+        let Some(place) = owner.route(ctx.now, &self.requests[slot]) else {
             owner.unrouted.push_back(slot);
             owner.queued += 1;
             ctx.tell(Effect::Load { deployment });

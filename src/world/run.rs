@@ -236,6 +236,8 @@ impl<'a> World<'a> {
             output: arrival.output_tokens,
             session: arrival.session,
             hashes: arrival.blocks.map(|blocks| blocks.0),
+            ends: arrival.ends,
+            answer: arrival.answer,
         };
         self.arrived += 1;
         self.recorder.arrived(now, stream);
@@ -260,7 +262,12 @@ impl<'a> World<'a> {
                         self.rows_failed.get_or_insert(why);
                     }
                     let source = &mut self.sources[usize::from(departure.stream)];
-                    if let Some((at, event)) = source.ended(now, departure.stream, departure.session) {
+                    if let Some((at, event)) = source.ended(
+                        now,
+                        departure.stream,
+                        departure.session,
+                        departure.outcome == serving::Outcome::Completed,
+                    ) {
                         let rejected = departure.outcome == serving::Outcome::Rejected;
                         let earliest = if rejected { now + RETRY_AFTER } else { now };
                         self.queue.push(at.max(earliest), event);

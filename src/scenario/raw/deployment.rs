@@ -97,6 +97,17 @@ const UTILIZATION: Kind<f64> = Kind {
     },
 };
 
+/// What prompt tokens weigh.
+const OVERLAP_WEIGHT: Kind<f64> = Kind {
+    what: "a number from 0 to 1000",
+    read: |value| match (kinds::NOT_NEGATIVE.read)(value)? {
+        weight if weight > 1000.0 => {
+            Err(Unfit::Value(format!("{weight} is more than 1000; Dynamo's default is 1")))
+        }
+        weight => Ok(weight),
+    },
+};
+
 /// Reads one deployment.
 pub fn read(t: &mut TableReader<'_>) -> Option<RawDeployment> {
     let name = t.required("name", &kinds::NAME, "Its name.");
@@ -111,10 +122,27 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawDeployment> {
     let routing = t.choice(
         "routing",
         &RouterKind::ALL,
-        &["prefix-aware", "session-affinity", "kv-aware", "weighted"],
+        &["weighted"],
         Some("least-outstanding-requests"),
         "Which replica a request goes to.",
     );
+    let doc =
+        "Of the prefix-affinity router: what a prompt token to process weighs against an outstanding one.";
+    let overlap_weight = t.optional("overlap_weight", &OVERLAP_WEIGHT, doc);
+    let routing = routing.map(|routing| match (*routing, overlap_weight) {
+        (RouterKind::PrefixAffinity { .. }, Some(weight)) => {
+            RouterKind::PrefixAffinity { overlap_weight: (*weight * 1000.0).round() as u32 }
+        }
+        (kind, None) => kind,
+        (kind, Some(weight)) => {
+            let message = format!("{}: only the prefix-affinity router has an `overlap_weight`", t.noun());
+            t.problem(
+                Problem::error(weight.place, message)
+                    .help("take it out, or set routing = \"prefix-affinity\""),
+            );
+            kind
+        }
+    });
     let replicas = t.or("replicas", &REPLICAS, "1", "Replicas, from the first instant to the last.");
     let queue = t.table("queue", "The queue of each replica; without bound when absent.", |t| {
         let doc = "Most requests that may wait at one replica; further ones are rejected.";
@@ -153,7 +181,7 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawDeployment> {
         pools: pools?,
         parallelism: parallelism.unwrap_or(automatic),
         batching: batching.unwrap_or_default(),
-        routing: routing.map_or(RouterKind::LeastOutstandingRequests, |routing| *routing),
+        routing: routing.unwrap_or(RouterKind::LeastOutstandingRequests),
         replicas: replicas.map_or(1, |replicas| *replicas),
         max_queued_requests: queue,
         max_context: max_context.map(|tokens| *tokens),
