@@ -8,12 +8,14 @@ mod affinity;
 mod batch;
 mod config;
 mod deployment;
+mod handover;
 mod kv;
 mod prefix;
 mod replica;
 mod request;
 mod room;
 
-pub use config::{Batching, DeploymentConfig, ReplicaOption};
+pub use config::{Batching, DeploymentConfig, Handover, ReplicaLinks, ReplicaOption, Role};
+pub use handover::HandoverTotals;
 pub use replica::PrefixTotals;
 pub use room::{Departure, DeploymentTotals, Effect, Event, NewRequest, Outcome, Serving};

@@ -12,12 +12,13 @@ use fleetsim::fleet::PoolId;
 use fleetsim::jobs::{JobConfig, JobOption};
 use fleetsim::perf::{AffineStep, StepModel};
 use fleetsim::policies::router::RouterKind;
+use fleetsim::serving::{Handover, ReplicaLinks, Role};
 use fleetsim::sim::Seed;
 use fleetsim::traffic::{
     ArrivalProcess, ClosedConfig, Cv, Length, LengthDist, Lengths, PrefixedConfig, Sessions, SharedPart,
     SharedPrompt, Source, StreamConfig, Think, TraceConfig,
 };
-use fleetsim::units::{Duration, Flop, Instant, Ticks};
+use fleetsim::units::{Bytes, BytesPerSecond, Duration, Flop, Instant, Ticks};
 use fleetsim::world::{RunOptions, StreamPlan, WorldConfig, run};
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
@@ -51,6 +52,9 @@ struct Dice {
     shared_prompt: Option<(u32, bool)>,
     /// Its requests are sessions of so many turns, and so many ms between them.
     sessions: Option<(u32, u64)>,
+    /// So many prefill replicas beside the others, which process prompts up to so many tokens themselves, and the
+    /// megabytes a second between them (no limit when zero).
+    split: Option<(u32, u32, u32)>,
 }
 
 fn dice() -> impl Strategy<Value = Dice> {
@@ -70,14 +74,15 @@ fn dice() -> impl Strategy<Value = Dice> {
     let jobs = prop::collection::vec((0u64..60, 1u32..4, 0u64..20), 0..4);
     let shared_prompt = prop::option::weighted(0.3, (1u32..60, any::<bool>()));
     let sessions = prop::option::weighted(0.3, (1u32..6, 1u64..2000));
-    let others = (prop::option::of(1u32..20), jobs, shared, shared_prompt, sessions);
+    let split = prop::option::weighted(0.4, (1u32..3, prop_oneof![Just(0u32), 0u32..60], 0u32..4));
+    let others = (prop::option::of(1u32..20), jobs, shared, shared_prompt, sessions, split);
     (traffic, replica, limits, step_ns, others).prop_map(
         |(
             (seed, rate, cv, max_prompt, max_output),
             (servers, spare, replicas, kv_blocks, block_tokens, window),
             (timeout_ms, max_queued, router),
             (a, b, c, d),
-            (users, jobs, shared, shared_prompt, sessions),
+            (users, jobs, shared, shared_prompt, sessions, split),
         )| Dice {
             seed,
             rate,
@@ -99,6 +104,7 @@ fn dice() -> impl Strategy<Value = Dice> {
             shared,
             shared_prompt,
             sessions,
+            split,
         },
     )
 }
@@ -185,6 +191,9 @@ fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
             ..config.streams[0].clone()
         });
     }
+    if let Some(split) = dice.split {
+        disaggregate(&mut config, split);
+    }
     config.pools.push(pool(3));
     config.pools[1].fleet.name = "jobs".to_owned();
     config.jobs = dice
@@ -210,6 +219,28 @@ fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
     config
 }
 
+/// Puts prefill replicas before the only deployment.
+fn disaggregate(config: &mut WorldConfig, (replicas, max_local_prefill, megabytes): (u32, u32, u32)) {
+    let decode = &mut config.deployments[0];
+    decode.options[0].links = Some(ReplicaLinks {
+        kv_per_token: Bytes(1000),
+        scale_up: BytesPerSecond(1e6),
+        scale_out: BytesPerSecond(1e6 * f64::from(megabytes.max(1))),
+    });
+    decode.role = Role::Decode(Handover {
+        prefill: 1,
+        max_local_prefill,
+        max_prefill_queue: (max_local_prefill % 2 == 1).then_some(3),
+        bandwidth: (megabytes == 0).then_some(BytesPerSecond(f64::INFINITY)),
+        latency: Duration::from_nanos(1_000_000 * u64::from(megabytes / 2)),
+    });
+    let mut prefill = decode.clone();
+    (prefill.name, prefill.replicas, prefill.role) =
+        ("prefill".to_owned(), replicas, Role::Prefill { decode: 0 });
+    config.pools[0] = pool(decode.replicas + replicas);
+    config.deployments.push(prefill);
+}
+
 /// What a run leaves, as text: every file's content.
 fn everything(config: &WorldConfig, plain: bool) -> (String, Witness) {
     let mut text = String::new();
@@ -231,6 +262,9 @@ fn everything(config: &WorldConfig, plain: bool) -> (String, Witness) {
     let results = run(config, options).expect("the scenario is right and its books balance");
     let summary = serde_json::to_string(&results.summary).expect("a summary is JSON");
     witness.rejected = results.summary.requests.rejected;
+    if let Some(handover) = results.summary.deployments[0].handover {
+        (witness.handed_over, witness.local) = (handover.handed_over, handover.local);
+    }
     witness.turns = results.summary.requests.completed;
     witness.completed = results.summary.requests.completed;
     let prefix_cache = results.summary.deployments[0].prefix_cache;
@@ -260,6 +294,9 @@ struct Witness {
     prefix_hits: u64,
     /// Requests of scenarios with sessions.
     turns: u64,
+    /// KV caches handed over, and prompts that stayed local beside them.
+    handed_over: u64,
+    local: u64,
 }
 
 impl Witness {
@@ -273,6 +310,8 @@ impl Witness {
         self.windows += other.windows;
         self.prefix_hits += other.prefix_hits;
         self.turns += other.turns;
+        self.handed_over += other.handed_over;
+        self.local += other.local;
         self
     }
 }
@@ -317,6 +356,8 @@ fn plain_and_fast_paths_agree_to_the_byte() {
         seen.windows,
         seen.prefix_hits,
         seen.turns,
+        seen.handed_over,
+        seen.local,
     ];
     assert!(hard.iter().all(|count| *count > 1000), "a hard case hardly occurred: {seen:?}");
 }

@@ -1,6 +1,7 @@
 //! What a scenario file says, read and checked by itself: types and places, but no name looked up yet.
 
 mod deployment;
+mod disaggregated;
 mod job;
 mod lengths;
 mod pool;
@@ -10,6 +11,7 @@ mod stream;
 mod traffic;
 
 pub use deployment::{Parallelism, RawDeployment, Split, read as deployment};
+pub use disaggregated::{RawDisaggregated, RawSet};
 pub use job::{RawJob, Work, read as job};
 pub use pool::{PRICE_KEYS, RawPool, RawPrices, prices, read as pool};
 pub use scheduler::{RawJobTrace, RawOrder, RawScheduler};

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::affinity::SentPrefixes;
 use super::config::DeploymentConfig;
+use super::handover::HandoverTotals;
 use super::request::{Request, Slot};
 use crate::policies::Policy as _;
 use crate::policies::router::{LoadIndex, Router, RouterView};
@@ -31,6 +32,8 @@ pub(crate) struct Deployment {
     pub(crate) running: u64,
     /// Requests rejected because they are longer than the context or than a replica's KV cache.
     pub(crate) too_long: u64,
+    /// What was handed over to its replicas.
+    pub(crate) handed: HandoverTotals,
 }
 
 impl Deployment {
@@ -47,6 +50,7 @@ impl Deployment {
             queued: 0,
             running: 0,
             too_long: 0,
+            handed: HandoverTotals::default(),
         }
     }
 

@@ -100,6 +100,11 @@ impl KvCache {
         self.used -= self.prefixes.release(hash);
     }
 
+    /// Blocks in use.
+    pub(crate) fn used(&self) -> u64 {
+        self.used
+    }
+
     pub(crate) fn give_back(&mut self, blocks: u64) {
         self.used = self.used.checked_sub(blocks).expect("blocks given back were taken before");
     }

@@ -73,8 +73,8 @@ impl Stream {
     }
 
     /// Tells a closed loop that the request of user `session` ended at `now`, well or badly, and gives that
-    /// user's next request (or tells a session, and gives its next turn), at `now` or later; `None` when that would be after the window, when there is no
-    /// such user, or when this is no closed loop.
+    /// user's next request (or tells a session, and gives its next turn), at `now` or later; `None` when that would
+    /// be after the window, when there is no such user or no turn left, or when this stream does not listen.
     ///
     /// A user without think time whose request is rejected at once asks again at the same instant: whoever
     /// rejects must let time pass before it says that the request ended.

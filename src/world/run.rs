@@ -165,6 +165,11 @@ impl<'a> World<'a> {
         self.record_leased(Instant::ZERO, lease);
         let mut ctx = Ctx::new(Instant::ZERO, &mut self.buffers.serving, &mut self.buffers.served);
         let replica = self.serving.add_replica(&mut ctx, deployment, option);
+        if let Some(lease) = self.inventory.lease(lease)
+            && let Some((node, _)) = lease.nodes.first()
+        {
+            self.serving.locate(replica, lease.pool.0, *node);
+        }
         debug_assert_eq!(replica as usize, self.replica_leases.len());
         self.replica_leases.push(lease);
         self.route_serving(Instant::ZERO);

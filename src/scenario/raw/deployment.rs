@@ -1,5 +1,6 @@
 //! `[[deployments]]`.
 
+use super::disaggregated::{RawDisaggregated, read as disaggregated};
 use crate::perf::AffineStep;
 use crate::policies::router::RouterKind;
 use crate::scenario::dom::Value;
@@ -8,10 +9,10 @@ use crate::scenario::problem::{Place, Problem};
 use crate::scenario::reader::TableReader;
 use crate::scenario::reading::{Kind, Sited, Unfit};
 use crate::serving::Batching;
-use crate::units::Ticks;
+use crate::units::{Bytes, Ticks};
 
 /// A deployment.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct RawDeployment {
     pub name: Sited<String>,
     pub model: Sited<String>,
@@ -31,6 +32,9 @@ pub struct RawDeployment {
     pub kv_blocks: Option<u64>,
     pub block_tokens: u32,
     pub memory_utilization: f64,
+    pub disaggregated: Option<RawDisaggregated>,
+    /// KV cache of a token, where the model is not known.
+    pub kv_per_token: Option<Bytes>,
     pub place: Place,
 }
 
@@ -116,8 +120,12 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawDeployment> {
     let precision = t.or("precision", &kinds::TEXT, "\"bf16\"", doc);
     let kv_precision = t.or("kv_precision", &kinds::TEXT, "\"bf16\"", "The format of the KV cache.");
     let doc = "The pools on which its replicas may run, in order of preference.";
-    let pools = t.list("pools", &kinds::REFERENCE, true, doc);
+    let disaggregated = disaggregated(t);
+    let pools = t.list("pools", &kinds::REFERENCE, disaggregated.is_none(), doc);
     let parallelism = parallelism(t);
+    let doc =
+        "Bytes of KV cache of a token over all cards, for hand-over and tiers; the model's when absent.";
+    let kv_per_token = t.optional("kv_bytes_per_token", &kinds::BYTES, doc);
     let batching = t.table_or_default("batching", "Limits of a replica's batch.", batching);
     let routing = t.choice(
         "routing",
@@ -143,7 +151,11 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawDeployment> {
             kind
         }
     });
-    let replicas = t.or("replicas", &REPLICAS, "1", "Replicas, from the first instant to the last.");
+    let doc = "Replicas, from the first instant to the last.";
+    let replicas = match t.has("prefill") || t.has("decode") {
+        true => t.optional("replicas", &REPLICAS, doc),
+        false => t.or("replicas", &REPLICAS, "1", doc),
+    };
     let queue = t.table("queue", "The queue of each replica; without bound when absent.", |t| {
         let doc = "Most requests that may wait at one replica; further ones are rejected.";
         let max_requests = t.required("max_requests", &kinds::COUNT, doc);
@@ -162,7 +174,6 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawDeployment> {
     let memory_utilization = t.or("memory_utilization", &UTILIZATION, "0.9", doc);
     t.later(&[
         ("autoscaler", "autoscalers are"),
-        ("disaggregation", "prefill/decode disaggregation is"),
         ("speculative", "speculative decoding is"),
         ("start", "start-up times are"),
         ("lora", "adapters are"),
@@ -191,11 +202,13 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawDeployment> {
         block_tokens_place: block_tokens.as_ref().map_or(t.place, |tokens| tokens.place),
         block_tokens: block_tokens.map_or(16, |tokens| *tokens),
         memory_utilization: memory_utilization.map_or(0.9, |share| *share),
+        disaggregated,
+        kv_per_token: kv_per_token.map(|bytes| *bytes),
         place: t.place,
     })
 }
 
-fn parallelism(t: &mut TableReader<'_>) -> Option<Sited<Parallelism>> {
+pub(super) fn parallelism(t: &mut TableReader<'_>) -> Option<Sited<Parallelism>> {
     let place = t.place_of("parallelism");
     let doc = "How a replica is cut over cards: \"auto\" (when absent), { tp = 8 }, or \
                { pools = { base = { tp = 8 }, ... } }.";
@@ -250,7 +263,7 @@ fn split(t: &mut TableReader<'_>, required: bool) -> Option<Split> {
     Some(Split { tp: *tp?, pp: pp.map_or(1, |pp| *pp) })
 }
 
-fn batching(t: &mut TableReader<'_>) -> Option<Batching> {
+pub(super) fn batching(t: &mut TableReader<'_>) -> Option<Batching> {
     let doc = "Most requests in a batch (vLLM's max_num_seqs).";
     let requests = t.or("max_batch_requests", &kinds::COUNT, "256", doc);
     let doc = "Most tokens processed in an iteration (vLLM's max_num_batched_tokens).";
@@ -269,7 +282,7 @@ fn batching(t: &mut TableReader<'_>) -> Option<Batching> {
     Some(Batching { max_batch_requests: *requests, max_batch_tokens: *tokens })
 }
 
-fn step_time(t: &mut TableReader<'_>) -> Option<AffineStep> {
+pub(super) fn step_time(t: &mut TableReader<'_>) -> Option<AffineStep> {
     let base = t.or("base", &STEP, "\"0s\"", "Time that every iteration takes.");
     let per_request = t.or("per_request", &STEP, "\"0s\"", "Time for each request in the batch.");
     let doc = "Time for each prompt token processed.";

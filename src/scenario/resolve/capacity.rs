@@ -19,7 +19,10 @@ pub fn check(
     reading: &mut Reading,
 ) {
     let mut inventory = Inventory::new(pools.iter().copied(), scenario.scheduler.placement);
-    for (index, (config, raw)) in deployments.iter().zip(&scenario.deployments).enumerate() {
+    // Prefill replicas stand behind the deployments, in their order.
+    let of_prefill = scenario.deployments.iter().filter(|raw| raw.disaggregated.is_some());
+    let raws = scenario.deployments.iter().chain(of_prefill);
+    for (index, (config, raw)) in deployments.iter().zip(raws).enumerate() {
         let mut granted = 0;
         for replica in 0..config.replicas {
             let shape = |option: &crate::serving::ReplicaOption| Shape::OneNode { cards: option.cards };

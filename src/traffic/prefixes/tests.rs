@@ -1,3 +1,5 @@
+//! What prompts share: turns that grow, texts in front, a reuse rate that is met.
+
 use super::*;
 use crate::traffic::{ArrivalProcess, ClosedConfig, LengthDist, Lengths, OpenConfig, Start};
 use crate::units::Rate;
