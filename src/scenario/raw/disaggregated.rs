@@ -1,7 +1,8 @@
 //! `prefill`, `decode` and `handover` of a deployment.
 
-use super::deployment::{Parallelism, batching, parallelism, step_time};
-use crate::perf::{AffineStep, constants};
+use super::Surroundings;
+use super::deployment::{Parallelism, StepTime, batching, parallelism, step_time};
+use crate::perf::constants;
 use crate::policies::router::RouterKind;
 use crate::scenario::kinds;
 use crate::scenario::problem::{Place, Problem};
@@ -26,7 +27,7 @@ pub struct RawSet {
     pub batching: Option<Batching>,
     pub routing: Option<RouterKind>,
     pub replicas: u32,
-    pub step_time: Option<AffineStep>,
+    pub step_time: Option<StepTime>,
     pub kv_blocks: Option<u64>,
     pub place: Place,
 }
@@ -41,12 +42,12 @@ pub struct RawHandover {
 }
 
 /// Reads the keys of a disaggregated deployment; `None` for any other.
-pub fn read(t: &mut TableReader<'_>) -> Option<RawDisaggregated> {
+pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawDisaggregated> {
     let doc =
         "Replicas that only process prompts; each request's KV cache then goes to a replica of `decode`.";
-    let prefill = t.table("prefill", doc, set);
+    let prefill = t.table("prefill", doc, |t| set(t, around));
     let doc = "Replicas that only decode, and process the prompts that stay local.";
-    let decode = t.table("decode", doc, set);
+    let decode = t.table("decode", doc, |t| set(t, around));
     let doc = "How requests go from prefill to decode replicas.";
     let handover = t.table_or_default("handover", doc, handover);
     if t.is_describing() {
@@ -73,7 +74,7 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawDisaggregated> {
     Some(RawDisaggregated { prefill: prefill?, decode: decode?, handover: handover? })
 }
 
-fn set(t: &mut TableReader<'_>) -> Option<RawSet> {
+fn set(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawSet> {
     let replicas = t.or("replicas", &kinds::COUNT, "1", "How many.");
     let doc = "The pools on which they may run; the deployment's when absent.";
     let pools = t.list("pools", &kinds::REFERENCE, false, doc).filter(|pools| !pools.is_empty());
@@ -84,7 +85,8 @@ fn set(t: &mut TableReader<'_>) -> Option<RawSet> {
     let doc = "Which of these replicas a request goes to; as the deployment says when absent.";
     t.declare("routing", "a router, as of the deployment", None, doc);
     let routing = t.has("routing").then(|| t.choice("routing", &RouterKind::ALL, &[], None, doc)).flatten();
-    let step_time = t.table("step_time", "Measured coefficients of an iteration's time.", step_time);
+    let step_time =
+        t.table("step_time", "Measured coefficients of an iteration's time.", |t| step_time(t, around));
     let kv_blocks = t.optional("kv_blocks", &kinds::LARGE_COUNT, "KV blocks of a replica.");
     Some(RawSet {
         pools,

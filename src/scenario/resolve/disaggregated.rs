@@ -33,7 +33,7 @@ fn with(raw: &RawDeployment, set: &RawSet) -> RawDeployment {
         batching: set.batching.unwrap_or(raw.batching),
         routing: set.routing.unwrap_or(raw.routing),
         replicas: set.replicas,
-        step_time: set.step_time.or(raw.step_time),
+        step_time: set.step_time.clone().or(raw.step_time),
         kv_blocks: set.kv_blocks.or(raw.kv_blocks),
         place: set.place,
         ..raw
