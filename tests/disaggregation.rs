@@ -5,6 +5,7 @@ mod support;
 use fleetsim::metrics::results::Summary;
 use fleetsim::perf::{AffineStep, StepModel};
 use fleetsim::policies::router::RouterKind;
+use fleetsim::scenario::load_text;
 use fleetsim::serving::{Handover, ReplicaLinks, Role};
 use fleetsim::traffic::{ArrivalProcess, Length, LengthDist, Lengths};
 use fleetsim::units::{Bytes, BytesPerSecond, Duration, Ticks};
@@ -86,4 +87,73 @@ fn a_cache_that_is_read_keeps_its_room() {
     // A transfer takes half a second, and requests come every quarter: every other one is in time at most.
     let Summary { requests, .. } = summary(&config);
     assert!((190..=210).contains(&requests.completed), "{requests:?}");
+}
+
+const SOUND: &str = r#"
+duration = "1m"
+[[streams]]
+name = "chat"
+model = "llama-3.1-8b"
+rate = "2/s"
+prompt_tokens = 512
+output_tokens = 100
+[[pools]]
+name = "base"
+offer = "lambda/gpu_1x_h100_sxm5"
+nodes = 3
+[[deployments]]
+name = "chat"
+model = "llama-3.1-8b"
+pools = ["base"]
+prefill = { replicas = 1 }
+decode = { replicas = 2 }
+handover = { bandwidth = "50 GB/s" }
+"#;
+
+fn load(text: &str) -> Result<WorldConfig, String> {
+    let loaded = load_text(text, std::path::Path::new("scenario.toml"), &[], None);
+    loaded.map(|loaded| loaded.config).map_err(|wrong| wrong.to_string())
+}
+
+#[test]
+fn a_scenario_that_says_so_is_disaggregated() {
+    let config = load(SOUND).unwrap_or_else(|errors| panic!("{errors}"));
+    let roles: Vec<(&str, u32, bool)> = config
+        .deployments
+        .iter()
+        .map(|plan| (plan.name.as_str(), plan.replicas, matches!(plan.role, Role::Decode(_))))
+        .collect();
+    assert_eq!(roles, [("chat", 2, true), ("chat/prefill", 1, false)]);
+    let summary = summary(&config);
+    let handover = summary.deployments[0].handover.expect("it is disaggregated");
+    assert_eq!(handover.handed_over, summary.requests.arrived);
+    // 512 tokens of 32 layers, 8 heads of 128, keys and values of two bytes.
+    let cache = 512.0 * 32.0 * 8.0 * 128.0 * 2.0 * 2.0;
+    assert_eq!(handover.bytes_sent, cache * summary.requests.arrived as f64);
+}
+
+#[test]
+fn what_is_refused() {
+    let errors = |from: &str, to: &str| {
+        assert!(SOUND.contains(from), "{from}");
+        load(&SOUND.replace(from, to)).map(|_| "accepted".to_owned()).unwrap_or_else(|errors| errors)
+    };
+    let all = [
+        errors("decode = { replicas = 2 }\n", ""),
+        errors("prefill = { replicas = 1 }\n", ""),
+        errors("pools = [\"base\"]", "pools = [\"base\"]\nreplicas = 3"),
+        errors("handover = { bandwidth = \"50 GB/s\" }\n", ""),
+        errors("decode = { replicas = 2 }", "decode = { replicas = 3 }"),
+        errors("prefill = { replicas = 1 }", "prefill = { replicas = 1, routing = \"prefix-afinity\" }"),
+        errors("prompt_tokens = 512", "prompt_tokens = 512\nsessions = { think = \"1s\" }"),
+        errors("prompt_tokens = 512", "prompt_tokens = 512\nsessions = { turns = 0 }"),
+        errors(
+            "prompt_tokens = 512",
+            "prompt_tokens = 512\nsessions = { turns = 4, max_context = 900 }\nshared_prompt = { tokens = 1000 }",
+        ),
+        errors("prompt_tokens = 512", "prompt_tokens = 512\nshared_prompt = { tokens = 9, reuse = 0.4 }"),
+        errors("pools = [\"base\"]", "pools = [\"base\"]\nblock_tokens = 24"),
+        errors("pools = [\"base\"]", "pools = [\"base\"]\noverlap_weight = 2"),
+    ];
+    insta::assert_snapshot!(all.join("\n"));
 }

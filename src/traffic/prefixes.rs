@@ -102,6 +102,22 @@ impl PrefixedConfig {
         if let Some(Sessions::Begun { turns, .. } | Sessions::OfUsers { turns, .. }) = &self.sessions {
             turns.check("sessions.turns", problems);
         }
+        if let Some(Sessions::Begun { max_context, .. } | Sessions::OfUsers { max_context, .. }) =
+            &self.sessions
+            && let Some(most) = *max_context
+        {
+            // A prompt token of its own and an answer of one, beside what all share.
+            let shared = self.shared.map_or(0, |shared| match shared.part {
+                SharedPart::Tokens(tokens) => tokens,
+                SharedPart::Reuse(_) => 0,
+            });
+            if u64::from(most) < u64::from(shared) + 2 {
+                let what =
+                    format!("sessions end at {most} tokens, before they begin: {shared} are shared already");
+                let help = "raise `max_context`, or shorten `shared_prompt`";
+                problems.push(Problem::new("sessions.max_context", what, help));
+            }
+        }
         if let Some(Sessions::Begun { think, .. }) = &self.sessions {
             think.check("sessions.think", problems);
         }
