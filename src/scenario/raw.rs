@@ -8,6 +8,7 @@ mod pool;
 mod prefixes;
 mod scheduler;
 mod stream;
+mod supply;
 mod traffic;
 
 pub use deployment::{Parallelism, RawDeployment, Split, StepTime, read as deployment};
@@ -16,6 +17,7 @@ pub use job::{RawJob, Work, read as job};
 pub use pool::{PRICE_KEYS, RawPool, RawPrices, prices, read as pool};
 pub use scheduler::{RawJobTrace, RawOrder, RawScheduler};
 pub use stream::{RawStream, read as stream};
+pub use supply::{Count, RawProvisioning};
 
 use super::dom::Node;
 use super::kinds;

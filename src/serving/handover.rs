@@ -105,9 +105,10 @@ impl Fabric {
 }
 
 impl Serving {
-    /// Says where a replica is: its pool and node. Bulk transfers from and to it go over that node's links.
-    pub fn locate(&mut self, replica: u32, pool: u16, node: u32) {
-        let (deployment, option) = self.placement(replica);
+    /// Says where the replica that is added next will be: its pool and node. Bulk transfers from and to it go over
+    /// that node's links.
+    pub fn locate_next(&mut self, deployment: usize, option: usize, pool: u16, node: u32) {
+        let replica = self.replicas.len() as u32;
         let config = &self.deployments[deployment].config;
         let own = match config.role {
             Role::Whole => return,
