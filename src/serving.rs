@@ -4,15 +4,18 @@
 //! its requests; the blocks in use are those of its requests; nothing here knows of prices, pools' nodes or
 //! other rooms.
 
+mod affinity;
 mod batch;
 mod config;
 mod deployment;
+mod handover;
 mod kv;
 mod prefix;
 mod replica;
 mod request;
 mod room;
 
-pub use config::{Batching, DeploymentConfig, ReplicaOption};
+pub use config::{Batching, DeploymentConfig, Handover, ReplicaLinks, ReplicaOption, Role};
+pub use handover::HandoverTotals;
 pub use replica::PrefixTotals;
 pub use room::{Departure, DeploymentTotals, Effect, Event, NewRequest, Outcome, Serving};

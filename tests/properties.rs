@@ -13,11 +13,13 @@ use fleetsim::fleet::PoolId;
 use fleetsim::jobs::{JobConfig, JobOption};
 use fleetsim::perf::{AffineStep, Profile, StepModel};
 use fleetsim::policies::router::RouterKind;
+use fleetsim::serving::{Handover, ReplicaLinks, Role};
 use fleetsim::sim::Seed;
 use fleetsim::traffic::{
-    ArrivalProcess, ClosedConfig, Cv, Length, LengthDist, Lengths, Source, StreamConfig, Think, TraceConfig,
+    ArrivalProcess, ClosedConfig, Cv, Length, LengthDist, Lengths, PrefixedConfig, Sessions, SharedPart,
+    SharedPrompt, Source, StreamConfig, Think, TraceConfig,
 };
-use fleetsim::units::{Duration, Flop, Instant, Ticks};
+use fleetsim::units::{Bytes, BytesPerSecond, Duration, Flop, Instant, Ticks};
 use fleetsim::world::{RunOptions, StreamPlan, WorldConfig, run};
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
@@ -50,13 +52,20 @@ struct Dice {
     jobs: Vec<(u64, u32, u64)>,
     /// A trace whose prompts share beginnings: (time in ms, which of a few documents, prompt tokens, output).
     shared: Vec<(u64, u64, u32, u32)>,
+    /// The first stream's prompts share a beginning of so many tokens, or so many hundredths of themselves.
+    shared_prompt: Option<(u32, bool)>,
+    /// Its requests are sessions of so many turns, and so many ms between them.
+    sessions: Option<(u32, u64)>,
+    /// So many prefill replicas beside the others, which process prompts up to so many tokens themselves, and the
+    /// megabytes a second between them (no limit when zero).
+    split: Option<(u32, u32, u32)>,
 }
 
 fn dice() -> impl Strategy<Value = Dice> {
     let rate = prop_oneof![Just(20.0), 0.5f64..40.0];
     let traffic = (any::<u64>(), rate, prop::option::weighted(0.8, 0.3f64..4.0), 1u32..80, 1u32..60);
     let replica = (1u32..12, 0u32..100, 1u32..4, 6u64..60, 1u32..20, prop::option::of(2u32..60));
-    let limits = (prop::option::of(20u64..3000), prop::option::of(0u32..10), 0usize..5);
+    let limits = (prop::option::of(20u64..3000), prop::option::of(0u32..10), 0usize..7);
     // Whole milliseconds make ties between replicas, arrivals and time-outs.
     let step_ns = (
         prop_oneof![Just(10_000_000u64), 1_000_000u64..20_000_000],
@@ -69,14 +78,17 @@ fn dice() -> impl Strategy<Value = Dice> {
     let asked = (0u64..30_000, 0u64..5, 1u32..120, 1u32..20);
     let shared = prop_oneof![Just(Vec::new()), prop::collection::vec(asked, 1..100)];
     let jobs = prop::collection::vec((0u64..60, 1u32..4, 0u64..20), 0..4);
-    let others = (prop::option::of(1u32..20), jobs, shared, profile);
+    let shared_prompt = prop::option::weighted(0.3, (1u32..60, any::<bool>()));
+    let sessions = prop::option::weighted(0.3, (1u32..6, 1u64..2000));
+    let split = prop::option::weighted(0.4, (1u32..3, prop_oneof![Just(0u32), 0u32..60], 0u32..4));
+    let others = (prop::option::of(1u32..20), jobs, shared, profile, shared_prompt, sessions, split);
     (traffic, replica, limits, step_ns, others).prop_map(
         |(
             (seed, rate, cv, max_prompt, max_output),
             (servers, spare, replicas, kv_blocks, block_tokens, window),
             (timeout_ms, max_queued, router),
             (a, b, c, d),
-            (users, jobs, shared, profile),
+            (users, jobs, shared, profile, shared_prompt, sessions, split),
         )| Dice {
             seed,
             rate,
@@ -97,6 +109,9 @@ fn dice() -> impl Strategy<Value = Dice> {
             users,
             jobs,
             shared,
+            shared_prompt,
+            sessions,
+            split,
         },
     )
 }
@@ -164,7 +179,23 @@ fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
     let lengths = Lengths::Independent { prompt: uniform(dice.max_prompt), output: uniform(dice.max_output) };
     let timeout = dice.timeout_ms.map(|ms| Duration::from_nanos(ms * 1_000_000));
     let arrivals = dice.cv.map_or(ArrivalProcess::Deterministic, |cv| ArrivalProcess::Gamma { cv: Cv(cv) });
-    let open = stream(dice.rate, arrivals, lengths.clone());
+    let mut open = stream(dice.rate, arrivals, lengths.clone());
+    if dice.shared_prompt.is_some() || dice.sessions.is_some() {
+        let part = |(size, reuse)| match reuse {
+            true => SharedPart::Reuse(f64::from(size) / 100.0),
+            false => SharedPart::Tokens(size),
+        };
+        open.traffic.source = Source::Prefixed(PrefixedConfig {
+            source: Box::new(open.traffic.source),
+            shared: dice.shared_prompt.map(|s| SharedPrompt { part: part(s), variants: 3, zipf: 1.0 }),
+            sessions: dice.sessions.map(|(turns, ms)| Sessions::Begun {
+                turns: Length::constant(turns),
+                think: Think::Exponential(Duration::from_nanos(ms * 1_000_000)),
+                max_context: None,
+            }),
+        });
+        served.prefix_tokens = Some(HASH_TOKENS * dice.block_tokens);
+    }
     let mut config = world(StreamPlan { timeout, ..open }, served, 20.0, 2.0);
     config.streams[0].slo.ttft = Some(Duration::from_nanos(100_000_000));
     if let Some(users) = dice.users {
@@ -187,6 +218,9 @@ fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
             },
             ..config.streams[0].clone()
         });
+    }
+    if let Some(split) = dice.split {
+        disaggregate(&mut config, split);
     }
     config.pools.push(pool(3));
     config.pools[1].fleet.name = "jobs".to_owned();
@@ -213,6 +247,28 @@ fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
     config
 }
 
+/// Puts prefill replicas before the only deployment.
+fn disaggregate(config: &mut WorldConfig, (replicas, max_local_prefill, megabytes): (u32, u32, u32)) {
+    let decode = &mut config.deployments[0];
+    decode.options[0].links = Some(ReplicaLinks {
+        kv_per_token: Bytes(1000),
+        scale_up: BytesPerSecond(1e6),
+        scale_out: BytesPerSecond(1e6 * f64::from(megabytes.max(1))),
+    });
+    decode.role = Role::Decode(Handover {
+        prefill: 1,
+        max_local_prefill,
+        max_prefill_queue: (max_local_prefill % 2 == 1).then_some(3),
+        bandwidth: (megabytes == 0).then_some(BytesPerSecond(f64::INFINITY)),
+        latency: Duration::from_nanos(1_000_000 * u64::from(megabytes / 2)),
+    });
+    let mut prefill = decode.clone();
+    (prefill.name, prefill.replicas, prefill.role) =
+        ("prefill".to_owned(), replicas, Role::Prefill { decode: 0 });
+    config.pools[0] = pool(decode.replicas + replicas);
+    config.deployments.push(prefill);
+}
+
 /// What a run leaves, as text: every file's content.
 fn everything(config: &WorldConfig, plain: bool) -> (String, Witness) {
     let mut text = String::new();
@@ -234,6 +290,10 @@ fn everything(config: &WorldConfig, plain: bool) -> (String, Witness) {
     let results = run(config, options).expect("the scenario is right and its books balance");
     let summary = serde_json::to_string(&results.summary).expect("a summary is JSON");
     witness.rejected = results.summary.requests.rejected;
+    if let Some(handover) = results.summary.deployments[0].handover {
+        (witness.handed_over, witness.local) = (handover.handed_over, handover.local);
+    }
+    witness.turns = results.summary.requests.completed;
     witness.completed = results.summary.requests.completed;
     witness.profile_iterations = results.summary.deployments[0].iterations;
     let prefix_cache = results.summary.deployments[0].prefix_cache;
@@ -263,6 +323,11 @@ struct Witness {
     profile_iterations: u64,
     /// Blocks of prompts found in a prefix cache.
     prefix_hits: u64,
+    /// Requests of scenarios with sessions.
+    turns: u64,
+    /// KV caches handed over, and prompts that stayed local beside them.
+    handed_over: u64,
+    local: u64,
 }
 
 impl Witness {
@@ -276,6 +341,9 @@ impl Witness {
         self.windows += other.windows;
         self.profile_iterations += other.profile_iterations;
         self.prefix_hits += other.prefix_hits;
+        self.turns += other.turns;
+        self.handed_over += other.handed_over;
+        self.local += other.local;
         self
     }
 }
@@ -298,6 +366,7 @@ fn batch_of_scenarios(seed: u8, cases: u32) -> Witness {
             prop_assert!(fast == everything(&config, false).0, "the same seed gives another result");
         }
         witness.windows = u64::from(dice.window.is_some());
+        witness.turns *= u64::from(dice.sessions.is_some());
         witness.profile_iterations *= u64::from(dice.profile.is_some());
         seen.set(seen.get().add(witness));
         Ok(())
@@ -319,6 +388,9 @@ fn plain_and_fast_paths_agree_to_the_byte() {
         seen.ties,
         seen.windows,
         seen.prefix_hits,
+        seen.turns,
+        seen.handed_over,
+        seen.local,
         seen.profile_iterations,
     ];
     assert!(hard.iter().all(|count| *count > 1000), "a hard case hardly occurred: {seen:?}");

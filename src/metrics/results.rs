@@ -1,7 +1,11 @@
 //! The results of one run. Field names and their units are the file format of `summary.json`; the
 //! report, the plots and the exporters read these types and nothing else of the run.
 
+mod serving;
+
 use serde::Serialize;
+
+pub use serving::{HandoverSummary, PrefixCacheSummary};
 
 use super::RequestStats;
 use crate::units::{Duration, Instant, Usd};
@@ -279,19 +283,9 @@ pub struct DeploymentSummary {
     pub mean_batch: Option<f64>,
     /// What its prefix caches did; null where no prompt had hashes.
     pub prefix_cache: Option<PrefixCacheSummary>,
-}
-
-/// What the prefix caches of a deployment did.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct PrefixCacheSummary {
-    /// Hashed blocks of the prompts of requests when they were admitted.
-    pub asked_blocks: u64,
-    /// Those that were in the cache.
-    pub found_blocks: u64,
-    /// `found_blocks` ÷ `asked_blocks`.
-    pub hit_rate: f64,
-    /// Prompt tokens that were not processed again.
-    pub saved_prompt_tokens: u64,
+    /// KV caches handed over from prefill to decode replicas; absent where it has only one kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub handover: Option<HandoverSummary>,
 }
 
 /// One pool.

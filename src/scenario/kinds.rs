@@ -2,7 +2,7 @@
 
 use super::dom::Value;
 use super::reading::{Kind, Unfit};
-use crate::units::{Duration, ParseUnitError, Rate};
+use crate::units::{Bytes, BytesPerSecond, Duration, ParseUnitError, Rate};
 
 /// Longest time that a scenario may name; below the 584 years of the clock, so that sums stay within it.
 const LONGEST: Duration = Duration::from_secs(100 * 31_536_000);
@@ -108,6 +108,32 @@ pub const SEED: Kind<u64> = Kind {
     read: |value| match value {
         Value::Text(text) => text.parse().map_err(|_| Unfit::Value(format!("`{text}` is not a seed"))),
         other => whole(other, 0, i64::MAX as u64),
+    },
+};
+
+/// An amount of memory or data above zero.
+pub const BYTES: Kind<Bytes> = Kind {
+    what: "a size such as \"80 GB\" or \"16 KiB\"",
+    read: |value| match value {
+        Value::Text(text) => match Bytes::parse(text) {
+            Ok(Bytes(0)) => Err(Unfit::Value("it must be more than nothing".to_owned())),
+            Ok(bytes) => Ok(bytes),
+            Err(error) => Err(Unfit::Value(error.to_string())),
+        },
+        _ => Err(Unfit::Type),
+    },
+};
+
+/// A bandwidth above zero.
+pub const BANDWIDTH: Kind<BytesPerSecond> = Kind {
+    what: "a bandwidth such as \"50 GB/s\" or \"400 Gbit/s\"",
+    read: |value| match value {
+        Value::Text(text) => match BytesPerSecond::parse(text) {
+            Ok(rate) if rate.as_f64() > 0.0 => Ok(rate),
+            Ok(_) => Err(Unfit::Value("it must be more than nothing".to_owned())),
+            Err(error) => Err(Unfit::Value(error.to_string())),
+        },
+        _ => Err(Unfit::Type),
     },
 };
 

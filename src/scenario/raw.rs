@@ -1,9 +1,11 @@
 //! What a scenario file says, read and checked by itself: types and places, but no name looked up yet.
 
 mod deployment;
+mod disaggregated;
 mod job;
 mod lengths;
 mod pool;
+mod prefixes;
 mod scheduler;
 mod stream;
 mod supply;
@@ -11,6 +13,7 @@ mod traffic;
 mod weights;
 
 pub use deployment::{Parallelism, RawDeployment, StepTime, read as deployment};
+pub use disaggregated::{RawDisaggregated, RawSet};
 pub use job::{RawJob, Work, read as job};
 pub use pool::{PRICE_KEYS, RawPool, RawPrices, prices, read as pool};
 pub use scheduler::{RawJobTrace, RawOrder, RawScheduler};

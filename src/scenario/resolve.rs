@@ -5,6 +5,7 @@ mod assumptions;
 mod capacity;
 mod catalog;
 mod deployments;
+mod disaggregated;
 mod jobs;
 mod names;
 mod pools;
@@ -34,7 +35,9 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
     let catalog = catalog::build(&scenario, reading);
     let pools = pools::resolve(&scenario, &catalog, reading, &mut ledger);
     let deployments = deployments::resolve(&scenario, &catalog, &pools, reading, &mut ledger);
-    let streams = streams::resolve(&scenario, &catalog, &deployments, reading);
+    // Behind the scenario's deployments stand those of prefill replicas, which no stream names.
+    let named = &deployments[..scenario.deployments.len()];
+    let streams = streams::resolve(&scenario, &catalog, named, reading);
     let jobs = jobs::resolve(&scenario, &catalog, &pools, reading, &mut ledger);
     let job_trace = scheduler::job_trace(&scenario, &pools, reading, &mut ledger);
     deployments::warn_unused(&scenario, &streams, reading);

@@ -52,6 +52,9 @@ pub(crate) struct Replica {
     abandoned_waiting: u32,
     /// Requests in the batch whose client has gone.
     abandoned_running: Vec<Slot>,
+    /// KV blocks that are read from elsewhere after their request has left, and those of them that are read.
+    held: u64,
+    read: u64,
     pub(crate) batch: Batch,
     /// The boundary at which the clock stands: how many iterations are complete.
     boundary: u64,
@@ -78,6 +81,8 @@ impl Replica {
             waiting: VecDeque::new(),
             abandoned_waiting: 0,
             abandoned_running: Vec::new(),
+            held: 0,
+            read: 0,
             batch: Batch::new(id, kv, option.window, config.prefix_tokens),
             boundary: 0,
             clock: Ticks::ZERO,
@@ -123,6 +128,13 @@ impl Replica {
         self.look_soon(now)
     }
 
+    /// Blocks that were held for reading have been read. Returns when the replica must next be looked at, if that
+    /// changed.
+    pub(crate) fn let_go(&mut self, now: Instant, blocks: u64) -> Option<Instant> {
+        self.read += blocks;
+        self.look_soon(now)
+    }
+
     /// Makes the next boundary one at which the batch is looked at.
     fn look_soon(&mut self, now: Instant) -> Option<Instant> {
         let Some((segment, done)) = self.segment else {
@@ -133,7 +145,7 @@ impl Replica {
             return Some(now);
         };
         let full = self.batch.len() >= self.batching.max_batch_requests;
-        if self.plain || (full && self.abandoned_running.is_empty()) {
+        if self.plain || (full && self.abandoned_running.is_empty() && self.read == 0) {
             return None;
         }
         // The first boundary whose event has not fired yet: one that lies before `now` has, and so has the
@@ -167,6 +179,7 @@ impl Replica {
         finished: &mut Vec<Slot>,
     ) -> Option<Instant> {
         self.advance(self.target - self.boundary);
+        self.give_back_read();
         let mut changed = self.segment.is_none_or(|(segment, done)| done >= segment.max_iterations);
         changed |= self.end_chunks(now, requests, finished);
         changed |= self.drop_abandoned(requests);
@@ -176,6 +189,7 @@ impl Replica {
         }
         changed |= self.schedule(now, requests);
         if self.batch.is_empty() {
+            assert_eq!(self.batch.kv.used(), self.held, "nobody is in the batch, but KV blocks are in use");
             self.segment = None;
             self.target = self.boundary;
             return None;
@@ -227,7 +241,7 @@ impl Replica {
             }
             request.first_token.get_or_insert(now);
             request.generated += 1;
-            if request.generated == request.output {
+            if request.generated == request.stop {
                 self.end(slot, requests, finished);
             } else {
                 self.batch.join_decoding(slot, self.boundary, requests);
@@ -240,9 +254,25 @@ impl Replica {
 
     /// A request has got its last token.
     fn end(&mut self, slot: Slot, requests: &mut Requests, finished: &mut Vec<Slot>) {
+        self.batch.keep_answer(slot, self.boundary, requests);
+        let request = &requests[slot];
+        // The KV cache of a request that goes on elsewhere stays until it is read.
+        let goes_on = request.stop < request.output;
+        let held = goes_on.then(|| self.batch.own_blocks(request, request.cached_tokens(self.boundary)));
         self.batch.remove(slot, self.boundary, requests);
+        if let Some(held) = held {
+            self.held += held;
+            self.batch.kv.take(held);
+            requests[slot].held = Some((requests[slot].replica, held));
+        }
         requests[slot].phase = Phase::Done;
         finished.push(slot);
+    }
+
+    fn give_back_read(&mut self) {
+        self.batch.kv.give_back(self.read);
+        self.held -= self.read;
+        self.read = 0;
     }
 
     /// Takes requests whose client has gone out of the batch.
@@ -283,8 +313,12 @@ impl Replica {
         while !preempted && budget > 0 && self.batch.len() < self.batching.max_batch_requests {
             let Some(slot) = self.next_waiting(requests) else { break };
             let cached = self.batch.cached_prefix(&requests[slot]);
-            requests[slot].prefilled = cached.tokens;
-            let Some(tokens) = self.chunk(slot, budget, cached.unused_blocks, requests) else {
+            let kv = &self.batch.kv;
+            let at_hand = requests[slot].received.max(cached.tokens);
+            let extra = kv.blocks(u64::from(at_hand)) - kv.blocks(u64::from(cached.tokens));
+            requests[slot].prefilled = at_hand;
+            let reused = cached.unused_blocks + extra;
+            let Some(tokens) = self.chunk(slot, budget, reused, requests) else {
                 // As decoding goes on it evicts some of what this one would reuse, and needs to keep; then
                 // a chunk of it may fit.
                 self.admits_again = cached.unused_blocks > 0;
@@ -294,8 +328,15 @@ impl Replica {
             self.count_prefix(slot, cached, requests);
             self.batch.share_prefix(slot, cached.used, requests);
             self.batch.admit(slot, requests);
+            if extra > 0 {
+                self.batch.take_received(slot, extra, requests);
+            }
             requests[slot].first_scheduled.get_or_insert(now);
-            self.batch.add_chunk(slot, tokens, requests);
+            if requests[slot].has_prompt_from_elsewhere() {
+                self.batch.join_decoding(slot, self.boundary, requests);
+            } else {
+                self.batch.add_chunk(slot, tokens, requests);
+            }
             budget -= tokens;
             admitted = true;
         }
@@ -343,7 +384,7 @@ impl Replica {
         self.batch.remove(slot, self.boundary, requests);
         let request = &mut requests[slot];
         request.generated = generated;
-        request.prefilled = 0;
+        (request.prefilled, request.received) = (0, 0);
         request.retries = request.retries.saturating_add(1);
         request.phase = Phase::Waiting;
         self.waiting.push_front(slot);

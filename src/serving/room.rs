@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::config::DeploymentConfig;
 use super::deployment::Deployment;
+use super::handover::{Fabric, HandoverTotals};
 use super::replica::{PrefixTotals, Replica, ReplicaTotals};
 use super::request::{NONE, Phase, Request, Requests, Slot};
 use crate::sim::{Ctx, Seed};
@@ -17,6 +18,11 @@ pub enum Event {
     Boundary {
         /// The replica.
         replica: u32,
+        /// The generation for which this was scheduled.
+        generation: u32,
+    },
+    /// A bulk transfer is through, or has arrived; stale if another has begun or ended since.
+    Flow {
         /// The generation for which this was scheduled.
         generation: u32,
     },
@@ -105,6 +111,10 @@ pub struct NewRequest {
     pub session: Option<u64>,
     /// The hashes of the blocks of its prompt, where they are known.
     pub hashes: Option<Arc<[u64]>>,
+    /// Prompt tokens up to the end of each of these blocks; `None` when all are of the deployment's size.
+    pub ends: Option<Arc<[u32]>>,
+    /// The hash under which its answer is kept, where a later prompt may contain it.
+    pub answer: Option<u64>,
 }
 
 /// Time-outs of one stream: the same for all its requests, so the oldest is due first.
@@ -131,14 +141,17 @@ pub struct DeploymentTotals {
     pub flop: Flop,
     /// What the prefix caches were asked and had.
     pub prefix: PrefixTotals,
+    /// KV caches handed over to it.
+    pub handed: HandoverTotals,
 }
 
 /// The serving room.
 #[derive(Debug)]
 pub struct Serving {
-    requests: Requests,
-    deployments: Vec<Deployment>,
-    replicas: Vec<Member>,
+    pub(super) requests: Requests,
+    pub(super) deployments: Vec<Deployment>,
+    pub(super) replicas: Vec<Member>,
+    pub(super) fabric: Fabric,
     time_outs: Vec<TimeOuts>,
     /// The deployments that serve each stream.
     routes: Vec<Vec<usize>>,
@@ -148,17 +161,17 @@ pub struct Serving {
 
 /// A replica and where it belongs.
 #[derive(Debug)]
-struct Member {
-    replica: Replica,
+pub(super) struct Member {
+    pub(super) replica: Replica,
     deployment: u32,
-    place: u32,
-    option: usize,
+    pub(super) place: u32,
+    pub(super) option: usize,
     busy: bool,
     /// Output tokens of the requests that it completed.
     output_tokens: u64,
 }
 
-type Context<'a> = Ctx<'a, Event, Effect>;
+pub(super) type Context<'a> = Ctx<'a, Event, Effect>;
 
 impl Serving {
     /// The room before the first event. `routes` has for each stream the deployments that serve it and the
@@ -174,6 +187,7 @@ impl Serving {
             requests: Requests::default(),
             deployments: deployments.into_iter().map(|config| Deployment::new(config, seed)).collect(),
             replicas: Vec::new(),
+            fabric: Fabric::default(),
             time_outs: after.into_iter().map(|after| TimeOuts { after, ..TimeOuts::default() }).collect(),
             routes,
             finished: Vec::new(),
@@ -186,7 +200,7 @@ impl Serving {
         let id = self.replicas.len() as u32;
         let owner = &mut self.deployments[deployment];
         let replica = Replica::new(id, &owner.config, option, self.plain);
-        let place = owner.add_replica(id) as u32;
+        let place = owner.add_replica(id, owner.config.options[option].kv_blocks) as u32;
         self.replicas.push(Member {
             replica,
             deployment: deployment as u32,
@@ -197,6 +211,7 @@ impl Serving {
         });
         while let Some(slot) = self.deployments[deployment].unrouted.pop_front() {
             if self.requests[slot].phase == Phase::Abandoned {
+                self.let_go(ctx, slot);
                 self.requests.remove(slot);
             } else {
                 self.deployments[deployment].queued -= 1;
@@ -220,7 +235,9 @@ impl Serving {
 
     /// A request arrives.
     pub fn arrive(&mut self, ctx: &mut Context<'_>, new: NewRequest) {
-        let deployment = self.choose_deployment(new.stream);
+        let home = self.choose_deployment(new.stream);
+        let (prompt, output) = (new.prompt.max(1), new.output.max(1));
+        let (deployment, stop) = self.first_part(home, prompt, output);
         let keeps_prefixes = self.deployments[deployment as usize].config.prefix_tokens.is_some();
         let request = Request {
             id: new.id,
@@ -229,13 +246,19 @@ impl Serving {
             first_token: None,
             session: new.session,
             hashes: new.hashes.filter(|_| keeps_prefixes),
+            ends: new.ends,
+            answer: new.answer.filter(|_| keeps_prefixes),
             shared: 0,
             stream: new.stream,
             retries: 0,
+            home,
             deployment,
             replica: NONE,
-            prompt: new.prompt.max(1),
-            output: new.output.max(1),
+            prompt,
+            output,
+            stop: stop.min(output),
+            received: 0,
+            held: None,
             generated: 0,
             prefilled: 0,
             phase: Phase::Waiting,
@@ -267,6 +290,7 @@ impl Serving {
                     self.look(ctx, replica);
                 }
             }
+            Event::Flow { generation } => self.flow(ctx, generation),
             Event::TimeOut { stream } => self.time_out(ctx, stream),
         }
     }
@@ -288,30 +312,39 @@ impl Serving {
     }
 
     /// Routes a request to a replica, or rejects it, or keeps it while no replica is ready.
-    fn send(&mut self, ctx: &mut Context<'_>, slot: Slot) {
-        let (deployment, tokens) = (self.requests[slot].deployment, tokens_of(&self.requests[slot]));
+    pub(super) fn send(&mut self, ctx: &mut Context<'_>, slot: Slot) {
+        let (deployment, tokens) = (self.requests[slot].deployment, self.requests[slot].tokens());
+        let part = self.requests[slot].stop < self.requests[slot].output;
         let owner = &mut self.deployments[deployment as usize];
         if owner.config.max_context.is_some_and(|most| tokens > u64::from(most)) {
             owner.too_long += 1;
             return self.depart(ctx, slot, Outcome::Rejected);
         }
-        let Some(place) = owner.route(ctx.now) else {
+        let Some(place) = owner.route(ctx.now, &self.requests[slot]) else {
             owner.unrouted.push_back(slot);
             owner.queued += 1;
             ctx.tell(Effect::Load { deployment });
             return;
         };
         let id = owner.replicas[place];
-        let most_queued = owner.config.max_queued_requests;
+        let moves = self.requests[slot].held.is_some();
+        // Who is handed over was let in when it came.
+        let most_queued = owner.config.max_queued_requests.filter(|_| !moves);
         let replica = &mut self.replicas[id as usize].replica;
         // The last output token is never fed back, so it takes no room in the cache.
-        let too_long = !replica.batch.kv.can_ever_hold(tokens - 1);
+        let needed = if part { u64::from(self.requests[slot].prompt) } else { tokens - 1 };
+        let too_long = !replica.batch.kv.can_ever_hold(needed);
         if too_long || most_queued.is_some_and(|most| replica.queued() >= most) {
             owner.too_long += u64::from(too_long);
             return self.depart(ctx, slot, Outcome::Rejected);
         }
         self.requests[slot].replica = id;
         owner.add_load(place, tokens);
+        if moves {
+            self.set_out(ctx, slot, id);
+            ctx.tell(Effect::Load { deployment });
+            return;
+        }
         owner.queued += 1;
         let look = replica.enqueue(ctx.now, slot);
         self.schedule_look(ctx, id, look);
@@ -335,13 +368,17 @@ impl Serving {
         }
         self.schedule_look(ctx, id, look);
         for slot in finished.drain(..) {
-            self.depart(ctx, slot, Outcome::Completed);
+            if self.requests[slot].held.is_some() {
+                self.hand_over(ctx, slot);
+            } else {
+                self.depart(ctx, slot, Outcome::Completed);
+            }
         }
         self.finished = finished;
         ctx.tell(Effect::Load { deployment });
     }
 
-    fn schedule_look(&self, ctx: &mut Context<'_>, replica: u32, look: Option<Instant>) {
+    pub(super) fn schedule_look(&self, ctx: &mut Context<'_>, replica: u32, look: Option<Instant>) {
         if let Some(at) = look {
             let generation = self.replicas[replica as usize].replica.generation;
             ctx.at(at, Event::Boundary { replica, generation });
@@ -376,7 +413,11 @@ impl Serving {
             self.deployments[deployment as usize].queued -= 1;
         } else {
             let replica = &mut self.replicas[id as usize].replica;
-            let look = if phase == Phase::Waiting {
+            let look = if phase == Phase::Moving {
+                // Its place is freed when its KV cache arrives.
+                self.deployments[deployment as usize].queued -= 1;
+                None
+            } else if phase == Phase::Waiting {
                 self.deployments[deployment as usize].queued -= 1;
                 replica.abandon_waiting(ctx.now)
             } else {
@@ -393,6 +434,7 @@ impl Serving {
             let request = &self.requests[slot];
             self.replicas[request.replica as usize].output_tokens += u64::from(request.output);
         }
+        self.let_go(ctx, slot);
         self.requests[slot].phase = Phase::Done;
         self.tell_departure(ctx, slot, outcome);
         self.requests.remove(slot);
@@ -402,7 +444,7 @@ impl Serving {
         let request = &self.requests[slot];
         let place = (request.replica != NONE).then(|| self.replicas[request.replica as usize].place);
         if let Some(place) = place {
-            self.deployments[request.deployment as usize].remove_load(place as usize, tokens_of(request));
+            self.deployments[request.deployment as usize].remove_load(place as usize, request.tokens());
         }
         ctx.tell(Effect::Departed(departure(request, place, ctx.now, outcome)));
     }
@@ -411,9 +453,13 @@ impl Serving {
     pub fn finish(&mut self, end: Instant) -> Vec<DeploymentTotals> {
         let own = |deployment: &Deployment| DeploymentTotals {
             too_long: deployment.too_long,
+            handed: deployment.handed,
             ..DeploymentTotals::default()
         };
         let mut totals: Vec<DeploymentTotals> = self.deployments.iter().map(own).collect();
+        for (deployment, sum) in (0u32..).zip(&mut totals) {
+            sum.handed.bytes_moving = self.bytes_moving(deployment);
+        }
         for member in &mut self.replicas {
             member.replica.finish(end);
             let ReplicaTotals { iterations, batch_changes, preemptions, batched, flop, prefix } =
@@ -450,17 +496,13 @@ impl Serving {
     }
 }
 
-/// Prompt and output tokens of a request: what routers count and what must fit.
-fn tokens_of(request: &Request) -> u64 {
-    u64::from(request.prompt) + u64::from(request.output)
-}
-
 fn departure(request: &Request, replica: Option<u32>, end: Instant, outcome: Outcome) -> Departure {
     Departure {
         id: request.id,
         stream: request.stream,
-        deployment: request.deployment,
-        replica,
+        deployment: request.home,
+        // The number of a replica is one of its deployment's.
+        replica: replica.filter(|_| request.deployment == request.home),
         session: request.session,
         arrival: request.arrival,
         first_scheduled: request.first_scheduled,

@@ -36,6 +36,7 @@ impl Ranked for Event {
                 (20, u64::from(stream) << 33 | user.map_or(0, |user| 1 + u64::from(user)))
             }
             Self::Serving(serving::Event::TimeOut { stream }) => (30, u64::from(stream)),
+            Self::Serving(serving::Event::Flow { .. }) => (35, 0),
             Self::Serving(serving::Event::Boundary { replica, .. }) => (40, u64::from(replica)),
             Self::Buy => (55, 0),
             Self::Bill => (60, 0),

@@ -182,6 +182,11 @@ impl<'a> World<'a> {
         let option = self.inventory.lease(lease).map_or(0, |lease| lease.option);
         self.record_leased(now, lease);
         let mut ctx = Ctx::new(now, &mut self.buffers.serving, &mut self.buffers.served);
+        if let Some(lease) = self.inventory.lease(lease)
+            && let Some((node, _)) = lease.nodes.first()
+        {
+            self.serving.locate_next(deployment, option, lease.pool.0, *node);
+        }
         let replica = self.serving.add_replica(&mut ctx, deployment, option);
         debug_assert_eq!(replica as usize, self.replica_leases.len());
         self.replica_leases.push(lease);
@@ -261,6 +266,8 @@ impl<'a> World<'a> {
             output: arrival.output_tokens,
             session: arrival.session,
             hashes: arrival.blocks.map(|blocks| blocks.0),
+            ends: arrival.ends,
+            answer: arrival.answer,
         };
         self.arrived += 1;
         self.recorder.arrived(now, stream);
@@ -285,7 +292,12 @@ impl<'a> World<'a> {
                         self.rows_failed.get_or_insert(why);
                     }
                     let source = &mut self.sources[usize::from(departure.stream)];
-                    if let Some((at, event)) = source.ended(now, departure.stream, departure.session) {
+                    if let Some((at, event)) = source.ended(
+                        now,
+                        departure.stream,
+                        departure.session,
+                        departure.outcome == serving::Outcome::Completed,
+                    ) {
                         let rejected = departure.outcome == serving::Outcome::Rejected;
                         let earliest = if rejected { now + RETRY_AFTER } else { now };
                         self.queue.push(at.max(earliest), event);

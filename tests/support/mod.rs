@@ -6,7 +6,7 @@ use fleetsim::billing::{Purchase, Tariff};
 use fleetsim::fleet::{PoolConfig, PoolId};
 use fleetsim::perf::{AffineStep, StepModel};
 use fleetsim::policies::router::RouterKind;
-use fleetsim::serving::{Batching, DeploymentConfig, ReplicaOption};
+use fleetsim::serving::{Batching, DeploymentConfig, ReplicaOption, Role};
 use fleetsim::sim::Seed;
 use fleetsim::traffic::{
     ArrivalProcess, Length, LengthDist, Lengths, OpenConfig, Source, Start, StreamConfig,
@@ -58,6 +58,7 @@ pub fn deployment(replicas: u32, servers: u32, step: StepModel, router: RouterKi
             kv_blocks: 1 << 50,
             block_tokens: 16,
             window: None,
+            links: None,
             label: "one card".to_owned(),
         }],
         batching: Batching { max_batch_requests: servers, max_batch_tokens: servers },
@@ -66,6 +67,7 @@ pub fn deployment(replicas: u32, servers: u32, step: StepModel, router: RouterKi
         replicas,
         max_context: None,
         prefix_tokens: None,
+        role: Role::Whole,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::Surroundings;
+use super::disaggregated::{RawDisaggregated, read as disaggregated};
 use super::weights::{self, RawWeights};
 use crate::perf::{AffineStep, ParallelismPlan};
 use crate::policies::router::RouterKind;
@@ -12,10 +13,10 @@ use crate::scenario::problem::{Place, Problem};
 use crate::scenario::reader::TableReader;
 use crate::scenario::reading::{Kind, Sited, Unfit};
 use crate::serving::Batching;
-use crate::units::Ticks;
+use crate::units::{Bytes, Ticks};
 
 /// A deployment.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct RawDeployment {
     pub name: Sited<String>,
     pub model: Sited<String>,
@@ -36,6 +37,9 @@ pub struct RawDeployment {
     pub kv_blocks: Option<u64>,
     pub block_tokens: u32,
     pub memory_utilization: f64,
+    pub disaggregated: Option<RawDisaggregated>,
+    /// KV cache of a token, where the model is not known.
+    pub kv_per_token: Option<Bytes>,
     pub place: Place,
 }
 
@@ -111,6 +115,17 @@ const UTILIZATION: Kind<f64> = Kind {
     },
 };
 
+/// What prompt tokens weigh.
+const OVERLAP_WEIGHT: Kind<f64> = Kind {
+    what: "a number from 0 to 1000",
+    read: |value| match (kinds::NOT_NEGATIVE.read)(value)? {
+        weight if weight > 1000.0 => {
+            Err(Unfit::Value(format!("{weight} is more than 1000; Dynamo's default is 1")))
+        }
+        weight => Ok(weight),
+    },
+};
+
 /// Reads one deployment.
 pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawDeployment> {
     let name = t.required("name", &kinds::NAME, "Its name.");
@@ -119,17 +134,42 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawDepl
     let precision = t.or("precision", &kinds::TEXT, "\"bf16\"", doc);
     let kv_precision = t.or("kv_precision", &kinds::TEXT, "\"bf16\"", "The format of the KV cache.");
     let doc = "The pools on which its replicas may run, in order of preference.";
-    let pools = t.list("pools", &kinds::REFERENCE, true, doc);
+    let disaggregated = disaggregated(t, around);
+    let pools = t.list("pools", &kinds::REFERENCE, disaggregated.is_none(), doc);
     let parallelism = parallelism(t);
+    let doc =
+        "Bytes of KV cache of a token over all cards, for hand-over and tiers; the model's when absent.";
+    let kv_per_token = t.optional("kv_bytes_per_token", &kinds::BYTES, doc);
     let batching = t.table_or_default("batching", "Limits of a replica's batch.", batching);
     let routing = t.choice(
         "routing",
         &RouterKind::ALL,
-        &["prefix-aware", "session-affinity", "kv-aware", "weighted"],
+        &["weighted"],
         Some("least-outstanding-requests"),
         "Which replica a request goes to.",
     );
-    let replicas = t.or("replicas", &REPLICAS, "1", "Replicas, from the first instant to the last.");
+    let doc =
+        "Of the prefix-affinity router: what a prompt token to process weighs against an outstanding one.";
+    let overlap_weight = t.optional("overlap_weight", &OVERLAP_WEIGHT, doc);
+    let routing = routing.map(|routing| match (*routing, overlap_weight) {
+        (RouterKind::PrefixAffinity { .. }, Some(weight)) => {
+            RouterKind::PrefixAffinity { overlap_weight: (*weight * 1000.0).round() as u32 }
+        }
+        (kind, None) => kind,
+        (kind, Some(weight)) => {
+            let message = format!("{}: only the prefix-affinity router has an `overlap_weight`", t.noun());
+            t.problem(
+                Problem::error(weight.place, message)
+                    .help("take it out, or set routing = \"prefix-affinity\""),
+            );
+            kind
+        }
+    });
+    let doc = "Replicas, from the first instant to the last.";
+    let replicas = match t.has("prefill") || t.has("decode") {
+        true => t.optional("replicas", &REPLICAS, doc),
+        false => t.or("replicas", &REPLICAS, "1", doc),
+    };
     let queue = t.table("queue", "The queue of each replica; without bound when absent.", |t| {
         let doc = "Most requests that may wait at one replica; further ones are rejected.";
         let max_requests = t.required("max_requests", &kinds::COUNT, doc);
@@ -149,7 +189,6 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawDepl
     let memory_utilization = t.or("memory_utilization", &UTILIZATION, "0.9", doc);
     t.later(&[
         ("autoscaler", "autoscalers are"),
-        ("disaggregation", "prefill/decode disaggregation is"),
         ("speculative", "speculative decoding is"),
         ("start", "start-up times are"),
         ("lora", "adapters are"),
@@ -167,7 +206,7 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawDepl
         pools: pools?,
         parallelism: parallelism.unwrap_or(automatic),
         batching: batching.unwrap_or_default(),
-        routing: routing.map_or(RouterKind::LeastOutstandingRequests, |routing| *routing),
+        routing: routing.unwrap_or(RouterKind::LeastOutstandingRequests),
         replicas: replicas.map_or(1, |replicas| *replicas),
         max_queued_requests: queue,
         max_context: max_context.map(|tokens| *tokens),
@@ -178,11 +217,13 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawDepl
         block_tokens_place: block_tokens.as_ref().map_or(t.place, |tokens| tokens.place),
         block_tokens: block_tokens.map_or(16, |tokens| *tokens),
         memory_utilization: memory_utilization.map_or(0.9, |share| *share),
+        disaggregated,
+        kv_per_token: kv_per_token.map(|bytes| *bytes),
         place: t.place,
     })
 }
 
-fn parallelism(t: &mut TableReader<'_>) -> Option<Sited<Parallelism>> {
+pub(super) fn parallelism(t: &mut TableReader<'_>) -> Option<Sited<Parallelism>> {
     let place = t.place_of("parallelism");
     let doc = "How a replica is cut over cards: \"auto\" (when absent), { tp = 8 }, or \
                { pools = { base = { tp = 8 }, ... } }.";
@@ -247,7 +288,7 @@ fn split(t: &mut TableReader<'_>, required: bool) -> Option<ParallelismPlan> {
     Some(ParallelismPlan { tp: *tp?, pp: degree(pp), dp: degree(dp), ep: degree(ep) })
 }
 
-fn batching(t: &mut TableReader<'_>) -> Option<Batching> {
+pub(super) fn batching(t: &mut TableReader<'_>) -> Option<Batching> {
     let doc = "Most requests in a batch (vLLM's max_num_seqs).";
     let requests = t.or("max_batch_requests", &kinds::COUNT, "256", doc);
     let doc = "Most tokens processed in an iteration (vLLM's max_num_batched_tokens).";
@@ -266,7 +307,7 @@ fn batching(t: &mut TableReader<'_>) -> Option<Batching> {
     Some(Batching { max_batch_requests: *requests, max_batch_tokens: *tokens })
 }
 
-fn step_time(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<StepTime> {
+pub(super) fn step_time(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<StepTime> {
     const COEFFICIENTS: [&str; 4] = ["base", "per_request", "per_prefill_token", "per_context_token"];
     if t.is_describing() {
         profile(t, around);

@@ -2,6 +2,7 @@
 
 use super::Surroundings;
 use super::lengths::{self, joint};
+use super::prefixes::{prefixed, sessions, shared_prompt};
 use super::traffic::{arrivals, shape, trace};
 use crate::scenario::kinds;
 use crate::scenario::problem::Problem;
@@ -52,6 +53,8 @@ pub fn read(
     let output = lengths::length(t, "output_tokens", "Tokens of an output.", around);
     let joint = joint(t, around);
     let trace = trace(t, around);
+    let sessions = sessions(t, around);
+    let shared = shared_prompt(t);
     let slo = t.table("slo", "Limits that a request should meet together.", slo);
     let timeout = t.optional(
         "timeout",
@@ -65,7 +68,6 @@ pub fn read(
         "The deployments that serve it; all that serve its model when absent.",
     );
     t.later(&[
-        ("sessions", "sessions are"),
         ("retries", "retries are"),
         ("priority", "priorities of requests are"),
         ("region", "regions are"),
@@ -105,6 +107,7 @@ pub fn read(
             lengths,
         }),
     };
+    let source = prefixed(t, source, shared, sessions);
     let name = name?;
     let traffic = StreamConfig { name: name.value.clone(), source };
     check(t, &traffic, window);

@@ -1,6 +1,7 @@
 //! Deployments: the plan on each pool, what fits, and how long iterations take.
 
 use super::assumptions::Ledger;
+use super::disaggregated;
 use super::names::{dangling, not_found, unknown};
 use super::pools::{Pool, Resolved};
 use super::{step_time, weights};
@@ -15,8 +16,9 @@ use crate::scenario::dom::Step;
 use crate::scenario::problem::Problem;
 use crate::scenario::raw::{Parallelism, RawDeployment, RawScenario};
 use crate::scenario::reading::{Reading, Sited};
-use crate::serving::{DeploymentConfig, ReplicaOption};
+use crate::serving::{DeploymentConfig, ReplicaLinks, ReplicaOption, Role};
 use crate::traffic::BlockHashes;
+use crate::units::BytesPerSecond;
 use crate::world::StreamPlan;
 
 /// A deployment with its names, resolved or not.
@@ -42,12 +44,25 @@ pub fn resolve(
     reading: &mut Reading,
     ledger: &mut Ledger,
 ) -> Vec<Deployment> {
-    let deployments = scenario.deployments.iter().enumerate().map(|(index, raw)| Deployment {
+    let one = |index, raw: &RawDeployment, reading: &mut Reading, ledger: &mut Ledger| Deployment {
         name: raw.name.value.clone(),
         model: canonical(catalog, &raw.model),
         config: deployment(index, raw, (scenario, catalog), pools, reading, ledger),
-    });
-    deployments.collect()
+    };
+    let mut found: Vec<Deployment> = Vec::new();
+    for (index, raw) in scenario.deployments.iter().enumerate() {
+        // The replicas that decode stand where the deployment does, and answer to its name.
+        let raw = disaggregated::decode(raw);
+        found.push(one(index, &raw, reading, ledger));
+    }
+    for (index, raw) in scenario.deployments.iter().enumerate() {
+        if let Some(raw) = disaggregated::prefill(raw) {
+            let prefill = one(index, &raw, reading, ledger);
+            found.push(prefill);
+            disaggregated::tie(&mut found, index, &scenario.deployments[index], pools, reading);
+        }
+    }
+    found
 }
 
 /// Reads the name of a format.
@@ -99,9 +114,11 @@ fn deployment(
     };
     let (weights, kv, pools) = (weights?, kv?, pools?);
     let measured = step_time::measured(raw, &pools, reading)?;
+    let known = dims.as_ref();
     let choice = Choice {
         raw,
-        dims: dims.as_ref().filter(|_| !stated),
+        dims: known.filter(|_| !stated),
+        known,
         weights,
         kv,
         weights_as,
@@ -166,6 +183,7 @@ fn deployment(
         replicas: raw.replicas,
         max_context: raw.max_context.or(context),
         prefix_tokens: prefix_tokens(raw, reading),
+        role: Role::Whole,
     })
 }
 
@@ -240,6 +258,8 @@ struct Choice<'a> {
     raw: &'a RawDeployment,
     /// `None` when memory and iteration times are stated.
     dims: Option<&'a ModelDims>,
+    /// The model where it is known, stated or not.
+    known: Option<&'a ModelDims>,
     weights: Precision,
     kv: Precision,
     weights_as: WeightsAs,
@@ -322,6 +342,7 @@ impl Choice<'_> {
             kv_blocks,
             block_tokens: self.raw.block_tokens,
             window: dims.window.map(|window| window.tokens),
+            links: self.links(replica.plan.cards(), pool),
             label: self.label(replica.plan, pool),
         };
         Ok(Planned { plan: replica.plan, option, auto })
@@ -353,9 +374,26 @@ impl Choice<'_> {
             kv_blocks,
             block_tokens: self.raw.block_tokens,
             window: None,
+            links: self.links(plan.cards(), pool),
             label: self.label(plan, pool),
         };
         Ok(Planned { plan, option, auto: None })
+    }
+
+    /// What bulk transfers need to know, where it is known.
+    fn links(&self, cards: u32, pool: &Resolved) -> Option<ReplicaLinks> {
+        let of_model = |dims: &ModelDims| {
+            // What heads are copied to several cards is sent once.
+            self.kv.bytes_of(dims.kv_values_per_layer(1) * u64::from(dims.layers))
+        };
+        let kv_per_token = self.raw.kv_per_token.or_else(|| self.known.map(of_model))?;
+        // A network that nobody knows carries nothing; who needs it asks for it.
+        let (scale_up, scale_out) = match &pool.node {
+            Ok(node) => (node.card.card_link.unwrap_or(node.card.pcie), node.scale_out),
+            Err(_) => (BytesPerSecond(0.0), None),
+        };
+        let scale_up = BytesPerSecond(scale_up.as_f64() * f64::from(cards));
+        Some(ReplicaLinks { kv_per_token, scale_up, scale_out: scale_out.unwrap_or_default() })
     }
 
     fn label(&self, plan: ParallelismPlan, pool: &Resolved) -> String {
@@ -416,7 +454,7 @@ fn fill_plan(
     options: &[(&Sited<String>, Planned)],
     reading: &mut Reading,
 ) {
-    if !matches!(raw.parallelism.value, Parallelism::Auto) {
+    if !matches!(raw.parallelism.value, Parallelism::Auto) || raw.disaggregated.is_some() {
         return;
     }
     // The plans that are chosen have neither ranks nor groups of experts.

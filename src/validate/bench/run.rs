@@ -8,7 +8,7 @@ use crate::perf::{
     BatchShape, Fit, ParallelismPlan, PlanError, Replica, Roofline, StepModel, auto_plan, fit, weight_bytes,
 };
 use crate::policies::router::RouterKind;
-use crate::serving::{Batching, DeploymentConfig, ReplicaOption};
+use crate::serving::{Batching, DeploymentConfig, ReplicaOption, Role};
 use crate::sim::Seed;
 use crate::traffic::{
     ArrivalProcess, ClosedConfig, Length, LengthDist, Lengths, LogNormal, OpenConfig, Source, Start,
@@ -300,6 +300,7 @@ impl SetUp {
             kv_blocks: self.fit.kv_blocks,
             block_tokens: KV_BLOCK_TOKENS as u32,
             window: case.model.window.map(|window| window.tokens),
+            links: None,
             label: self.plan.to_string(),
         };
         WorldConfig {
@@ -343,6 +344,7 @@ impl SetUp {
                 replicas: self.replicas,
                 max_context: None,
                 prefix_tokens: None,
+                role: Role::Whole,
             }],
             jobs: Vec::new(),
             job_trace: None,
