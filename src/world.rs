@@ -10,13 +10,16 @@ mod error;
 mod events;
 mod fleet;
 mod job_cards;
+mod money;
+mod node_scaler;
 mod recorder;
 mod run;
 mod summary;
 mod tables;
 
-pub use config::{PoolPlan, Slo, StreamPlan, WorldConfig};
+pub use config::{NodeScalerPlan, PoolPlan, PowerPlan, Slo, StreamPlan, WorldConfig};
 pub use error::RunError;
+pub use node_scaler::{card_resources, node_labels};
 
 use crate::metrics::results::RunResults;
 use crate::serving::{Departure, Outcome};

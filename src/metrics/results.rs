@@ -319,6 +319,40 @@ pub struct PoolSummary {
     pub spend: SpendSummary,
     /// Energy.
     pub energy: EnergySummary,
+    /// What became of its nodes; left out where they stay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub supply: Option<SupplySummary>,
+}
+
+/// What became of the nodes of a pool that come and go.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct SupplySummary {
+    /// Orders.
+    pub ordered: u64,
+    /// Orders that came to nothing.
+    pub refused: u64,
+    /// Nodes that became ready.
+    pub ready: u64,
+    /// Nodes that the provider took back.
+    pub preempted: u64,
+    /// Nodes that broke.
+    pub broken: u64,
+    /// Nodes that were given back.
+    pub given_back: u64,
+    /// Node-hours between an order and the provider's start of the machine; not billed.
+    pub waiting_node_hours: f64,
+    /// Node-hours of booting and pulling images.
+    pub starting_node_hours: f64,
+    /// Node-hours ready.
+    pub ready_node_hours: f64,
+    /// Node-hours on the way out.
+    pub draining_node_hours: f64,
+    /// Node-hours broken or in maintenance, and paid all the same.
+    pub down_node_hours: f64,
+    /// `preempted` ÷ node-hours paid; null where none were.
+    pub preemptions_per_node_hour: Option<f64>,
+    /// The share of the run in which no zone had a node to give; null where the stock is without end.
+    pub share_without_stock: Option<f64>,
 }
 
 /// What a series or distribution is about.

@@ -7,6 +7,7 @@ mod catalog;
 mod deployments;
 mod jobs;
 mod names;
+mod node_autoscaler;
 mod pools;
 mod scheduler;
 mod step_time;
@@ -50,6 +51,7 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
     if reading.problems.iter().any(|problem| problem.severity == Severity::Error) {
         return None;
     }
+    let node_scaler = node_autoscaler::resolve(&scenario, &pools, &deployments, &all_jobs, reading);
     let fleet: Vec<&PoolConfig> = pools.iter().map(|pool| &pool.fleet).collect();
     capacity::check(&scenario, &fleet, &deployments, &jobs, reading);
     Some(WorldConfig {
@@ -59,6 +61,7 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
         warmup: scenario.warmup,
         streams: streams.into_iter().collect::<Option<_>>()?,
         pools,
+        node_scaler,
         deployments,
         jobs,
         job_trace,

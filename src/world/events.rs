@@ -17,6 +17,13 @@ pub(super) enum Event {
     Fleet(fleet::Event),
     /// What is pending is bought.
     Buy,
+    /// The node autoscaler looks.
+    ScaleNodes,
+    /// A pool's price changes to the one at this place of its path.
+    Price {
+        pool: u16,
+        place: u32,
+    },
     /// The hour is billed.
     Bill,
 }
@@ -37,6 +44,8 @@ impl Ranked for Event {
             }
             Self::Serving(serving::Event::TimeOut { stream }) => (30, u64::from(stream)),
             Self::Serving(serving::Event::Boundary { replica, .. }) => (40, u64::from(replica)),
+            Self::Price { pool, .. } => (4, u64::from(pool)),
+            Self::ScaleNodes => (54, 0),
             Self::Buy => (55, 0),
             Self::Bill => (60, 0),
         };

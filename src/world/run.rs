@@ -7,6 +7,7 @@ use super::config::WorldConfig;
 use super::error::RunError;
 use super::events::Event;
 use super::job_cards::{JobCards, fleet_facts};
+use super::node_scaler::NodeScaler;
 use super::recorder::Recorder;
 use super::{RequestSink, RunOptions};
 use crate::billing::{Ledger, Metered};
@@ -35,8 +36,11 @@ pub(super) struct World<'a> {
     pub(super) nodes: Nodes,
     pub(super) inventory: Inventory,
     pub(super) ledger: Ledger,
+    /// The account of each pool's electricity, where it is billed.
+    pub(super) energy_accounts: Vec<Option<usize>>,
     pub(super) recorder: Recorder,
     pub(super) decisions: Vec<DecisionRow>,
+    pub(super) node_scaler: Option<NodeScaler>,
     /// Whether nodes of any pool come and go.
     pub(super) elastic: bool,
     /// The instant at which what is pending is bought next.
@@ -77,6 +81,7 @@ impl<'a> World<'a> {
         for (owner, pool) in config.pools.iter().enumerate() {
             ledger.open(pool.tariff, pool.fleet.cards_per_node, owner, pool.fleet.slots());
         }
+        let energy_accounts = super::money::open_energy(config, &mut ledger);
         let job_list = JobList::joined(&config.jobs, config.job_trace.as_ref());
         let fleet = fleet_facts(config.pools.iter().map(|pool| &pool.fleet), &job_list);
         let nodes = Nodes::new(config.pools.iter().map(|pool| &pool.fleet), config.seed);
@@ -91,8 +96,10 @@ impl<'a> World<'a> {
             nodes,
             inventory: inventory.seeded(config.seed),
             ledger,
+            energy_accounts,
             recorder: Recorder::new(config, Arc::clone(&job_list)),
             decisions: Vec::new(),
+            node_scaler: config.node_scaler.as_ref().map(NodeScaler::new),
             elastic: config.pools.iter().any(|pool| pool.fleet.supply.is_some()),
             buys_at: None,
             looks_at: None,
@@ -133,6 +140,7 @@ impl<'a> World<'a> {
 
     fn begin(&mut self) -> Result<(), RunError> {
         self.begin_nodes();
+        self.begin_prices();
         self.place_replicas()?;
         self.check_jobs_fit()?;
         let mut ctx = Ctx::new(Instant::ZERO, &mut self.buffers.jobs, &mut self.buffers.worked);
@@ -234,11 +242,12 @@ impl<'a> World<'a> {
                 self.after_jobs(now, grants);
             }
             Event::Fleet(event) => self.with_nodes(now, |nodes, ctx| nodes.handle(ctx, event)),
+            Event::ScaleNodes => self.scale_nodes(now),
             Event::Buy => self.buy(now),
+            Event::Price { pool, place } => self.change_price(now, usize::from(pool), place as usize),
             Event::Bill => {
                 for pool in 0..self.config.pools.len() {
-                    let metered = self.metered(now, pool);
-                    self.ledger.bill(now, pool, metered);
+                    self.bill(now, pool);
                 }
                 self.queue.push(now + self.billing_interval, Event::Bill);
             }

@@ -33,6 +33,9 @@ pub fn pool(nodes: u32) -> PoolPlan {
             minimum: Duration::ZERO,
             commitment: None,
         },
+        price_path: Vec::new(),
+        block: None,
+        power: None,
         peak: None,
     }
 }
@@ -103,6 +106,7 @@ pub fn world(stream: StreamPlan, deployment: DeploymentConfig, seconds: f64, war
         warmup: Duration::from_secs_f64(warmup),
         streams: vec![stream],
         pools: vec![pool(deployment.replicas)],
+        node_scaler: None,
         deployments: vec![deployment],
         jobs: Vec::new(),
         job_trace: None,

@@ -19,7 +19,7 @@ use crate::policies::{Policy, Reason};
 use crate::units::Instant;
 
 /// A policy ready to decide.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Law {
     /// Kubernetes Horizontal Pod Autoscaler.
     Hpa(Box<Hpa>),

@@ -331,8 +331,12 @@ impl SetUp {
                     minimum: Duration::ZERO,
                     commitment: None,
                 },
+                price_path: Vec::new(),
+                block: None,
+                power: None,
                 peak: None,
             }],
+            node_scaler: None,
             deployments: vec![DeploymentConfig {
                 name,
                 model: case.model.name.clone(),
