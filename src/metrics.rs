@@ -12,7 +12,7 @@ mod stability;
 mod steps;
 
 pub use cards::{CardRecorder, MAX_CARDS_PER_POOL};
-pub use over_time::{DeploymentOverTime, StreamOverTime};
+pub use over_time::{DeploymentOverTime, ReplicaCounts, StreamOverTime};
 pub use requests::{Ending, Limits, RequestEnd, RequestStats, tpot};
 pub use sketch::{QUANTILE_ERROR, Sketch};
 pub use stability::judge;

@@ -8,11 +8,12 @@ mod batch;
 mod config;
 mod deployment;
 mod kv;
+mod lifecycle;
 mod prefix;
 mod replica;
 mod request;
 mod room;
 
-pub use config::{Batching, DeploymentConfig, ReplicaOption};
+pub use config::{Batching, DeploymentConfig, Drain, Leftover, Lifecycle, ReplicaOption, StartUp};
 pub use replica::PrefixTotals;
 pub use room::{Departure, DeploymentTotals, Effect, Event, NewRequest, Outcome, Serving};

@@ -10,11 +10,13 @@ mod error;
 mod events;
 mod job_cards;
 mod recorder;
+mod replicas;
 mod run;
+mod scale;
 mod summary;
 mod tables;
 
-pub use config::{PoolPlan, Slo, StreamPlan, WorldConfig};
+pub use config::{PoolPlan, ScalerPlan, Slo, StreamPlan, WorldConfig};
 pub use error::RunError;
 
 use crate::metrics::results::RunResults;
@@ -63,6 +65,7 @@ impl RequestRow<'_> {
             Outcome::Completed => "completed",
             Outcome::Rejected => "rejected",
             Outcome::TimedOut => "timed_out",
+            Outcome::Failed => "failed",
             Outcome::InFlight => "in_flight",
         }
     }

@@ -207,6 +207,11 @@ impl Inventory {
         ClaimResult::Pending(id, reason)
     }
 
+    /// Withdraws a pending claim; nothing happens when it has been granted or withdrawn.
+    pub fn withdraw(&mut self, claim: ClaimId) {
+        self.pending.retain(|(_, id), _| *id != claim);
+    }
+
     /// Gives the cards of a lease back. Pending claims that fit now are granted, by priority and age.
     pub fn release(&mut self, now: Instant, id: LeaseId) -> Vec<Grant> {
         let Some(lease) = self.leases.get_mut(id.0 as usize).and_then(Option::take) else {

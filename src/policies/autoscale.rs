@@ -3,6 +3,7 @@
 //! Each law is as its own project runs it, with its defaults, its order of clamps and its words; a rule's
 //! source is named where it is coded. All see the same [`Observation`] and answer with a [`Scale`].
 
+pub mod cron;
 pub mod dynamo;
 pub mod hpa;
 pub mod keda;
@@ -10,6 +11,7 @@ pub mod kpa;
 pub mod llumnix;
 pub mod observation;
 pub mod ray;
+pub mod scheduled;
 pub mod skyserve;
 pub mod wva;
 

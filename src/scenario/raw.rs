@@ -1,15 +1,19 @@
 //! What a scenario file says, read and checked by itself: types and places, but no name looked up yet.
 
+mod autoscaler;
 mod deployment;
 mod job;
 mod lengths;
+mod lifecycle;
 mod pool;
 mod scheduler;
 mod stream;
 mod traffic;
 
+pub use autoscaler::RawAutoscaler;
 pub use deployment::{Parallelism, RawDeployment, Split, read as deployment};
 pub use job::{RawJob, Work, read as job};
+pub use lifecycle::RawStart;
 pub use pool::{PRICE_KEYS, RawPool, RawPrices, prices, read as pool};
 pub use scheduler::{RawJobTrace, RawOrder, RawScheduler};
 pub use stream::{RawStream, read as stream};
@@ -87,7 +91,9 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawScen
         stream(t, around, start.unwrap_or_default(), window)
     });
     let pools = t.tables("pools", "pool", "Like nodes from one offer.", pool);
-    let deployments = t.tables("deployments", "deployment", "A model served somewhere.", deployment);
+    let deployments = t.tables("deployments", "deployment", "A model served somewhere.", |t| {
+        deployment(t, start.unwrap_or_default())
+    });
     let jobs = t.tables("jobs", "job", "A training or batch job.", job);
     let job_trace = scheduler::job_trace(t, around);
     let doc = "Which waiting job is next, and where it goes.";

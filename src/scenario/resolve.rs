@@ -6,19 +6,20 @@ mod capacity;
 mod catalog;
 mod deployments;
 mod jobs;
+mod lifecycle;
 mod names;
 mod pools;
 mod scheduler;
 mod streams;
 
 use super::problem::Severity;
-use super::raw::{RawScenario, duplicates};
+use super::raw::{RawAutoscaler, RawDeployment, RawScenario, duplicates};
 use super::reading::Reading;
 use crate::fleet::PoolConfig;
 use crate::jobs::{JobConfig, JobList};
 use crate::serving::DeploymentConfig;
 use crate::sim::Seed;
-use crate::world::{PoolPlan, WorldConfig};
+use crate::world::{PoolPlan, ScalerPlan, WorldConfig};
 use assumptions::Ledger;
 
 /// Resolves a scenario. `None` after errors have been recorded in `reading`.
@@ -48,6 +49,7 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
     if reading.problems.iter().any(|problem| problem.severity == Severity::Error) {
         return None;
     }
+    let scalers = scalers(&scenario);
     let fleet: Vec<&PoolConfig> = pools.iter().map(|pool| &pool.fleet).collect();
     capacity::check(&scenario, &fleet, &deployments, &jobs, reading);
     Some(WorldConfig {
@@ -58,10 +60,20 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
         streams: streams.into_iter().collect::<Option<_>>()?,
         pools,
         deployments,
+        scalers,
         jobs,
         job_trace,
         queue_order,
         placement: scenario.scheduler.placement,
         assumptions: ledger.into_assumptions(),
     })
+}
+
+/// The autoscalers, by their deployments.
+fn scalers(scenario: &RawScenario) -> Vec<ScalerPlan> {
+    let of = |(deployment, raw): (usize, &RawDeployment)| {
+        let RawAutoscaler { name, law, interval } = raw.autoscaler.clone()?;
+        Some(ScalerPlan { deployment, name, law, interval })
+    };
+    scenario.deployments.iter().enumerate().filter_map(of).collect()
 }

@@ -9,6 +9,8 @@
 //! The batch is looked at only when it changes. Between two changes the segment's closed forms hold; with
 //! `plain` every iteration is an event of its own, and both ways give the same result to the bit.
 
+mod evacuate;
+
 use std::collections::VecDeque;
 
 use super::batch::{Batch, CachedPrefix};

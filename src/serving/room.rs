@@ -20,6 +20,11 @@ pub enum Event {
         /// The generation for which this was scheduled.
         generation: u32,
     },
+    /// Requests that a deployment holds may find a replica.
+    Pull {
+        /// The deployment.
+        deployment: u32,
+    },
     /// The oldest request of a stream reaches its time-out.
     TimeOut {
         /// The stream.
@@ -36,6 +41,8 @@ pub enum Outcome {
     Rejected,
     /// Its client gave up.
     TimedOut,
+    /// Its replica was lost, and nobody asked again.
+    Failed,
     /// It is still there at the end of the run.
     InFlight,
 }
@@ -82,6 +89,11 @@ pub enum Effect {
         replica: u32,
         /// Whether it computes now.
         busy: bool,
+    },
+    /// A replica that was drained or killed has nothing more to do: its cards can be given back.
+    Gone {
+        /// The replica.
+        replica: u32,
     },
     /// The number of requests that wait or run in a deployment may have changed.
     Load {
@@ -136,9 +148,9 @@ pub struct DeploymentTotals {
 /// The serving room.
 #[derive(Debug)]
 pub struct Serving {
-    requests: Requests,
-    deployments: Vec<Deployment>,
-    replicas: Vec<Member>,
+    pub(super) requests: Requests,
+    pub(super) deployments: Vec<Deployment>,
+    pub(super) replicas: Vec<Member>,
     time_outs: Vec<TimeOuts>,
     /// The deployments that serve each stream.
     routes: Vec<Vec<usize>>,
@@ -148,17 +160,29 @@ pub struct Serving {
 
 /// A replica and where it belongs.
 #[derive(Debug)]
-struct Member {
-    replica: Replica,
-    deployment: u32,
-    place: u32,
+pub(super) struct Member {
+    pub(super) replica: Replica,
+    pub(super) deployment: u32,
+    pub(super) place: u32,
     option: usize,
-    busy: bool,
+    pub(super) busy: bool,
+    pub(super) standing: Standing,
     /// Output tokens of the requests that it completed.
     output_tokens: u64,
 }
 
-type Context<'a> = Ctx<'a, Event, Effect>;
+/// Where a replica is in its life, once it has been ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It takes requests.
+    Ready,
+    /// It takes no more requests, and ends what it has.
+    Draining,
+    /// It is no more.
+    Gone,
+}
+
+pub(super) type Context<'a> = Ctx<'a, Event, Effect>;
 
 impl Serving {
     /// The room before the first event. `routes` has for each stream the deployments that serve it and the
@@ -193,16 +217,10 @@ impl Serving {
             place,
             option,
             busy: false,
+            standing: Standing::Ready,
             output_tokens: 0,
         });
-        while let Some(slot) = self.deployments[deployment].unrouted.pop_front() {
-            if self.requests[slot].phase == Phase::Abandoned {
-                self.requests.remove(slot);
-            } else {
-                self.deployments[deployment].queued -= 1;
-                self.send(ctx, slot);
-            }
-        }
+        self.plan_pull(ctx, deployment as u32);
         id
     }
 
@@ -267,13 +285,14 @@ impl Serving {
                     self.look(ctx, replica);
                 }
             }
+            Event::Pull { deployment } => self.pull(ctx, deployment),
             Event::TimeOut { stream } => self.time_out(ctx, stream),
         }
     }
 
     /// Among several deployments of a stream, the one whose least loaded replica has the fewest outstanding
     /// requests, the first of several; one whose queue there is full only when all are.
-    fn choose_deployment(&self, stream: u16) -> u32 {
+    pub(super) fn choose_deployment(&self, stream: u16) -> u32 {
         let routes = &self.routes[usize::from(stream)];
         let load = |deployment: &usize| {
             let owner = &self.deployments[*deployment];
@@ -288,19 +307,27 @@ impl Serving {
     }
 
     /// Routes a request to a replica, or rejects it, or keeps it while no replica is ready.
-    fn send(&mut self, ctx: &mut Context<'_>, slot: Slot) {
+    pub(super) fn send(&mut self, ctx: &mut Context<'_>, slot: Slot) {
         let (deployment, tokens) = (self.requests[slot].deployment, tokens_of(&self.requests[slot]));
         let owner = &mut self.deployments[deployment as usize];
         if owner.config.max_context.is_some_and(|most| tokens > u64::from(most)) {
             owner.too_long += 1;
             return self.depart(ctx, slot, Outcome::Rejected);
         }
-        let Some(place) = owner.route(ctx.now) else {
+        let routed = if owner.unrouted.is_empty() { owner.route(ctx.now) } else { None };
+        let Some(place) = routed else {
             owner.unrouted.push_back(slot);
             owner.queued += 1;
             ctx.tell(Effect::Load { deployment });
             return;
         };
+        self.send_to(ctx, slot, place);
+    }
+
+    /// Sends a request to the replica at a place of its deployment, or rejects it.
+    pub(super) fn send_to(&mut self, ctx: &mut Context<'_>, slot: Slot, place: usize) {
+        let (deployment, tokens) = (self.requests[slot].deployment, tokens_of(&self.requests[slot]));
+        let owner = &mut self.deployments[deployment as usize];
         let id = owner.replicas[place];
         let most_queued = owner.config.max_queued_requests;
         let replica = &mut self.replicas[id as usize].replica;
@@ -338,6 +365,7 @@ impl Serving {
             self.depart(ctx, slot, Outcome::Completed);
         }
         self.finished = finished;
+        self.leave_if_drained(ctx, id);
         ctx.tell(Effect::Load { deployment });
     }
 
@@ -388,7 +416,7 @@ impl Serving {
     }
 
     /// A request leaves for good.
-    fn depart(&mut self, ctx: &mut Context<'_>, slot: Slot, outcome: Outcome) {
+    pub(super) fn depart(&mut self, ctx: &mut Context<'_>, slot: Slot, outcome: Outcome) {
         if outcome == Outcome::Completed {
             let request = &self.requests[slot];
             self.replicas[request.replica as usize].output_tokens += u64::from(request.output);
@@ -402,8 +430,11 @@ impl Serving {
         let request = &self.requests[slot];
         let place = (request.replica != NONE).then(|| self.replicas[request.replica as usize].place);
         if let Some(place) = place {
-            self.deployments[request.deployment as usize].remove_load(place as usize, tokens_of(request));
+            let deployment = request.deployment;
+            self.deployments[deployment as usize].remove_load(place as usize, tokens_of(request));
+            self.plan_pull(ctx, deployment);
         }
+        let request = &self.requests[slot];
         ctx.tell(Effect::Departed(departure(request, place, ctx.now, outcome)));
     }
 

@@ -8,6 +8,7 @@ use crate::jobs::{JobConfig, JobList};
 use crate::metrics::results::Assumption;
 use crate::policies::placement::PlacementKind;
 use crate::policies::queue_order::QueueOrder;
+use crate::policies::replay::Law;
 use crate::serving::DeploymentConfig;
 use crate::sim::Seed;
 use crate::units::{Duration, FlopPerSecond};
@@ -29,6 +30,8 @@ pub struct WorldConfig {
     pub pools: Vec<PoolPlan>,
     /// What is served.
     pub deployments: Vec<DeploymentConfig>,
+    /// Who decides how many replicas there are, where that is not fixed; at most one for a deployment.
+    pub scalers: Vec<ScalerPlan>,
     /// What trains beside it.
     pub jobs: Vec<JobConfig>,
     /// The jobs of a trace, behind these.
@@ -54,6 +57,19 @@ pub struct StreamPlan {
     pub slo: Slo,
     /// A request that is not complete so long after its arrival gives up.
     pub timeout: Option<Duration>,
+}
+
+/// A replica autoscaler at work on a deployment.
+#[derive(Debug, Clone)]
+pub struct ScalerPlan {
+    /// The deployment, as an index.
+    pub deployment: usize,
+    /// Its name in the table of decisions.
+    pub name: String,
+    /// Its law.
+    pub law: Law,
+    /// How often it decides; longer than zero.
+    pub interval: Duration,
 }
 
 /// A pool with its price and its peak.

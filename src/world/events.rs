@@ -13,25 +13,43 @@ pub(super) enum Event {
     },
     Jobs(jobs::Event),
     Serving(serving::Event),
+    /// A replica has started.
+    ReplicaUp {
+        seat: u32,
+    },
+    /// A replica's time to drain is over.
+    DrainEnd {
+        seat: u32,
+    },
+    /// An autoscaler decides.
+    Scale {
+        scaler: u16,
+    },
     /// The hour is billed.
     Bill,
 }
 
 impl Ranked for Event {
     /// Jobs first (a job that finishes gives its cards back before anybody is submitted, and all that happens
-    /// to jobs is known before any starts), then arrivals, then time-outs, then replicas (so that who arrives
-    /// at the instant of a boundary joins there), and billing last. Within a class, by entity.
+    /// to jobs is known before any starts), then replicas that come and go, then arrivals, then time-outs, then
+    /// replicas' boundaries (so that who arrives at the instant of a boundary joins there), and billing last.
+    /// Within a class, by entity.
     fn rank(&self) -> u64 {
         let (class, entity) = match *self {
             Self::Jobs(jobs::Event::Finish { job, .. }) => (0, u64::from(job)),
             Self::Jobs(jobs::Event::Submit { job }) => (1, u64::from(job)),
             Self::Jobs(jobs::Event::Decide) => (1, 1 << 32),
+            Self::ReplicaUp { seat } => (10, u64::from(seat)),
+            Self::DrainEnd { seat } => (11, u64::from(seat)),
+            Self::Serving(serving::Event::Pull { deployment }) => (12, u64::from(deployment)),
             Self::Arrive { stream, user } => {
-                (2, u64::from(stream) << 33 | user.map_or(0, |user| 1 + u64::from(user)))
+                (20, u64::from(stream) << 33 | user.map_or(0, |user| 1 + u64::from(user)))
             }
-            Self::Serving(serving::Event::TimeOut { stream }) => (3, u64::from(stream)),
-            Self::Serving(serving::Event::Boundary { replica, .. }) => (4, u64::from(replica)),
-            Self::Bill => (5, 0),
+            Self::Serving(serving::Event::TimeOut { stream }) => (30, u64::from(stream)),
+            Self::Serving(serving::Event::Boundary { replica, .. }) => (40, u64::from(replica)),
+            // After everything that happens at the instant: it sees the state that the instant leaves.
+            Self::Scale { scaler } => (50, u64::from(scaler)),
+            Self::Bill => (60, 0),
         };
         class << 56 | entity
     }

@@ -8,10 +8,13 @@ use super::error::RunError;
 use super::events::Event;
 use super::job_cards::{JobCards, fleet_facts};
 use super::recorder::Recorder;
+use super::replicas::Replicas;
+use super::scale::Scaler;
 use super::{RequestSink, RunOptions};
 use crate::billing::{Ledger, Metered};
-use crate::fleet::{Claim, ClaimResult, Holder, Inventory, LeaseId, PoolId, Reservation, Shape};
+use crate::fleet::{Inventory, LeaseId, PoolId, Reservation};
 use crate::jobs::{self, JobList, Jobs};
+use crate::metrics::results::DecisionRow;
 use crate::serving::{self, NewRequest, Serving};
 use crate::sim::{Ctx, EventQueue};
 use crate::units::{Duration, Instant};
@@ -27,15 +30,17 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub(super) struct World<'a> {
     pub(super) config: &'a WorldConfig,
     pub(super) end: Instant,
-    queue: EventQueue<Event>,
+    pub(super) queue: EventQueue<Event>,
     pub(super) sources: Vec<Source>,
     pub(super) serving: Serving,
     pub(super) jobs: Jobs,
     pub(super) inventory: Inventory,
     pub(super) ledger: Ledger,
     pub(super) recorder: Recorder,
-    /// The lease of each replica and of each job that runs.
-    replica_leases: Vec<LeaseId>,
+    pub(super) replicas: Replicas,
+    pub(super) scalers: Vec<Scaler>,
+    pub(super) decisions: Vec<DecisionRow>,
+    /// The lease of each job that runs.
     pub(super) job_leases: Vec<Option<LeaseId>>,
     job_list: Arc<JobList>,
     /// Card-nanoseconds of jobs' leases that have ended.
@@ -46,16 +51,16 @@ pub(super) struct World<'a> {
     billing_interval: Duration,
     pub(super) rows: Option<RequestSink<'a>>,
     rows_failed: Option<String>,
-    buffers: Buffers,
+    pub(super) buffers: Buffers,
 }
 
 /// What the rooms write into; reused, so that the steady state allocates nothing.
 #[derive(Default)]
-struct Buffers {
-    serving: Vec<(Instant, serving::Event)>,
-    served: Vec<serving::Effect>,
-    jobs: Vec<(Instant, jobs::Event)>,
-    worked: Vec<jobs::Effect>,
+pub(super) struct Buffers {
+    pub(super) serving: Vec<(Instant, serving::Event)>,
+    pub(super) served: Vec<serving::Effect>,
+    pub(super) jobs: Vec<(Instant, jobs::Event)>,
+    pub(super) worked: Vec<jobs::Effect>,
 }
 
 impl<'a> World<'a> {
@@ -81,7 +86,9 @@ impl<'a> World<'a> {
             inventory: inventory.seeded(config.seed),
             ledger,
             recorder: Recorder::new(config, Arc::clone(&job_list)),
-            replica_leases: Vec::new(),
+            scalers: config.scalers.iter().map(Scaler::new).collect(),
+            decisions: Vec::new(),
+            replicas: Replicas::new(config.deployments.len()),
             job_leases: vec![None; job_list.len()],
             job_list,
             job_card_nanos: 0,
@@ -118,6 +125,9 @@ impl<'a> World<'a> {
 
     fn begin(&mut self) -> Result<(), RunError> {
         self.place_replicas()?;
+        for scaler in 0..self.scalers.len() as u16 {
+            self.queue.push(Instant::ZERO, Event::Scale { scaler });
+        }
         self.check_jobs_fit()?;
         let mut ctx = Ctx::new(Instant::ZERO, &mut self.buffers.jobs, &mut self.buffers.worked);
         self.jobs.begin(&mut ctx);
@@ -129,45 +139,6 @@ impl<'a> World<'a> {
         }
         self.queue.push(Instant::ZERO + self.billing_interval, Event::Bill);
         Ok(())
-    }
-
-    /// Every replica is placed and ready before the first request arrives.
-    fn place_replicas(&mut self) -> Result<(), RunError> {
-        let config = self.config;
-        for (deployment, plan) in config.deployments.iter().enumerate() {
-            for number in 0..plan.replicas {
-                let shape = |cards| Shape::OneNode { cards };
-                let claim = Claim {
-                    holder: Holder::Replica(deployment as u32, number),
-                    options: plan.options.iter().map(|option| (option.pool, shape(option.cards))).collect(),
-                    priority: 0,
-                    preemptible: false,
-                };
-                match self.inventory.claim(Instant::ZERO, claim) {
-                    ClaimResult::Lease(lease) => self.start_replica(deployment, lease),
-                    ClaimResult::Pending(_, reason) => {
-                        return Err(RunError::NoRoom {
-                            deployment: plan.name.clone(),
-                            placed: number,
-                            wanted: plan.replicas,
-                            reason: reason.to_string(),
-                        });
-                    }
-                }
-            }
-            self.recorder.ready(Instant::ZERO, deployment, u64::from(plan.replicas));
-        }
-        Ok(())
-    }
-
-    fn start_replica(&mut self, deployment: usize, lease: LeaseId) {
-        let option = self.inventory.lease(lease).map_or(0, |lease| lease.option);
-        self.record_leased(Instant::ZERO, lease);
-        let mut ctx = Ctx::new(Instant::ZERO, &mut self.buffers.serving, &mut self.buffers.served);
-        let replica = self.serving.add_replica(&mut ctx, deployment, option);
-        debug_assert_eq!(replica as usize, self.replica_leases.len());
-        self.replica_leases.push(lease);
-        self.route_serving(Instant::ZERO);
     }
 
     fn check_jobs_fit(&self) -> Result<(), RunError> {
@@ -199,7 +170,9 @@ impl<'a> World<'a> {
             }
             Event::Jobs(event) => {
                 let mut ctx = Ctx::new(now, &mut self.buffers.jobs, &mut self.buffers.worked);
+                let mut grants = Vec::new();
                 let mut cards = JobCards {
+                    grants: &mut grants,
                     inventory: &mut self.inventory,
                     recorder: &mut self.recorder,
                     list: &self.job_list,
@@ -209,7 +182,11 @@ impl<'a> World<'a> {
                 };
                 self.jobs.handle(&mut ctx, &mut cards, event);
                 self.route_jobs(now);
+                self.granted(now, grants);
             }
+            Event::ReplicaUp { seat } => self.replica_up(now, seat),
+            Event::DrainEnd { seat } => self.drain_end(now, seat),
+            Event::Scale { scaler } => self.decide_scale(now, scaler),
             Event::Bill => {
                 for pool in 0..self.config.pools.len() {
                     let metered = self.metered(now, pool);
@@ -246,12 +223,15 @@ impl<'a> World<'a> {
     }
 
     /// Schedules what serving asked for and routes what it told.
-    fn route_serving(&mut self, now: Instant) {
+    pub(super) fn route_serving(&mut self, now: Instant) {
         for (at, event) in self.buffers.serving.drain(..) {
             self.queue.push(at, Event::Serving(event));
         }
-        for effect in self.buffers.served.drain(..) {
+        let mut served = std::mem::take(&mut self.buffers.served);
+        let mut gone = Vec::new();
+        for effect in served.drain(..) {
             match effect {
+                serving::Effect::Gone { replica } => gone.push(replica),
                 serving::Effect::Departed(departure) => {
                     let row = self.recorder.departed(now, &departure);
                     if let Some(rows) = &mut self.rows
@@ -267,7 +247,7 @@ impl<'a> World<'a> {
                     }
                 }
                 serving::Effect::Busy { replica, busy } => {
-                    let lease = self.replica_leases[replica as usize];
+                    let Some(lease) = self.replicas.lease_of(replica) else { continue };
                     self.recorder.busy(now, lease, self.inventory.lease(lease), busy);
                     self.inventory.set_busy(now, lease, busy);
                 }
@@ -277,11 +257,14 @@ impl<'a> World<'a> {
                 }
             }
         }
-        debug_assert!(self.buffers.served.is_empty());
+        self.buffers.served = served;
+        for replica in gone {
+            self.replica_gone(now, replica);
+        }
     }
 
     /// Schedules what jobs asked for and routes what they told.
-    fn route_jobs(&mut self, now: Instant) {
+    pub(super) fn route_jobs(&mut self, now: Instant) {
         for (at, event) in self.buffers.jobs.drain(..) {
             self.queue.push(at, Event::Jobs(event));
         }
@@ -295,7 +278,7 @@ impl<'a> World<'a> {
         }
     }
 
-    fn record_leased(&mut self, now: Instant, lease: LeaseId) {
+    pub(super) fn record_leased(&mut self, now: Instant, lease: LeaseId) {
         if let Some(pool) = self.inventory.lease(lease).map(|lease| lease.pool) {
             self.recorder.leased(now, pool.index(), u64::from(self.inventory.usage(pool).leased));
         }

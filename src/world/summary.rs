@@ -35,7 +35,7 @@ impl World<'_> {
             distributions: self.distributions(),
             ledger: self.ledger_rows(),
             jobs: self.job_rows(),
-            decisions: Vec::new(),
+            decisions: std::mem::take(&mut self.decisions),
             assumptions: self.config.assumptions.clone(),
             cards: self.recorder.take_cards(end),
             requests: all,

@@ -62,6 +62,7 @@ pub fn deployment(replicas: u32, servers: u32, step: StepModel, router: RouterKi
         max_queued_requests: None,
         router,
         replicas,
+        lifecycle: Default::default(),
         max_context: None,
         prefix_tokens: None,
     }
@@ -102,6 +103,7 @@ pub fn world(stream: StreamPlan, deployment: DeploymentConfig, seconds: f64, war
         streams: vec![stream],
         pools: vec![pool(deployment.replicas)],
         deployments: vec![deployment],
+        scalers: Vec::new(),
         jobs: Vec::new(),
         job_trace: None,
         queue_order: Default::default(),

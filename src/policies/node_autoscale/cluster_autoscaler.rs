@@ -124,7 +124,7 @@ pub struct Group {
 }
 
 /// The autoscaler with what it remembers.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ClusterAutoscaler {
     config: CaConfig,
     random: RandomStream,

@@ -1,6 +1,7 @@
 //! Deployments: the plan on each pool, what fits, and how long iterations take.
 
 use super::assumptions::Ledger;
+use super::lifecycle;
 use super::names::{dangling, not_found, unknown};
 use super::pools::{Pool, Resolved};
 use crate::catalog::{Catalog, Model, ParsePrecisionError, Precision};
@@ -128,6 +129,7 @@ fn deployment(
     enough_cards(raw, &pools, &options, reading)?;
     fill_plan(index, raw, &options, reading);
     note(raw, model, dims.as_ref(), &pools, weights, catalog, ledger);
+    let lifecycle = lifecycle::resolve(raw, dims.as_ref(), weights, catalog, reading, ledger)?;
     let context = dims.as_ref().map(|dims| u32::try_from(dims.max_context).unwrap_or(u32::MAX));
     if let (Some(asked), Some(context)) = (raw.max_context, context)
         && asked > context
@@ -143,7 +145,8 @@ fn deployment(
         batching: raw.batching,
         max_queued_requests: raw.max_queued_requests,
         router: raw.routing,
-        replicas: raw.replicas,
+        replicas: raw.replicas.initial,
+        lifecycle,
         max_context: raw.max_context.or(context),
         prefix_tokens: prefix_tokens(raw, reading),
     })
@@ -358,12 +361,12 @@ fn enough_cards(
         })
     });
     let room: u64 = room.sum();
-    if u64::from(raw.replicas) <= room {
+    if u64::from(raw.replicas.initial) <= room {
         return Some(());
     }
     let message = format!(
         "deployment `{}` has {} replicas, but its pools have room for {room}, were they empty",
-        *raw.name, raw.replicas
+        *raw.name, raw.replicas.initial
     );
     let plans: Vec<&str> = options.iter().map(|(_, planned)| planned.option.label.as_str()).collect();
     let help = format!("a replica is {}; raise `nodes` of a pool or lower `replicas`", plans.join(", or "));

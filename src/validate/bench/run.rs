@@ -332,6 +332,7 @@ impl SetUp {
                 peak: None,
             }],
             deployments: vec![DeploymentConfig {
+                lifecycle: Default::default(),
                 name,
                 model: case.model.name.clone(),
                 options: vec![option],
@@ -342,6 +343,7 @@ impl SetUp {
                 max_context: None,
                 prefix_tokens: None,
             }],
+            scalers: Vec::new(),
             jobs: Vec::new(),
             job_trace: None,
             queue_order: Default::default(),
