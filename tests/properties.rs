@@ -7,10 +7,11 @@ mod support;
 use std::cell::Cell;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use fleetsim::fleet::PoolId;
 use fleetsim::jobs::{JobConfig, JobOption};
-use fleetsim::perf::{AffineStep, StepModel};
+use fleetsim::perf::{AffineStep, Profile, StepModel};
 use fleetsim::policies::autoscale::scheduled::{Scheduled, Steps};
 use fleetsim::policies::replay::Law;
 use fleetsim::policies::router::RouterKind;
@@ -25,6 +26,9 @@ use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use rayon::prelude::*;
 use support::{deployment, pool, stream, world};
+
+/// Replicas from certain times on; how long they start and drain; what becomes of their requests.
+type Scaled = (Vec<(u64, u32)>, u64, u64, usize);
 
 /// What a random scenario is made of.
 #[derive(Debug, Clone)]
@@ -45,10 +49,13 @@ struct Dice {
     max_queued: Option<u32>,
     router: usize,
     step_ns: [u64; 4],
+    /// Rows of a measured profile that replaces the coefficients: for each of a few numbers of requests, times
+    /// in microseconds at a few contexts, which may fall.
+    profile: Option<[[u64; 4]; 3]>,
     users: Option<u32>,
     jobs: Vec<(u64, u32, u64)>,
     /// Replicas from certain times on, in ms of a period of 4 s; how long they start and drain, in ms.
-    scaled: Option<(Vec<(u64, u32)>, u64, u64, usize)>,
+    scaled: Option<Scaled>,
     /// A trace whose prompts share beginnings: (time in ms, which of a few documents, prompt tokens, output).
     shared: Vec<(u64, u64, u32, u32)>,
 }
@@ -65,6 +72,8 @@ fn dice() -> impl Strategy<Value = Dice> {
         prop_oneof![Just(0u64), 0u64..100_000],
         prop_oneof![Just(0u64), 0u64..50_000],
     );
+    let row = || [1_000u64..20_000, 1_000..20_000, 1_000..20_000, 1_000..20_000];
+    let profile = prop::option::weighted(0.3, [row(), row(), row()]);
     let asked = (0u64..30_000, 0u64..5, 1u32..120, 1u32..20);
     let shared = prop_oneof![Just(Vec::new()), prop::collection::vec(asked, 1..100)];
     let jobs = prop::collection::vec((0u64..60, 1u32..4, 0u64..20), 0..4);
@@ -72,14 +81,14 @@ fn dice() -> impl Strategy<Value = Dice> {
     let drain = prop_oneof![Just(0u64), 1u64..500, Just(100_000)];
     let scaled =
         prop::option::weighted(0.4, (changes, prop_oneof![Just(0u64), 1u64..1500], drain, 0usize..3));
-    let others = (prop::option::of(1u32..20), jobs, shared, scaled);
+    let others = (prop::option::of(1u32..20), jobs, shared, profile, scaled);
     (traffic, replica, limits, step_ns, others).prop_map(
         |(
             (seed, rate, cv, max_prompt, max_output),
             (servers, spare, replicas, kv_blocks, block_tokens, window),
             (timeout_ms, max_queued, router),
             (a, b, c, d),
-            (users, jobs, shared, scaled),
+            (users, jobs, shared, profile, scaled),
         )| Dice {
             seed,
             rate,
@@ -96,6 +105,7 @@ fn dice() -> impl Strategy<Value = Dice> {
             max_queued,
             router,
             step_ns: [a, b, c, d],
+            profile,
             users,
             jobs,
             scaled,
@@ -129,14 +139,35 @@ fn shared_prompts(dice: &Dice) -> String {
     lines
 }
 
+/// A profile with knots at odd contexts, and prompts' times along with them.
+fn profile(rows: &[[u64; 4]; 3], dice: &Dice, folder: &Path) -> StepModel {
+    let mut table = "kind,decode_requests,prefill_tokens,context_tokens,iteration_s\n".to_owned();
+    for (requests, times) in [1, 3, 7].into_iter().zip(rows) {
+        for (context, micros) in [0, 7, 30, 90].into_iter().zip(times) {
+            let seconds = *micros as f64 / 1e6;
+            writeln!(table, "decode,{requests},0,{context},{seconds}").expect("writing to a string");
+            writeln!(table, "prefill,,{},{context},{seconds}", requests * 9).expect("writing to a string");
+            if micros.is_multiple_of(2) {
+                writeln!(table, "mixed,{requests},5,{context},{seconds}").expect("writing to a string");
+            }
+        }
+    }
+    let file = folder.join(format!("{}.csv", dice.seed));
+    std::fs::write(&file, table).expect("the folder is there");
+    StepModel::Profile(Arc::new(Profile::read(&file).expect("a sound table")))
+}
+
 fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
     let ticks = |nanos| Ticks::from_duration(Duration::from_nanos(nanos));
-    let step = StepModel::Affine(AffineStep {
-        base: ticks(dice.step_ns[0]),
-        per_request: ticks(dice.step_ns[1]),
-        per_prefill_token: ticks(dice.step_ns[2]),
-        per_context_token: ticks(dice.step_ns[3]),
-    });
+    let affine = || {
+        StepModel::Affine(AffineStep {
+            base: ticks(dice.step_ns[0]),
+            per_request: ticks(dice.step_ns[1]),
+            per_prefill_token: ticks(dice.step_ns[2]),
+            per_context_token: ticks(dice.step_ns[3]),
+        })
+    };
+    let step = dice.profile.as_ref().map_or_else(affine, |rows| profile(rows, dice, folder));
     let mut served = deployment(dice.replicas, dice.servers, step, RouterKind::ALL[dice.router].1);
     served.batching.max_batch_tokens = dice.tokens;
     served.max_queued_requests = dice.max_queued;
@@ -239,6 +270,7 @@ fn everything(config: &WorldConfig, plain: bool) -> (String, Witness) {
     witness.completed = results.summary.requests.completed;
     witness.failed = results.summary.requests.failed;
     witness.decisions = results.decisions.iter().filter(|row| row.current != row.done).count() as u64;
+    witness.profile_iterations = results.summary.deployments[0].iterations;
     let prefix_cache = results.summary.deployments[0].prefix_cache;
     witness.prefix_hits = prefix_cache.map_or(0, |cache| cache.found_blocks);
     write!(
@@ -267,6 +299,8 @@ struct Witness {
     ties: u64,
     /// Scenarios with a sliding window.
     windows: u64,
+    /// Iterations of scenarios with a measured profile.
+    profile_iterations: u64,
     /// Blocks of prompts found in a prefix cache.
     prefix_hits: u64,
     /// Requests that were lost with their replica.
@@ -286,6 +320,7 @@ impl Witness {
         self.timed_out_waiting += other.timed_out_waiting;
         self.ties += other.ties;
         self.windows += other.windows;
+        self.profile_iterations += other.profile_iterations;
         self.prefix_hits += other.prefix_hits;
         self.failed += other.failed;
         self.decisions += other.decisions;
@@ -320,6 +355,7 @@ fn batch_of_scenarios(seed: u8, cases: u32) -> Witness {
         let kept = dice.kv_blocks >= 50 && dice.scaled.is_some();
         witness.moved = if kept { witness.preempted } else { 0 };
         witness.windows = u64::from(dice.window.is_some());
+        witness.profile_iterations *= u64::from(dice.profile.is_some());
         seen.set(seen.get().add(witness));
         Ok(())
     };
@@ -343,6 +379,7 @@ fn plain_and_fast_paths_agree_to_the_byte() {
         seen.failed,
         seen.decisions,
         seen.moved,
+        seen.profile_iterations,
     ];
     assert!(hard.iter().all(|count| *count > 1000), "a hard case hardly occurred: {seen:?}");
 }

@@ -11,7 +11,7 @@ mod stream;
 mod traffic;
 
 pub use autoscaler::RawAutoscaler;
-pub use deployment::{Parallelism, RawDeployment, Split, read as deployment};
+pub use deployment::{Parallelism, RawDeployment, Split, StepTime, read as deployment};
 pub use job::{RawJob, Work, read as job};
 pub use lifecycle::RawStart;
 pub use pool::{PRICE_KEYS, RawPool, RawPrices, prices, read as pool};
@@ -92,7 +92,7 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawScen
     });
     let pools = t.tables("pools", "pool", "Like nodes from one offer.", pool);
     let deployments = t.tables("deployments", "deployment", "A model served somewhere.", |t| {
-        deployment(t, start.unwrap_or_default())
+        deployment(t, around, start.unwrap_or_default())
     });
     let jobs = t.tables("jobs", "job", "A training or batch job.", job);
     let job_trace = scheduler::job_trace(t, around);
