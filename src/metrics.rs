@@ -6,6 +6,7 @@
 mod cards;
 mod over_time;
 mod requests;
+mod scrape;
 pub mod results;
 mod sketch;
 mod stability;
@@ -14,6 +15,7 @@ mod steps;
 pub use cards::{CardRecorder, MAX_CARDS_PER_POOL};
 pub use over_time::{DeploymentOverTime, ReplicaCounts, StreamOverTime};
 pub use requests::{Ending, Limits, RequestEnd, RequestStats, tpot};
+pub use scrape::{Pipeline, PodSample, Sample, Signal};
 pub use sketch::{QUANTILE_ERROR, Sketch};
 pub use stability::judge;
 pub use steps::{Steps, bucket_width};

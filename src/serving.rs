@@ -7,6 +7,7 @@
 mod batch;
 mod config;
 mod deployment;
+mod gauges;
 mod kv;
 mod lifecycle;
 mod prefix;
@@ -15,5 +16,6 @@ mod request;
 mod room;
 
 pub use config::{Batching, DeploymentConfig, Drain, Leftover, Lifecycle, ReplicaOption, StartUp};
+pub use gauges::{DeploymentGauge, Latencies, ReplicaGauge};
 pub use replica::PrefixTotals;
 pub use room::{Departure, DeploymentTotals, Effect, Event, NewRequest, Outcome, Serving};

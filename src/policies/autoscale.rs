@@ -5,12 +5,15 @@
 
 pub mod cron;
 pub mod dynamo;
+pub mod forecast;
 pub mod hpa;
 pub mod keda;
 pub mod kpa;
 pub mod llumnix;
 pub mod observation;
+pub mod predictive;
 pub mod ray;
+pub mod reactive;
 pub mod scheduled;
 pub mod skyserve;
 pub mod wva;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::config::DeploymentConfig;
+use super::gauges::{DeploymentGauge, Latencies};
 use super::request::Slot;
 use crate::policies::Policy as _;
 use crate::policies::router::{LoadIndex, Router, RouterView};
@@ -26,6 +27,10 @@ pub(crate) struct Deployment {
     pub(crate) unrouted: VecDeque<Slot>,
     /// Whether these are about to be looked at.
     pub(crate) pulls: bool,
+    /// What it counts for whoever scrapes it.
+    pub(crate) gauge: DeploymentGauge,
+    /// Latencies, while somebody collects them.
+    pub(crate) latencies: Option<Latencies>,
     /// Requests that wait, here and at the replicas.
     pub(crate) queued: u64,
     /// Requests in batches.
@@ -46,6 +51,8 @@ impl Deployment {
             tokens: LoadIndex::new(),
             unrouted: VecDeque::new(),
             pulls: false,
+            gauge: DeploymentGauge::default(),
+            latencies: None,
             queued: 0,
             running: 0,
             too_long: 0,

@@ -30,7 +30,8 @@ impl Serving {
         let mut left: Vec<Slot> = Vec::new();
         member.replica.evacuate(ctx.now, &mut self.requests, &mut left);
         member.standing = Standing::Gone;
-        let was_busy = std::mem::take(&mut member.busy);
+        self.keep_counts(ctx.now, replica);
+        let was_busy = std::mem::take(&mut self.replicas[replica as usize].busy);
         let owner = &mut self.deployments[deployment];
         owner.queued -= u64::from(queued);
         owner.running -= u64::from(running);
@@ -113,7 +114,9 @@ impl Serving {
         let member = &mut self.replicas[replica as usize];
         if member.standing == Standing::Draining && member.replica.is_empty() {
             member.standing = Standing::Gone;
-            self.deployments[member.deployment as usize].vacate(member.place as usize);
+            let (deployment, place) = (member.deployment as usize, member.place as usize);
+            self.keep_counts(ctx.now, replica);
+            self.deployments[deployment].vacate(place);
             ctx.tell(Effect::Gone { replica });
         }
     }

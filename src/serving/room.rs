@@ -167,8 +167,21 @@ pub(super) struct Member {
     option: usize,
     pub(super) busy: bool,
     pub(super) standing: Standing,
+    /// Requests sent to it.
+    pub(super) sent: u64,
+    /// When it began to compute last, and for how long it had before.
+    busy_since: Instant,
+    busy_before: Duration,
     /// Output tokens of the requests that it completed.
     output_tokens: u64,
+}
+
+impl Member {
+    /// For how long it has computed.
+    pub(super) fn busy_time(&self, now: Instant) -> Duration {
+        let now = if self.busy { now.since(self.busy_since) } else { Duration::ZERO };
+        self.busy_before + now
+    }
 }
 
 /// Where a replica is in its life, once it has been ready.
@@ -211,6 +224,8 @@ impl Serving {
         let owner = &mut self.deployments[deployment];
         let replica = Replica::new(id, &owner.config, option, self.plain);
         let place = owner.add_replica(id) as u32;
+        let mut replica = replica;
+        replica.first_tokens = owner.latencies.is_some().then(Vec::new);
         self.replicas.push(Member {
             replica,
             deployment: deployment as u32,
@@ -218,6 +233,9 @@ impl Serving {
             option,
             busy: false,
             standing: Standing::Ready,
+            sent: 0,
+            busy_since: ctx.now,
+            busy_before: Duration::ZERO,
             output_tokens: 0,
         });
         self.plan_pull(ctx, deployment as u32);
@@ -266,6 +284,7 @@ impl Serving {
             after: NONE,
         };
         let slot = self.requests.insert(request);
+        self.deployments[deployment as usize].gauge.arrived += 1;
         let time_outs = &mut self.time_outs[usize::from(new.stream)];
         if let Some(after) = time_outs.after {
             let at = ctx.now.saturating_add(after);
@@ -338,9 +357,10 @@ impl Serving {
             return self.depart(ctx, slot, Outcome::Rejected);
         }
         self.requests[slot].replica = id;
+        self.replicas[id as usize].sent += 1;
         owner.add_load(place, tokens);
         owner.queued += 1;
-        let look = replica.enqueue(ctx.now, slot);
+        let look = self.replicas[id as usize].replica.enqueue(ctx.now, slot);
         self.schedule_look(ctx, id, look);
         ctx.tell(Effect::Load { deployment });
     }
@@ -357,8 +377,16 @@ impl Serving {
         owner.running = owner.running + u64::from(member.replica.running()) - u64::from(running);
         let busy = !member.replica.is_idle();
         if busy != member.busy {
+            if busy {
+                member.busy_since = ctx.now;
+            } else {
+                member.busy_before = member.busy_time(ctx.now);
+            }
             member.busy = busy;
             ctx.tell(Effect::Busy { replica: id, busy });
+        }
+        if let (Some(latencies), Some(first)) = (&mut owner.latencies, &mut member.replica.first_tokens) {
+            latencies.ttft.append(first);
         }
         self.schedule_look(ctx, id, look);
         for slot in finished.drain(..) {
@@ -420,6 +448,12 @@ impl Serving {
         if outcome == Outcome::Completed {
             let request = &self.requests[slot];
             self.replicas[request.replica as usize].output_tokens += u64::from(request.output);
+            let decoded = u64::from(request.output.saturating_sub(1));
+            if let (Some(latencies), Some(first), 1..) =
+                (&mut self.deployments[request.deployment as usize].latencies, request.first_token, decoded)
+            {
+                latencies.tpot.push(ctx.now.since(first) / decoded);
+            }
         }
         self.requests[slot].phase = Phase::Done;
         self.tell_departure(ctx, slot, outcome);
