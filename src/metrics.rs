@@ -6,8 +6,8 @@
 mod cards;
 mod over_time;
 mod requests;
-mod scrape;
 pub mod results;
+mod scrape;
 mod sketch;
 mod stability;
 mod steps;

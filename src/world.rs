@@ -8,6 +8,7 @@ mod books;
 mod config;
 mod error;
 mod events;
+mod fleet;
 mod job_cards;
 mod recorder;
 mod replicas;
@@ -16,7 +17,7 @@ mod scale;
 mod summary;
 mod tables;
 
-pub use config::{PoolPlan, ScalerPlan, Slo, StreamPlan, WorldConfig};
+pub use config::{Feed, PoolPlan, ScalerPlan, Slo, StreamPlan, WorldConfig};
 pub use error::RunError;
 
 use crate::metrics::results::RunResults;

@@ -49,10 +49,7 @@ impl Signal {
 
     /// Counted from the beginning, or collected: to be told over a window.
     pub const fn needs_window(self) -> bool {
-        matches!(
-            self,
-            Self::Rps | Self::CardBusy | Self::TokensPerSecond | Self::Ttft(_) | Self::Tpot(_)
-        )
+        matches!(self, Self::Rps | Self::CardBusy | Self::TokensPerSecond | Self::Ttft(_) | Self::Tpot(_))
     }
 
     /// A latency.
@@ -163,7 +160,9 @@ impl Pipeline {
             Signal::Concurrency => mean(&|sample| Some((sample.running + sample.queued) as f64)),
             Signal::Running => mean(&|sample| Some(sample.running as f64)),
             Signal::QueueLength => mean(&|sample| Some(sample.queued as f64)),
-            Signal::KvUse => mean(&|sample| (sample.ready > 0).then(|| sample.kv_use / f64::from(sample.ready))),
+            Signal::KvUse => {
+                mean(&|sample| (sample.ready > 0).then(|| sample.kv_use / f64::from(sample.ready)))
+            }
             Signal::Rps | Signal::TokensPerSecond | Signal::CardBusy => {
                 let first = match before {
                     Some(before) => before,

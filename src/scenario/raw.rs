@@ -8,6 +8,7 @@ mod lifecycle;
 mod pool;
 mod scheduler;
 mod stream;
+mod supply;
 mod traffic;
 
 pub use autoscaler::RawAutoscaler;
@@ -17,6 +18,7 @@ pub use lifecycle::RawStart;
 pub use pool::{PRICE_KEYS, RawPool, RawPrices, prices, read as pool};
 pub use scheduler::{RawJobTrace, RawOrder, RawScheduler};
 pub use stream::{RawStream, read as stream};
+pub use supply::{Count, RawProvisioning};
 
 use super::dom::Node;
 use super::kinds;

@@ -12,6 +12,7 @@ mod pools;
 mod scheduler;
 mod step_time;
 mod streams;
+mod supply;
 
 use super::problem::Severity;
 use super::raw::{RawAutoscaler, RawDeployment, RawScenario, duplicates};
@@ -73,8 +74,10 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
 /// The autoscalers, by their deployments.
 fn scalers(scenario: &RawScenario) -> Vec<ScalerPlan> {
     let of = |(deployment, raw): (usize, &RawDeployment)| {
-        let RawAutoscaler { name, law, interval } = raw.autoscaler.clone()?;
-        Some(ScalerPlan { deployment, name, law, interval })
+        let RawAutoscaler { name, law, interval, interval_at_zero, scrape, lag, feeds } =
+            raw.autoscaler.clone()?;
+        let bounds = raw.replicas.range;
+        Some(ScalerPlan { deployment, name, law, interval, interval_at_zero, scrape, lag, bounds, feeds })
     };
     scenario.deployments.iter().enumerate().filter_map(of).collect()
 }

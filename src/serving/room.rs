@@ -481,7 +481,7 @@ impl Serving {
         let mut totals: Vec<DeploymentTotals> = self.deployments.iter().map(own).collect();
         for member in &mut self.replicas {
             member.replica.finish(end);
-            let ReplicaTotals { iterations, batch_changes, preemptions, batched, flop, prefix } =
+            let ReplicaTotals { iterations, batch_changes, preemptions, batched, flop, prefix, .. } =
                 member.replica.totals;
             let sum = &mut totals[member.deployment as usize];
             sum.iterations += iterations;

@@ -1,7 +1,7 @@
 //! The world's events: every room's, and the order among those of one instant.
 
 use crate::sim::Ranked;
-use crate::{jobs, serving};
+use crate::{fleet, jobs, serving};
 
 /// An event, of whichever room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,24 +21,34 @@ pub(super) enum Event {
     DrainEnd {
         seat: u32,
     },
+    /// A deployment's metrics are scraped.
+    Scrape {
+        scaler: u16,
+    },
     /// An autoscaler decides.
     Scale {
         scaler: u16,
     },
+    /// Nodes come and go.
+    Fleet(fleet::Event),
+    /// What is pending is bought.
+    Buy,
     /// The hour is billed.
     Bill,
 }
 
 impl Ranked for Event {
-    /// Jobs first (a job that finishes gives its cards back before anybody is submitted, and all that happens
-    /// to jobs is known before any starts), then replicas that come and go, then arrivals, then time-outs, then
-    /// replicas' boundaries (so that who arrives at the instant of a boundary joins there), and billing last.
+    /// Jobs that finish first (they give their cards back before a node goes and before anybody is submitted),
+    /// then nodes, then other jobs (all that happens to jobs is known before any starts), then replicas that come
+    /// and go, then arrivals, then time-outs, then replicas' boundaries (so that who arrives at the instant of a
+    /// boundary joins there), then autoscalers and buying, which see what the instant leaves, and billing last.
     /// Within a class, by entity.
     fn rank(&self) -> u64 {
         let (class, entity) = match *self {
             Self::Jobs(jobs::Event::Finish { job, .. }) => (0, u64::from(job)),
-            Self::Jobs(jobs::Event::Submit { job }) => (1, u64::from(job)),
-            Self::Jobs(jobs::Event::Decide) => (1, 1 << 32),
+            Self::Fleet(event) => (5, event.order()),
+            Self::Jobs(jobs::Event::Submit { job }) => (8, u64::from(job)),
+            Self::Jobs(jobs::Event::Decide) => (8, 1 << 32),
             Self::ReplicaUp { seat } => (10, u64::from(seat)),
             Self::DrainEnd { seat } => (11, u64::from(seat)),
             Self::Serving(serving::Event::Pull { deployment }) => (12, u64::from(deployment)),
@@ -47,8 +57,9 @@ impl Ranked for Event {
             }
             Self::Serving(serving::Event::TimeOut { stream }) => (30, u64::from(stream)),
             Self::Serving(serving::Event::Boundary { replica, .. }) => (40, u64::from(replica)),
-            // After everything that happens at the instant: it sees the state that the instant leaves.
+            Self::Scrape { scaler } => (45, u64::from(scaler)),
             Self::Scale { scaler } => (50, u64::from(scaler)),
+            Self::Buy => (55, 0),
             Self::Bill => (60, 0),
         };
         class << 56 | entity

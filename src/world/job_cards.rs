@@ -31,7 +31,7 @@ pub(super) fn fleet_facts<'a>(pools: impl Iterator<Item = &'a PoolConfig>, list:
             types.len() - 1
         });
         facts.types.push(number as u32);
-        facts.cards.push(pool.nodes * pool.cards_per_node);
+        facts.cards.push(pool.slots() * pool.cards_per_node);
     }
     facts.places = list.places().iter().map(|pools| pools.iter().map(|pool| pool.0).collect()).collect();
     facts

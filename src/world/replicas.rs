@@ -7,7 +7,9 @@
 use super::error::RunError;
 use super::events::Event;
 use super::run::World;
-use crate::fleet::{Claim, ClaimId, ClaimResult, Grant, Holder, LeaseId, Shape};
+use crate::fleet::{
+    Claim, ClaimId, ClaimResult, Grant, Holder, LeaseId, LeasePhase, NodeCards, PoolId, Shape,
+};
 use crate::metrics::ReplicaCounts;
 use crate::sim::Ctx;
 use crate::units::{Duration, Instant};
@@ -169,7 +171,9 @@ impl World<'_> {
 
     /// Whether replicas of the first instant may wait for cards.
     fn may_wait(&self, deployment: usize) -> bool {
+        let mut options = self.config.deployments[deployment].options.iter();
         self.config.scalers.iter().any(|scaler| scaler.deployment == deployment)
+            || options.any(|option| self.nodes.changes(option.pool))
     }
 
     fn claim(&mut self, now: Instant, seat: u32, number: u32) -> ClaimResult {
@@ -199,7 +203,10 @@ impl World<'_> {
             let (seat, number) = self.replicas.open(now, deployment);
             match self.claim(now, seat, number) {
                 ClaimResult::Lease(lease) => self.start_replica(now, seat, lease),
-                ClaimResult::Pending(claim, _) => self.replicas.set_stage(now, seat, Stage::Pending(claim)),
+                ClaimResult::Pending(claim, _) => {
+                    self.replicas.set_stage(now, seat, Stage::Pending(claim));
+                    self.buy_soon(now);
+                }
             }
         }
         for seat in self.victims(deployment, live.saturating_sub(desired)) {
@@ -249,6 +256,9 @@ impl World<'_> {
     fn drain(&mut self, now: Instant, seat: u32, deadline: Instant) {
         let Some(replica) = self.replicas.seats[seat as usize].replica else { return };
         self.replicas.set_stage(now, seat, Stage::Draining);
+        if let Some(lease) = self.replicas.seats[seat as usize].lease {
+            self.inventory.set_phase(now, lease, LeasePhase::Draining);
+        }
         // Ends come before the boundaries of their instant, so none may come at an instant that is half over.
         let deadline = deadline.max(now.saturating_add(Duration::from_nanos(1)));
         self.queue.push(deadline, Event::DrainEnd { seat });
@@ -259,7 +269,6 @@ impl World<'_> {
 
     /// A lease will be taken away at `deadline`: its replica drains until then and is replaced. Leases of jobs are
     /// not this one's business.
-    #[expect(dead_code, reason = "for nodes that go, which do not yet")]
     pub(super) fn revoke_replica(&mut self, now: Instant, lease: LeaseId, deadline: Instant) {
         let Some(Holder::Replica(deployment, number)) = self.inventory.lease(lease).map(|lease| lease.holder)
         else {
@@ -280,7 +289,6 @@ impl World<'_> {
 
     /// A lease is lost at this very instant: its replica ends, its requests go elsewhere, and it is replaced.
     /// To be called before the boundaries of the instant are handled.
-    #[expect(dead_code, reason = "for nodes that go, which do not yet")]
     pub(super) fn lose_replica(&mut self, now: Instant, lease: LeaseId) {
         let Some(Holder::Replica(deployment, number)) = self.inventory.lease(lease).map(|lease| lease.holder)
         else {
@@ -329,6 +337,7 @@ impl World<'_> {
         let takes = self.config.deployments[state.deployment as usize].lifecycle.start.total();
         self.replicas.set_stage(now, seat, Stage::Starting);
         self.record_leased(now, lease);
+        self.inventory.set_phase(now, lease, LeasePhase::Starting);
         self.queue.push(now.saturating_add(takes), Event::ReplicaUp { seat });
     }
 
@@ -339,6 +348,7 @@ impl World<'_> {
         let deployment = state.deployment;
         let option = self.inventory.lease(lease).map_or(0, |lease| lease.option);
         self.replicas.set_stage(now, seat, Stage::Ready);
+        self.inventory.set_phase(now, lease, LeasePhase::Working);
         debug_assert_eq!(self.serving.replicas(), self.replicas.of_replica.len());
         self.replicas.seats[seat as usize].replica = Some(self.replicas.of_replica.len() as u32);
         self.replicas.of_replica.push(seat);
@@ -363,16 +373,21 @@ impl World<'_> {
         let held = self.inventory.lease(lease);
         self.recorder.released(now, held);
         let pool = held.map(|held| held.pool);
+        let nodes: Vec<(PoolId, u32)> = held
+            .map_or_else(Vec::new, |held| held.nodes.iter().map(|(node, _)| (held.pool, *node)).collect());
         let grants = self.inventory.release(now, lease);
         if let Some(pool) = pool {
             self.recorder.leased(now, pool.index(), u64::from(self.inventory.usage(pool).leased));
         }
         self.granted(now, grants);
-        if !self.jobs.list().is_empty() {
-            let mut ctx = Ctx::new(now, &mut self.buffers.jobs, &mut self.buffers.worked);
-            self.jobs.cards_came_free(&mut ctx);
-            self.route_jobs(now);
+        self.cards_came_free(now);
+        for (pool, node) in nodes {
+            let leaves = self.inventory.node(pool, node) == NodeCards::Draining;
+            if leaves && self.inventory.leases_on(pool, node).is_empty() {
+                self.with_nodes(now, |nodes, ctx| nodes.vacated(ctx, pool, node));
+            }
         }
+        self.buy_soon(now);
     }
 
     fn record_replicas(&mut self, now: Instant, deployment: u32) {

@@ -12,7 +12,7 @@ use super::replicas::Replicas;
 use super::scale::Scaler;
 use super::{RequestSink, RunOptions};
 use crate::billing::{Ledger, Metered};
-use crate::fleet::{Inventory, LeaseId, PoolId, Reservation};
+use crate::fleet::{Inventory, LeaseId, Nodes, PoolId, Reservation};
 use crate::jobs::{self, JobList, Jobs};
 use crate::metrics::results::DecisionRow;
 use crate::serving::{self, NewRequest, Serving};
@@ -34,19 +34,26 @@ pub(super) struct World<'a> {
     pub(super) sources: Vec<Source>,
     pub(super) serving: Serving,
     pub(super) jobs: Jobs,
+    pub(super) nodes: Nodes,
     pub(super) inventory: Inventory,
     pub(super) ledger: Ledger,
     pub(super) recorder: Recorder,
     pub(super) replicas: Replicas,
     pub(super) scalers: Vec<Scaler>,
     pub(super) decisions: Vec<DecisionRow>,
+    /// Whether nodes of any pool come and go.
+    pub(super) elastic: bool,
+    /// The instant at which what is pending is bought next.
+    pub(super) buys_at: Option<Instant>,
+    /// When idle nodes are looked at next.
+    pub(super) looks_at: Option<Instant>,
     /// The lease of each job that runs.
     pub(super) job_leases: Vec<Option<LeaseId>>,
-    job_list: Arc<JobList>,
+    pub(super) job_list: Arc<JobList>,
     /// Card-nanoseconds of jobs' leases that have ended.
     pub(super) job_card_nanos: u128,
     /// What is held for the first job of the queue.
-    held: Option<Reservation>,
+    pub(super) held: Option<Reservation>,
     pub(super) arrived: u64,
     billing_interval: Duration,
     pub(super) rows: Option<RequestSink<'a>>,
@@ -70,11 +77,12 @@ impl<'a> World<'a> {
         let sources = config.streams.iter().map(source).collect::<Result<Vec<_>, _>>()?;
         let routes = config.streams.iter().map(|plan| (plan.deployments.clone(), plan.timeout)).collect();
         let mut ledger = Ledger::new();
-        for pool in &config.pools {
-            ledger.open(pool.tariff, pool.fleet.cards_per_node);
+        for (owner, pool) in config.pools.iter().enumerate() {
+            ledger.open(pool.tariff, pool.fleet.cards_per_node, owner, pool.fleet.slots());
         }
         let job_list = JobList::joined(&config.jobs, config.job_trace.as_ref());
         let fleet = fleet_facts(config.pools.iter().map(|pool| &pool.fleet), &job_list);
+        let nodes = Nodes::new(config.pools.iter().map(|pool| &pool.fleet), config.seed);
         let inventory = Inventory::new(config.pools.iter().map(|pool| &pool.fleet), config.placement);
         Ok(Self {
             config,
@@ -83,12 +91,16 @@ impl<'a> World<'a> {
             sources,
             serving: Serving::new(config.deployments.clone(), routes, config.seed, options.plain),
             jobs: Jobs::new(Arc::clone(&job_list), &config.queue_order, &fleet),
+            nodes,
             inventory: inventory.seeded(config.seed),
             ledger,
             recorder: Recorder::new(config, Arc::clone(&job_list)),
             scalers: config.scalers.iter().map(Scaler::new).collect(),
             decisions: Vec::new(),
             replicas: Replicas::new(config.deployments.len()),
+            elastic: config.pools.iter().any(|pool| pool.fleet.supply.is_some()),
+            buys_at: None,
+            looks_at: None,
             job_leases: vec![None; job_list.len()],
             job_list,
             job_card_nanos: 0,
@@ -124,10 +136,9 @@ impl<'a> World<'a> {
     }
 
     fn begin(&mut self) -> Result<(), RunError> {
+        self.begin_nodes();
+        self.begin_scalers();
         self.place_replicas()?;
-        for scaler in 0..self.scalers.len() as u16 {
-            self.queue.push(Instant::ZERO, Event::Scale { scaler });
-        }
         self.check_jobs_fit()?;
         let mut ctx = Ctx::new(Instant::ZERO, &mut self.buffers.jobs, &mut self.buffers.worked);
         self.jobs.begin(&mut ctx);
@@ -138,13 +149,14 @@ impl<'a> World<'a> {
             }
         }
         self.queue.push(Instant::ZERO + self.billing_interval, Event::Bill);
+        self.buy_soon(Instant::ZERO);
         Ok(())
     }
 
     fn check_jobs_fit(&self) -> Result<(), RunError> {
         let cards = |pool: PoolId| {
             let pool = &self.config.pools[pool.index()].fleet;
-            pool.nodes * pool.cards_per_node
+            pool.slots() * pool.cards_per_node
         };
         for job in 0..self.job_list.len() as u32 {
             let (wanted, pools) = (self.job_list.facts(job).cards, self.job_list.pools(job));
@@ -182,11 +194,14 @@ impl<'a> World<'a> {
                 };
                 self.jobs.handle(&mut ctx, &mut cards, event);
                 self.route_jobs(now);
-                self.granted(now, grants);
+                self.after_jobs(now, grants);
             }
             Event::ReplicaUp { seat } => self.replica_up(now, seat),
             Event::DrainEnd { seat } => self.drain_end(now, seat),
+            Event::Scrape { scaler } => self.scrape(now, scaler),
             Event::Scale { scaler } => self.decide_scale(now, scaler),
+            Event::Fleet(event) => self.with_nodes(now, |nodes, ctx| nodes.handle(ctx, event)),
+            Event::Buy => self.buy(now),
             Event::Bill => {
                 for pool in 0..self.config.pools.len() {
                     let metered = self.metered(now, pool);
@@ -287,7 +302,14 @@ impl<'a> World<'a> {
     /// What a pool's cards did since the run began.
     pub(super) fn metered(&mut self, now: Instant, pool: usize) -> Metered {
         let time = self.inventory.usage(PoolId(pool as u16)).settle(now);
-        Metered { provisioned: time.provisioned, leased: time.leased, busy: time.busy }
+        Metered {
+            provisioned: time.provisioned,
+            leased: time.leased,
+            busy: time.busy,
+            starting: time.starting,
+            draining: time.draining,
+            free: time.free,
+        }
     }
 }
 

@@ -40,6 +40,10 @@ pub const STARTING_REPLICAS: &str = "starting_replicas";
 pub const DRAINING_REPLICAS: &str = "draining_replicas";
 /// Deployment: replicas that hold cards, which somebody pays for (time-weighted mean).
 pub const BILLED_REPLICAS: &str = "billed_replicas";
+/// Deployment: the metric that a predictive autoscaler forecasts, as it saw it (mean of its ticks).
+pub const OBSERVED_DEMAND: &str = "observed_demand";
+/// Deployment: what it had forecast for this bucket (mean of the forecasts made for it).
+pub const FORECAST_DEMAND: &str = "forecast_demand";
 /// Pool: cards provisioned (time-weighted mean).
 pub const PROVISIONED_CARDS: &str = "provisioned_cards";
 /// Pool: cards leased (time-weighted mean).

@@ -49,6 +49,11 @@ impl Predictive {
         Self { config, forecast, fewer_since: None }
     }
 
+    /// The metric that it forecasts.
+    pub fn metric(&self) -> &str {
+        &self.config.metric
+    }
+
     /// How many ticks ahead it looks.
     pub const fn horizon(&self) -> usize {
         self.config.horizon

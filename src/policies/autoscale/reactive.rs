@@ -58,6 +58,14 @@ impl Reactive {
         Self { config, wish: None }
     }
 
+    /// The metrics that it reads.
+    pub fn metrics(&self) -> Vec<String> {
+        match &self.config.hold {
+            Hold::Queue { .. } => vec!["queue_length".to_owned()],
+            Hold::Latency { limits, .. } => limits.iter().map(|(name, _)| name.clone()).collect(),
+        }
+    }
+
     /// What is wished for from so many replicas, and why.
     fn wished(&self, current: u32, observation: &Observation) -> Result<(u32, &'static str), CannotScale> {
         match &self.config.hold {
@@ -75,9 +83,11 @@ impl Reactive {
                 }
             }
             Hold::Latency { limits, calm } => {
-                let ratios = limits.iter().filter_map(|(name, limit)| Some(observation.value(&[name])? / limit));
+                let ratios =
+                    limits.iter().filter_map(|(name, limit)| Some(observation.value(&[name])? / limit));
                 let worst = ratios.reduce(f64::max);
-                let worst = worst.ok_or_else(|| CannotScale::new("no latencies: nothing completed in the window"))?;
+                let worst =
+                    worst.ok_or_else(|| CannotScale::new("no latencies: nothing completed in the window"))?;
                 if worst > 1.0 {
                     let base = f64::from(current.max(1));
                     Ok((ceil_replicas(base * worst.min(2.0)), "a latency is above its limit"))

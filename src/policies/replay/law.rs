@@ -8,7 +8,9 @@ use crate::policies::autoscale::hpa::{self, Hpa};
 use crate::policies::autoscale::keda::{self, Keda, KedaJob};
 use crate::policies::autoscale::kpa::{self, Kpa};
 use crate::policies::autoscale::llumnix::{self, Llumnix};
+use crate::policies::autoscale::predictive::Predictive;
 use crate::policies::autoscale::ray::{self, Ray};
+use crate::policies::autoscale::reactive::Reactive;
 use crate::policies::autoscale::scheduled::Scheduled;
 use crate::policies::autoscale::skyserve::{self, Sky};
 use crate::policies::autoscale::wva::{self, Wva};
@@ -42,6 +44,10 @@ pub enum Law {
     Llumnix(Box<Llumnix>),
     /// Replicas by the clock.
     Scheduled(Box<Scheduled>),
+    /// Replicas by queue length or latencies.
+    Reactive(Box<Reactive>),
+    /// Replicas by a forecast.
+    Predictive(Box<Predictive>),
     /// Kubernetes Cluster Autoscaler.
     ClusterAutoscaler(Box<ClusterAutoscaler>),
     /// Karpenter.
@@ -279,6 +285,8 @@ impl Law {
             Self::Dynamo(law) => law.decide(now, observation),
             Self::Llumnix(law) => law.decide(now, observation),
             Self::Scheduled(law) => law.decide(now, observation),
+            Self::Reactive(law) => law.decide(now, observation),
+            Self::Predictive(law) => law.decide(now, observation),
             Self::ClusterAutoscaler(_) | Self::Karpenter(_) => return None,
         })
     }
@@ -301,6 +309,8 @@ impl Law {
             Self::Wva(law) => scaled(law.as_mut(), now, fields, replicas, answer),
             Self::Dynamo(law) => scaled(law.as_mut(), now, fields, replicas, answer),
             Self::Llumnix(law) => scaled(law.as_mut(), now, fields, replicas, answer),
+            Self::Reactive(law) => scaled(law.as_mut(), now, fields, replicas, answer),
+            Self::Predictive(law) => scaled(law.as_mut(), now, fields, replicas, answer),
             Self::Scheduled(law) => scaled(law.as_mut(), now, fields, replicas, answer),
             Self::ClusterAutoscaler(law) => {
                 let (decision, Reason(reason)) = law.decide(now, &nodes::observation(&fields)?);

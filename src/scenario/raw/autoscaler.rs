@@ -1,14 +1,23 @@
-//! `autoscaler` of a deployment.
+//! `autoscaler` of a deployment: a policy with its settings, or the file that its own project reads; and how its
+//! metrics come to it.
 
-use super::lifecycle::{COUNT_OR_NONE, Replicas};
-use crate::policies::autoscale::cron::Cron;
-use crate::policies::autoscale::scheduled::{Scheduled, Window};
+mod feeds;
+mod policies;
+
+use std::path::PathBuf;
+
+use super::Surroundings;
+use super::lifecycle::Replicas;
 use crate::policies::replay::Law;
+use crate::policies::spec::SpecError;
 use crate::scenario::kinds;
 use crate::scenario::problem::Problem;
 use crate::scenario::reader::TableReader;
+use crate::scenario::reading::Sited;
 use crate::traffic::Start;
 use crate::units::Duration;
+use crate::world::Feed;
+use feeds::{Timing, feeds};
 
 /// An autoscaler, as far as it needs nothing else of the scenario.
 #[derive(Debug, Clone)]
@@ -18,54 +27,123 @@ pub struct RawAutoscaler {
     pub law: Law,
     /// How often it decides.
     pub interval: Duration,
+    /// How often while no replica is wanted.
+    pub interval_at_zero: Option<Duration>,
+    /// How often its metrics are scraped.
+    pub scrape: Duration,
+    /// How long after a scrape it sees them.
+    pub lag: Duration,
+    pub feeds: Vec<Feed>,
 }
 
-/// The policies by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Policy {
-    Scheduled,
-}
+/// The keys that name a file, what is in it, and the policy's name.
+const FILES: [(&str, &str, &str); 6] = [
+    ("hpa", "A HorizontalPodAutoscaler, autoscaling/v2.", "hpa"),
+    ("keda", "A KEDA ScaledObject.", "keda"),
+    ("knative", "Knative's ConfigMap config-autoscaler, a Service with annotations, or both.", "knative"),
+    ("ray", "A Ray Serve config or an autoscaling_config.", "ray-serve"),
+    ("skyserve", "A SkyServe service with its replica_policy.", "skyserve"),
+    ("wva", "The saturation settings of llm-d's variant autoscaler (policy: wva).", "wva"),
+];
 
 /// Reads `autoscaler`.
-pub fn read(t: &mut TableReader<'_>, replicas: Replicas, start: Start) -> Option<RawAutoscaler> {
-    t.table("autoscaler", "What chooses the number of replicas.", |t| {
-        t.tagged("policy", &[("scheduled", Policy::Scheduled)], "Its law.", |t, policy| match policy {
-            Policy::Scheduled => scheduled(t, replicas, start),
+pub fn read(
+    t: &mut TableReader<'_>,
+    around: Surroundings<'_>,
+    replicas: Replicas,
+    start: Start,
+) -> Option<RawAutoscaler> {
+    let doc = "What chooses the number of replicas: a policy by name, or a file as its own project reads it.";
+    t.table("autoscaler", doc, |t| {
+        let mut files: Vec<(&str, Sited<String>, &'static str)> = Vec::new();
+        for (key, doc, name) in FILES {
+            if let Some(path) = t.optional(key, &kinds::PATH, doc) {
+                files.push((key, path, name));
+            }
+        }
+        if t.is_describing() {
+            policies::read(t, replicas, start);
+            Timing::read(t, "hpa");
+            return None;
+        }
+        let named = FILES.iter().any(|(key, ..)| t.has(key));
+        let (name, law) = if named {
+            if files.len() > 1 || t.has("policy") {
+                let message = format!("{} names more than one policy", t.noun());
+                t.problem(Problem::error(t.place, message).help("keep one of them"));
+            }
+            let (key, path, name) = files.into_iter().next()?;
+            t.absolute(key, &around.path(&path));
+            (name, from_file(t, around, &path, name)?)
+        } else {
+            policies::read(t, replicas, start)?
+        };
+        let timing = Timing::read(t, name)?;
+        let feeds = feeds(t, &law, &timing)?;
+        Some(RawAutoscaler {
+            name: name.to_owned(),
+            law,
+            interval: timing.interval,
+            interval_at_zero: (name == "skyserve").then(|| Duration::from_secs(5).min(timing.interval)),
+            scrape: timing.scrape,
+            lag: timing.lag,
+            feeds,
         })
     })
 }
 
-fn scheduled(t: &mut TableReader<'_>, replicas: Replicas, start: Start) -> Option<RawAutoscaler> {
-    let doc = "Windows of the clock; of several that are open the largest holds, otherwise the least of `replicas`.";
-    let windows = t.tables("schedule", "window", doc, |t| {
-        let opens = cron(t, "start", "When it opens, as cron writes it: minute, hour, *, *, day of week.");
-        let closes = cron(t, "end", "When it closes.");
-        let replicas = t.required("replicas", &COUNT_OR_NONE, "Replicas while it is open.");
-        let clock = Duration::from_nanos(start.since_monday());
-        Some(Window { start: opens?, end: closes?, replicas: *replicas?, clock })
-    });
-    let interval =
-        t.or("interval", &kinds::POSITIVE_TIME, "\"30s\"", "How often it looks at the clock (KEDA: 30 s).");
-    if windows.is_empty() && !t.is_describing() {
-        let problem = Problem::error(t.place, format!("{} has no window", t.noun()));
-        let help =
-            "add one, as in schedule = [{ start = \"0 8 * * *\", end = \"0 20 * * *\", replicas = 8 }]";
-        t.problem(problem.help(help));
-    }
-    let least = replicas.range.map_or(replicas.initial, |(min, _)| min);
-    let law = Law::Scheduled(Box::new(Scheduled { least, windows, steps: None }));
-    Some(RawAutoscaler { name: "scheduled".to_owned(), law, interval: *interval? })
-}
-
-fn cron(t: &mut TableReader<'_>, key: &'static str, doc: &'static str) -> Option<Cron> {
-    let text = t.required(key, &kinds::TEXT, doc)?;
-    match Cron::parse(&text) {
-        Ok(cron) => Some(cron),
-        Err(why) => {
-            let message = format!("`{key}` of {}: {why}", t.noun());
-            let help = "as in \"0 8 * * 1-5\": at 8:00 from Monday to Friday";
-            t.problem(Problem::error(text.place, message).help(help));
+/// The law of a file in its project's own form.
+fn from_file(
+    t: &mut TableReader<'_>,
+    around: Surroundings<'_>,
+    path: &Sited<String>,
+    name: &'static str,
+) -> Option<Law> {
+    let file: PathBuf = around.path(path);
+    let shown = file.display().to_string();
+    let text = match std::fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) => {
+            let problem = Problem::error(path.place, format!("{shown} cannot be read: {error}"));
+            t.problem(problem.help("a path is relative to the scenario's folder"));
+            return None;
+        }
+    };
+    match Law::read(&shown, &text) {
+        Ok(law) if kind_of(&law) == name => Some(law),
+        Ok(law) => {
+            let message = format!("{shown} is the file of {}, not of {name}", kind_of(&law));
+            t.problem(Problem::error(path.place, message));
             None
         }
+        Err(SpecError { problems, .. }) => {
+            for problem in problems {
+                let field =
+                    if problem.field.is_empty() { String::new() } else { format!("{}: ", problem.field) };
+                let message = format!("{shown}:{}: {field}{}", problem.line, problem.message);
+                t.problem(Problem::error(path.place, message));
+            }
+            None
+        }
+    }
+}
+
+/// The name of a law's policy in scenarios.
+fn kind_of(law: &Law) -> &'static str {
+    match law {
+        Law::Hpa(_) => "hpa",
+        Law::Kpa(_) => "knative",
+        Law::Keda(_) => "keda",
+        Law::KedaJob(_) => "a ScaledJob",
+        Law::Ray(_) => "ray-serve",
+        Law::Sky(_) => "skyserve",
+        Law::Wva(_) => "wva",
+        Law::Dynamo(_) => "Dynamo's planner",
+        Law::Llumnix(_) => "Llumnix",
+        Law::Scheduled(_) => "scheduled",
+        Law::Reactive(_) => "queue-length",
+        Law::Predictive(_) => "predictive",
+        Law::ClusterAutoscaler(_) => "cluster-autoscaler",
+        Law::Karpenter(_) => "karpenter",
     }
 }

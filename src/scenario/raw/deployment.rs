@@ -133,7 +133,7 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>, clock: Start) -> 
     let replicas = lifecycle::replicas(t);
     let start = lifecycle::start(t);
     let drain = lifecycle::drain(t);
-    let autoscaler = autoscaler::read(t, replicas, clock);
+    let autoscaler = autoscaler::read(t, around, replicas, clock);
     let queue = t.table("queue", "The queue of each replica; without bound when absent.", |t| {
         let doc = "Most requests that may wait at one replica; further ones are rejected.";
         let max_requests = t.required("max_requests", &kinds::COUNT, doc);

@@ -134,7 +134,9 @@ fn deployment(
     step_time::covers(raw, &of_options, context(dims.as_ref()), reading)?;
     step_time::note(raw, &options[0].1.option.step, ledger);
     note(raw, model, dims.as_ref(), &pools, weights, catalog, ledger);
-    let lifecycle = lifecycle::resolve(raw, dims.as_ref(), weights, catalog, reading, ledger)?;
+    let elastic = pools.iter().any(|(_, _, pool)| pool.plan.fleet.supply.is_some());
+    let changes = raw.changes || elastic;
+    let lifecycle = lifecycle::resolve(raw, changes, dims.as_ref(), weights, catalog, reading, ledger)?;
     let context = context(dims.as_ref());
     if let (Some(asked), Some(context)) = (raw.max_context, context)
         && asked > context
@@ -369,7 +371,7 @@ fn enough_cards(
         let pool = pools.iter().find(|(_, pool, _)| pool.value == name.value);
         let fleet = pool.map(|(_, _, resolved)| &resolved.plan.fleet);
         fleet.map_or(0, |fleet| {
-            u64::from(fleet.cards_per_node / planned.option.cards.max(1)) * u64::from(fleet.nodes)
+            u64::from(fleet.cards_per_node / planned.option.cards.max(1)) * u64::from(fleet.slots())
         })
     });
     let room: u64 = room.sum();

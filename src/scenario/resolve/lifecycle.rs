@@ -17,6 +17,7 @@ const LINKS: [(&str, &str, f64); 2] =
 /// Resolves `start` and `drain`. Only a deployment whose replicas change needs the times of a start.
 pub fn resolve(
     raw: &RawDeployment,
+    changes: bool,
     dims: Option<&ModelDims>,
     weights: Precision,
     catalog: &Catalog,
@@ -24,7 +25,7 @@ pub fn resolve(
     ledger: &mut Ledger,
 ) -> Option<Lifecycle> {
     let drain = raw.drain;
-    if !raw.changes {
+    if !changes {
         return Some(Lifecycle { drain, start: StartUp::default() });
     }
     let given = raw.start.clone().unwrap_or_default();
