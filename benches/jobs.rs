@@ -106,6 +106,7 @@ fn main() {
             }],
             node_scaler: None,
             deployments: Vec::new(),
+            scalers: Vec::new(),
             jobs: Vec::new(),
             job_trace: Some(Arc::clone(&list)),
             queue_order: order,

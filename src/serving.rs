@@ -7,12 +7,15 @@
 mod batch;
 mod config;
 mod deployment;
+mod gauges;
 mod kv;
+mod lifecycle;
 mod prefix;
 mod replica;
 mod request;
 mod room;
 
-pub use config::{Batching, DeploymentConfig, ReplicaOption};
+pub use config::{Batching, DeploymentConfig, Drain, Leftover, Lifecycle, ReplicaOption, StartUp};
+pub use gauges::{DeploymentGauge, Latencies, ReplicaGauge};
 pub use replica::PrefixTotals;
 pub use room::{Departure, DeploymentTotals, Effect, Event, NewRequest, Outcome, Serving};

@@ -13,11 +13,13 @@ mod job_cards;
 mod money;
 mod node_scaler;
 mod recorder;
+mod replicas;
 mod run;
+mod scale;
 mod summary;
 mod tables;
 
-pub use config::{NodeScalerPlan, PoolPlan, PowerPlan, Slo, StreamPlan, WorldConfig};
+pub use config::{Feed, NodeScalerPlan, PoolPlan, PowerPlan, ScalerPlan, Slo, StreamPlan, WorldConfig};
 pub use error::RunError;
 pub use node_scaler::{card_resources, node_labels};
 
@@ -67,6 +69,7 @@ impl RequestRow<'_> {
             Outcome::Completed => "completed",
             Outcome::Rejected => "rejected",
             Outcome::TimedOut => "timed_out",
+            Outcome::Failed => "failed",
             Outcome::InFlight => "in_flight",
         }
     }

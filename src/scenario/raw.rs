@@ -1,8 +1,10 @@
 //! What a scenario file says, read and checked by itself: types and places, but no name looked up yet.
 
+mod autoscaler;
 mod deployment;
 mod job;
 mod lengths;
+mod lifecycle;
 mod market;
 mod node_autoscaler;
 mod pool;
@@ -11,8 +13,10 @@ mod stream;
 mod supply;
 mod traffic;
 
+pub use autoscaler::RawAutoscaler;
 pub use deployment::{Parallelism, RawDeployment, Split, StepTime, read as deployment};
 pub use job::{RawJob, Work, read as job};
+pub use lifecycle::RawStart;
 pub use market::{RawOwned, RawStock, RawZone};
 pub use node_autoscaler::{NodePolicy, RawNodeAutoscaler};
 pub use pool::{PRICE_KEYS, RawPool, RawPrices, prices, read as pool};
@@ -94,8 +98,9 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawScen
         stream(t, around, start.unwrap_or_default(), window)
     });
     let pools = t.tables("pools", "pool", "Like nodes from one offer.", |t| pool(t, around));
-    let deployments =
-        t.tables("deployments", "deployment", "A model served somewhere.", |t| deployment(t, around));
+    let deployments = t.tables("deployments", "deployment", "A model served somewhere.", |t| {
+        deployment(t, around, start.unwrap_or_default())
+    });
     let jobs = t.tables("jobs", "job", "A training or batch job.", job);
     let job_trace = scheduler::job_trace(t, around);
     let doc = "Which waiting job is next, and where it goes.";

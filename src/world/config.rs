@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::billing::{Tariff, UsdPerKwh};
 use crate::fleet::PoolConfig;
 use crate::jobs::{JobConfig, JobList};
+use crate::metrics::Signal;
 use crate::metrics::results::Assumption;
 use crate::policies::placement::PlacementKind;
 use crate::policies::queue_order::QueueOrder;
@@ -32,6 +33,8 @@ pub struct WorldConfig {
     pub node_scaler: Option<NodeScalerPlan>,
     /// What is served.
     pub deployments: Vec<DeploymentConfig>,
+    /// Who decides how many replicas there are, where that is not fixed; at most one for a deployment.
+    pub scalers: Vec<ScalerPlan>,
     /// What trains beside it.
     pub jobs: Vec<JobConfig>,
     /// The jobs of a trace, behind these.
@@ -57,6 +60,55 @@ pub struct StreamPlan {
     pub slo: Slo,
     /// A request that is not complete so long after its arrival gives up.
     pub timeout: Option<Duration>,
+}
+
+/// A replica autoscaler at work on a deployment.
+#[derive(Debug, Clone)]
+pub struct ScalerPlan {
+    /// The deployment, as an index.
+    pub deployment: usize,
+    /// Its name in the table of decisions.
+    pub name: String,
+    /// Its law.
+    pub law: Law,
+    /// How often it decides; longer than zero.
+    pub interval: Duration,
+    /// How often while no replica is wanted, where that differs.
+    pub interval_at_zero: Option<Duration>,
+    /// How often metrics are scraped for it; longer than zero.
+    pub scrape: Duration,
+    /// How long after a scrape it sees the metrics.
+    pub lag: Duration,
+    /// Fewest and most replicas, whatever it wishes for.
+    pub bounds: Option<(u32, u32)>,
+    /// What it reads.
+    pub feeds: Vec<Feed>,
+}
+
+impl ScalerPlan {
+    /// A law that reads no metrics.
+    pub fn blind(deployment: usize, name: &str, law: Law, interval: Duration) -> Self {
+        let name = name.to_owned();
+        let (scrape, lag, interval_at_zero, bounds) = (interval, Duration::ZERO, None, None);
+        Self { deployment, name, law, interval, interval_at_zero, scrape, lag, bounds, feeds: Vec::new() }
+    }
+}
+
+/// A metric that a law reads.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Feed {
+    /// The law's name for it.
+    pub name: String,
+    /// What it measures.
+    pub signal: Signal,
+    /// Over how long; zero takes the last scrape.
+    pub window: Duration,
+    /// What a law's unit is worth, in the signal's own: 100 for percent.
+    pub scale: f64,
+    /// Of each replica rather than of all.
+    pub per_pod: bool,
+    /// Named parts with windows of their own, instead of one value.
+    pub parts: Vec<(&'static str, Duration)>,
 }
 
 /// A pool with its price and its peak.

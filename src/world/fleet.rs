@@ -106,16 +106,6 @@ impl World<'_> {
         debug_assert!(gone, "a holder kept its cards on a node that is gone");
     }
 
-    /// Claims that waited have got their cards.
-    pub(super) fn granted(&mut self, now: Instant, grants: Vec<Grant>) {
-        for grant in grants {
-            // Jobs leave no claims pending: they ask again when cards come free.
-            if let Holder::Replica(deployment, _) = grant.holder {
-                self.start_replica(now, deployment as usize, grant.lease);
-            }
-        }
-    }
-
     /// What jobs gave back is others' now; what they wait for is bought.
     pub(super) fn after_jobs(&mut self, now: Instant, grants: Vec<Grant>) {
         self.granted(now, grants);
@@ -231,18 +221,21 @@ impl World<'_> {
         }
     }
 
-    /// The holder of a lease must leave by the deadline.
-    fn leave_by(&mut self, now: Instant, lease: LeaseId, _deadline: Instant) {
-        self.end_lease(now, lease);
+    /// The holder of a lease must leave by the deadline: a job leaves at once, a replica drains until then.
+    fn leave_by(&mut self, now: Instant, lease: LeaseId, deadline: Instant) {
+        match self.inventory.lease(lease).map(|lease| lease.holder) {
+            Some(Holder::Job(job)) => self.evict_job(now, job),
+            Some(Holder::Replica(..)) => self.revoke_replica(now, lease, deadline),
+            None => {}
+        }
     }
 
     /// A lease ends now, with what its holder does.
     fn end_lease(&mut self, now: Instant, lease: LeaseId) {
-        let Some(holder) = self.inventory.lease(lease).map(|lease| lease.holder) else { return };
-        match holder {
-            Holder::Job(job) => self.evict_job(now, job),
-            // Nodes with replicas on them are not lost yet.
-            Holder::Replica(..) => {}
+        match self.inventory.lease(lease).map(|lease| lease.holder) {
+            Some(Holder::Job(job)) => self.evict_job(now, job),
+            Some(Holder::Replica(..)) => self.lose_replica(now, lease),
+            None => {}
         }
     }
 

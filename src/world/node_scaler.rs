@@ -247,12 +247,12 @@ impl World<'_> {
                 }],
             });
         }
-        seen.pods = self.pods();
+        seen.pods = self.node_pods();
         seen
     }
 
     /// Pods that run, and pods that wait.
-    fn pods(&self) -> Vec<Pod> {
+    fn node_pods(&self) -> Vec<Pod> {
         let list = self.jobs.list();
         let name = |holder: Holder| match holder {
             Holder::Replica(deployment, number) => {

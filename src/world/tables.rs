@@ -26,6 +26,21 @@ impl World<'_> {
         for (plan, over_time) in self.config.deployments.iter().zip(&self.recorder.deployments) {
             series.extend(over_time.finish(&plan.name, end));
         }
+        for (plan, scaler) in self.config.scalers.iter().zip(&self.scalers) {
+            let name = &self.config.deployments[plan.deployment].name;
+            let buckets = end.as_nanos().div_ceil(bucket.as_nanos()) as usize;
+            for (metric, sums) in [
+                (metric::OBSERVED_DEMAND, &scaler.demand.observed),
+                (metric::FORECAST_DEMAND, &scaler.demand.forecast),
+            ] {
+                let mean =
+                    |place| sums.get(place).filter(|(_, n)| *n > 0).map(|(sum, n)| sum / f64::from(*n));
+                if !sums.is_empty() {
+                    let subject = Subject::Deployment(name.clone());
+                    series.push(Series { subject, metric, values: (0..buckets).map(mean).collect() });
+                }
+            }
+        }
         for (pool, plan) in self.config.pools.iter().enumerate() {
             let leased = self.recorder.leased_cards[pool].means(end);
             let mut add = |metric, values| {

@@ -67,6 +67,7 @@ pub fn deployment(replicas: u32, servers: u32, step: StepModel, router: RouterKi
         max_queued_requests: None,
         router,
         replicas,
+        lifecycle: Default::default(),
         max_context: None,
         prefix_tokens: None,
     }
@@ -108,6 +109,7 @@ pub fn world(stream: StreamPlan, deployment: DeploymentConfig, seconds: f64, war
         pools: vec![pool(deployment.replicas)],
         node_scaler: None,
         deployments: vec![deployment],
+        scalers: Vec::new(),
         jobs: Vec::new(),
         job_trace: None,
         queue_order: Default::default(),

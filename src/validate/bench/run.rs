@@ -338,6 +338,7 @@ impl SetUp {
             }],
             node_scaler: None,
             deployments: vec![DeploymentConfig {
+                lifecycle: Default::default(),
                 name,
                 model: case.model.name.clone(),
                 options: vec![option],
@@ -348,6 +349,7 @@ impl SetUp {
                 max_context: None,
                 prefix_tokens: None,
             }],
+            scalers: Vec::new(),
             jobs: Vec::new(),
             job_trace: None,
             queue_order: Default::default(),
