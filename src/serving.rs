@@ -8,14 +8,19 @@ mod affinity;
 mod batch;
 mod config;
 mod deployment;
+mod gauges;
 mod handover;
 mod kv;
+mod lifecycle;
 mod prefix;
 mod replica;
 mod request;
 mod room;
 
-pub use config::{Batching, DeploymentConfig, Handover, ReplicaLinks, ReplicaOption, Role};
+pub use config::{
+    Batching, DeploymentConfig, Drain, Handover, Leftover, Lifecycle, ReplicaLinks, ReplicaOption, Role, StartUp,
+};
+pub use gauges::{DeploymentGauge, Latencies, ReplicaGauge};
 pub use handover::HandoverTotals;
 pub use replica::PrefixTotals;
 pub use room::{Departure, DeploymentTotals, Effect, Event, NewRequest, Outcome, Serving};

@@ -14,9 +14,13 @@ pub(crate) struct SentPrefixes {
 }
 
 impl SentPrefixes {
-    /// A replica whose cache has so many blocks is given the next place.
-    pub(crate) fn add(&mut self, kv_blocks: u64) {
-        self.places.push((PrefixCache::default(), kv_blocks));
+    /// A replica whose cache has so many blocks is given a place: the next, or that of one that is gone.
+    pub(crate) fn add(&mut self, place: usize, kv_blocks: u64) {
+        let empty = (PrefixCache::default(), kv_blocks);
+        match self.places.get_mut(place) {
+            Some(old) => *old = empty,
+            None => self.places.push(empty),
+        }
     }
 
     /// Looks up how many tokens of a prompt each place has. Hashes without listed ends are of `size` tokens.

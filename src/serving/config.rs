@@ -20,8 +20,10 @@ pub struct DeploymentConfig {
     pub max_queued_requests: Option<u32>,
     /// Which replica a request goes to.
     pub router: RouterKind,
-    /// Replicas, from the first instant to the last.
+    /// Replicas that are ready at the first instant; without an autoscaler, to the last.
     pub replicas: u32,
+    /// How replicas that come later start, and how those go that are no longer wanted.
+    pub lifecycle: Lifecycle,
     /// Longest prompt and output together, in tokens; longer requests are rejected.
     pub max_context: Option<u32>,
     /// Keeps the KV blocks of prompts for later prompts that begin alike: how many tokens one hash of a
@@ -91,6 +93,67 @@ pub struct ReplicaLinks {
     pub scale_up: BytesPerSecond,
     /// To other nodes: its node's network, one direction, which it shares with the node's other replicas.
     pub scale_out: BytesPerSecond,
+}
+
+/// How a replica starts and ends. Replicas of the first instant are ready then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lifecycle {
+    /// From the cards to the first request.
+    pub start: StartUp,
+    /// From the last request that it takes to the cards given back.
+    pub drain: Drain,
+}
+
+/// The stages between a replica's cards and its first request, one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StartUp {
+    /// Pulling the image.
+    pub image_pull: Duration,
+    /// Loading the weights: their bytes over the bandwidth of the link that they come by.
+    pub weight_load: Duration,
+    /// The engine's own preparations: compilation, graph capture, memory profiling.
+    pub warm_up: Duration,
+}
+
+impl StartUp {
+    /// All stages.
+    pub fn total(&self) -> Duration {
+        self.image_pull + self.weight_load + self.warm_up
+    }
+}
+
+/// How a replica goes: it takes no new requests, and what it has may run on until a deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drain {
+    /// How long its requests may run on.
+    pub timeout: Duration,
+    /// What becomes of requests that are still there then, and of those on a replica that is lost.
+    pub then: Leftover,
+}
+
+impl Default for Drain {
+    /// Kubernetes' `terminationGracePeriodSeconds` (30 s, `pkg/apis/core/v1/defaults.go`), and clients that ask
+    /// again.
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(30), then: Leftover::Retry }
+    }
+}
+
+/// What becomes of requests whose replica goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leftover {
+    /// They begin anew elsewhere: what was made is lost.
+    Retry,
+    /// They go on elsewhere with the tokens made so far; the KV cache is computed again.
+    Migrate,
+    /// They fail.
+    Fail,
+}
+
+impl Leftover {
+    /// All, with the names that scenarios use.
+    pub const ALL: [(&'static str, Self); 3] =
+        [("retry", Self::Retry), ("migrate", Self::Migrate), ("fail", Self::Fail)];
 }
 
 /// Limits of a batch, as vLLM names them `max_num_seqs` and `max_num_batched_tokens`.

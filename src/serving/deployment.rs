@@ -1,9 +1,10 @@
 //! A deployment: its replicas, the router before them, and the queue while none is ready.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::affinity::SentPrefixes;
 use super::config::DeploymentConfig;
+use super::gauges::{DeploymentGauge, Latencies};
 use super::handover::HandoverTotals;
 use super::request::{Request, Slot};
 use crate::policies::Policy as _;
@@ -17,6 +18,8 @@ pub(crate) struct Deployment {
     pub(crate) config: DeploymentConfig,
     /// Its replicas, by place in the load indices; each is an index into the room's replicas.
     pub(crate) replicas: Vec<u32>,
+    /// Places whose replica is gone.
+    vacant: BTreeSet<usize>,
     /// Outstanding requests by place.
     requests: LoadIndex,
     /// Outstanding tokens by place, kept only for a router that looks at them.
@@ -24,8 +27,14 @@ pub(crate) struct Deployment {
     router: Router,
     /// What was sent where, kept only for a router that looks at it.
     sent: SentPrefixes,
-    /// Requests that arrived while no replica was ready.
+    /// Requests that arrived while no replica was ready, and those behind them until all have found one.
     pub(crate) unrouted: VecDeque<Slot>,
+    /// Whether these are about to be looked at.
+    pub(crate) pulls: bool,
+    /// What it counts for whoever scrapes it.
+    pub(crate) gauge: DeploymentGauge,
+    /// Latencies, while somebody collects them.
+    pub(crate) latencies: Option<Latencies>,
     /// Requests that wait, here and at the replicas.
     pub(crate) queued: u64,
     /// Requests in batches.
@@ -44,9 +53,13 @@ impl Deployment {
             config,
             replicas: Vec::new(),
             sent: SentPrefixes::default(),
+            vacant: BTreeSet::new(),
             requests: LoadIndex::new(),
             tokens: LoadIndex::new(),
             unrouted: VecDeque::new(),
+            pulls: false,
+            gauge: DeploymentGauge::default(),
+            latencies: None,
             queued: 0,
             running: 0,
             too_long: 0,
@@ -54,14 +67,28 @@ impl Deployment {
         }
     }
 
-    /// A replica is ready: it is given the next place.
+    /// A replica is ready: it is given the first place that nobody has.
     pub(crate) fn add_replica(&mut self, replica: u32, kv_blocks: u64) -> usize {
-        let place = self.replicas.len();
-        self.sent.add(kv_blocks);
-        self.replicas.push(replica);
+        let place = self.vacant.pop_first().unwrap_or(self.replicas.len());
+        if place == self.replicas.len() {
+            self.replicas.push(replica);
+        }
+        self.replicas[place] = replica;
+        self.sent.add(place, kv_blocks);
         self.requests.set(place, Some(0));
         self.tokens.set(place, Some(0));
         place
+    }
+
+    /// The replica at `place` takes no more requests.
+    pub(crate) fn retire(&mut self, place: usize) {
+        self.requests.set(place, None);
+        self.tokens.set(place, None);
+    }
+
+    /// The replica at `place`, retired before, is gone.
+    pub(crate) fn vacate(&mut self, place: usize) {
+        self.vacant.insert(place);
     }
 
     /// The place of the replica that the router chooses.

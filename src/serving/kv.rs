@@ -129,6 +129,11 @@ impl KvCache {
         ((first % size + size + 1 - context % size) % size) as usize
     }
 
+    /// The share of blocks in use when `n` iterations from `from` on are complete.
+    pub(crate) fn share_used(&self, from: u64, n: u64) -> f64 {
+        (self.used + self.staircase(from, n)) as f64 / self.total as f64
+    }
+
     /// Accounts for the blocks taken in iterations `from..from + n`.
     pub(crate) fn advance(&mut self, from: u64, n: u64) {
         self.used += self.staircase(from, n);

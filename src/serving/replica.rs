@@ -9,6 +9,9 @@
 //! The batch is looked at only when it changes. Between two changes the segment's closed forms hold; with
 //! `plain` every iteration is an event of its own, and both ways give the same result to the bit.
 
+mod evacuate;
+mod gauge;
+
 use std::collections::VecDeque;
 
 use super::batch::{Batch, CachedPrefix};
@@ -16,7 +19,7 @@ use super::config::{Batching, DeploymentConfig};
 use super::kv::KvCache;
 use super::request::{Phase, Requests, Slot};
 use crate::perf::{Segment, StepModel};
-use crate::units::{Flop, Instant, Ticks};
+use crate::units::{Duration, Flop, Instant, Ticks};
 
 /// What a replica did, for its deployment's summary.
 #[derive(Debug, Clone, Copy, Default)]
@@ -27,6 +30,8 @@ pub(crate) struct ReplicaTotals {
     /// Σ over iterations of the requests in the batch.
     pub(crate) batched: u128,
     pub(crate) flop: Flop,
+    /// Output tokens made.
+    pub(crate) tokens: u64,
     pub(crate) prefix: PrefixTotals,
 }
 
@@ -67,6 +72,8 @@ pub(crate) struct Replica {
     target: u64,
     /// Events of older generations are stale.
     pub(crate) generation: u32,
+    /// Times to first token, while somebody collects them.
+    pub(crate) first_tokens: Option<Vec<Duration>>,
     pub(crate) totals: ReplicaTotals,
 }
 
@@ -90,6 +97,7 @@ impl Replica {
             admits_again: false,
             target: 0,
             generation: 0,
+            first_tokens: None,
             totals: ReplicaTotals::default(),
         }
     }
@@ -221,6 +229,7 @@ impl Replica {
         self.clock += time;
         self.totals.flop += work;
         self.totals.iterations += n;
+        self.totals.tokens += u64::from(self.batch.shape.decode_requests) * n;
         self.totals.batched += u128::from(self.batch.len()) * u128::from(n);
         self.batch.advance(self.boundary, n);
         self.boundary += n;
@@ -239,7 +248,13 @@ impl Replica {
             if request.phase != Phase::Prefill || request.prefilled < request.prefill_length() {
                 continue;
             }
-            request.first_token.get_or_insert(now);
+            if request.first_token.is_none() {
+                request.first_token = Some(now);
+                if let Some(first_tokens) = &mut self.first_tokens {
+                    first_tokens.push(now.since(request.arrival));
+                }
+            }
+            self.totals.tokens += 1;
             request.generated += 1;
             if request.generated == request.stop {
                 self.end(slot, requests, finished);

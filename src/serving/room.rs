@@ -26,6 +26,11 @@ pub enum Event {
         /// The generation for which this was scheduled.
         generation: u32,
     },
+    /// Requests that a deployment holds may find a replica.
+    Pull {
+        /// The deployment.
+        deployment: u32,
+    },
     /// The oldest request of a stream reaches its time-out.
     TimeOut {
         /// The stream.
@@ -42,6 +47,8 @@ pub enum Outcome {
     Rejected,
     /// Its client gave up.
     TimedOut,
+    /// Its replica was lost, and nobody asked again.
+    Failed,
     /// It is still there at the end of the run.
     InFlight,
 }
@@ -88,6 +95,11 @@ pub enum Effect {
         replica: u32,
         /// Whether it computes now.
         busy: bool,
+    },
+    /// A replica that was drained or killed has nothing more to do: its cards can be given back.
+    Gone {
+        /// The replica.
+        replica: u32,
     },
     /// The number of requests that wait or run in a deployment may have changed.
     Load {
@@ -163,12 +175,37 @@ pub struct Serving {
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) replica: Replica,
-    deployment: u32,
+    pub(super) deployment: u32,
     pub(super) place: u32,
     pub(super) option: usize,
-    busy: bool,
+    pub(super) busy: bool,
+    pub(super) standing: Standing,
+    /// Requests sent to it.
+    pub(super) sent: u64,
+    /// When it began to compute last, and for how long it had before.
+    busy_since: Instant,
+    busy_before: Duration,
     /// Output tokens of the requests that it completed.
     output_tokens: u64,
+}
+
+impl Member {
+    /// For how long it has computed.
+    pub(super) fn busy_time(&self, now: Instant) -> Duration {
+        let now = if self.busy { now.since(self.busy_since) } else { Duration::ZERO };
+        self.busy_before + now
+    }
+}
+
+/// Where a replica is in its life, once it has been ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It takes requests.
+    Ready,
+    /// It takes no more requests, and ends what it has.
+    Draining,
+    /// It is no more.
+    Gone,
 }
 
 pub(super) type Context<'a> = Ctx<'a, Event, Effect>;
@@ -201,23 +238,21 @@ impl Serving {
         let owner = &mut self.deployments[deployment];
         let replica = Replica::new(id, &owner.config, option, self.plain);
         let place = owner.add_replica(id, owner.config.options[option].kv_blocks) as u32;
+        let mut replica = replica;
+        replica.first_tokens = owner.latencies.is_some().then(Vec::new);
         self.replicas.push(Member {
             replica,
             deployment: deployment as u32,
             place,
             option,
             busy: false,
+            standing: Standing::Ready,
+            sent: 0,
+            busy_since: ctx.now,
+            busy_before: Duration::ZERO,
             output_tokens: 0,
         });
-        while let Some(slot) = self.deployments[deployment].unrouted.pop_front() {
-            if self.requests[slot].phase == Phase::Abandoned {
-                self.let_go(ctx, slot);
-                self.requests.remove(slot);
-            } else {
-                self.deployments[deployment].queued -= 1;
-                self.send(ctx, slot);
-            }
-        }
+        self.plan_pull(ctx, deployment as u32);
         id
     }
 
@@ -271,6 +306,7 @@ impl Serving {
             after: NONE,
         };
         let slot = self.requests.insert(request);
+        self.deployments[deployment as usize].gauge.arrived += 1;
         let time_outs = &mut self.time_outs[usize::from(new.stream)];
         if let Some(after) = time_outs.after {
             let at = ctx.now.saturating_add(after);
@@ -291,13 +327,14 @@ impl Serving {
                 }
             }
             Event::Flow { generation } => self.flow(ctx, generation),
+            Event::Pull { deployment } => self.pull(ctx, deployment),
             Event::TimeOut { stream } => self.time_out(ctx, stream),
         }
     }
 
     /// Among several deployments of a stream, the one whose least loaded replica has the fewest outstanding
     /// requests, the first of several; one whose queue there is full only when all are.
-    fn choose_deployment(&self, stream: u16) -> u32 {
+    pub(super) fn choose_deployment(&self, stream: u16) -> u32 {
         let routes = &self.routes[usize::from(stream)];
         let load = |deployment: &usize| {
             let owner = &self.deployments[*deployment];
@@ -314,18 +351,27 @@ impl Serving {
     /// Routes a request to a replica, or rejects it, or keeps it while no replica is ready.
     pub(super) fn send(&mut self, ctx: &mut Context<'_>, slot: Slot) {
         let (deployment, tokens) = (self.requests[slot].deployment, self.requests[slot].tokens());
-        let part = self.requests[slot].stop < self.requests[slot].output;
         let owner = &mut self.deployments[deployment as usize];
         if owner.config.max_context.is_some_and(|most| tokens > u64::from(most)) {
             owner.too_long += 1;
             return self.depart(ctx, slot, Outcome::Rejected);
         }
-        let Some(place) = owner.route(ctx.now, &self.requests[slot]) else {
+        let routed =
+            if owner.unrouted.is_empty() { owner.route(ctx.now, &self.requests[slot]) } else { None };
+        let Some(place) = routed else {
             owner.unrouted.push_back(slot);
             owner.queued += 1;
             ctx.tell(Effect::Load { deployment });
             return;
         };
+        self.send_to(ctx, slot, place);
+    }
+
+    /// Sends a request to the replica at a place of its deployment, or rejects it.
+    pub(super) fn send_to(&mut self, ctx: &mut Context<'_>, slot: Slot, place: usize) {
+        let (deployment, tokens) = (self.requests[slot].deployment, self.requests[slot].tokens());
+        let part = self.requests[slot].stop < self.requests[slot].output;
+        let owner = &mut self.deployments[deployment as usize];
         let id = owner.replicas[place];
         let moves = self.requests[slot].held.is_some();
         // Who is handed over was let in when it came.
@@ -339,6 +385,7 @@ impl Serving {
             return self.depart(ctx, slot, Outcome::Rejected);
         }
         self.requests[slot].replica = id;
+        self.replicas[id as usize].sent += 1;
         owner.add_load(place, tokens);
         if moves {
             self.set_out(ctx, slot, id);
@@ -346,7 +393,7 @@ impl Serving {
             return;
         }
         owner.queued += 1;
-        let look = replica.enqueue(ctx.now, slot);
+        let look = self.replicas[id as usize].replica.enqueue(ctx.now, slot);
         self.schedule_look(ctx, id, look);
         ctx.tell(Effect::Load { deployment });
     }
@@ -363,8 +410,16 @@ impl Serving {
         owner.running = owner.running + u64::from(member.replica.running()) - u64::from(running);
         let busy = !member.replica.is_idle();
         if busy != member.busy {
+            if busy {
+                member.busy_since = ctx.now;
+            } else {
+                member.busy_before = member.busy_time(ctx.now);
+            }
             member.busy = busy;
             ctx.tell(Effect::Busy { replica: id, busy });
+        }
+        if let (Some(latencies), Some(first)) = (&mut owner.latencies, &mut member.replica.first_tokens) {
+            latencies.ttft.append(first);
         }
         self.schedule_look(ctx, id, look);
         for slot in finished.drain(..) {
@@ -375,6 +430,7 @@ impl Serving {
             }
         }
         self.finished = finished;
+        self.leave_if_drained(ctx, id);
         ctx.tell(Effect::Load { deployment });
     }
 
@@ -429,10 +485,16 @@ impl Serving {
     }
 
     /// A request leaves for good.
-    fn depart(&mut self, ctx: &mut Context<'_>, slot: Slot, outcome: Outcome) {
+    pub(super) fn depart(&mut self, ctx: &mut Context<'_>, slot: Slot, outcome: Outcome) {
         if outcome == Outcome::Completed {
             let request = &self.requests[slot];
             self.replicas[request.replica as usize].output_tokens += u64::from(request.output);
+            let decoded = u64::from(request.output.saturating_sub(1));
+            if let (Some(latencies), Some(first), 1..) =
+                (&mut self.deployments[request.deployment as usize].latencies, request.first_token, decoded)
+            {
+                latencies.tpot.push(ctx.now.since(first) / decoded);
+            }
         }
         self.let_go(ctx, slot);
         self.requests[slot].phase = Phase::Done;
@@ -444,8 +506,11 @@ impl Serving {
         let request = &self.requests[slot];
         let place = (request.replica != NONE).then(|| self.replicas[request.replica as usize].place);
         if let Some(place) = place {
-            self.deployments[request.deployment as usize].remove_load(place as usize, request.tokens());
+            let deployment = request.deployment;
+            self.deployments[deployment as usize].remove_load(place as usize, request.tokens());
+            self.plan_pull(ctx, deployment);
         }
+        let request = &self.requests[slot];
         ctx.tell(Effect::Departed(departure(request, place, ctx.now, outcome)));
     }
 
@@ -462,7 +527,7 @@ impl Serving {
         }
         for member in &mut self.replicas {
             member.replica.finish(end);
-            let ReplicaTotals { iterations, batch_changes, preemptions, batched, flop, prefix } =
+            let ReplicaTotals { iterations, batch_changes, preemptions, batched, flop, prefix, .. } =
                 member.replica.totals;
             let sum = &mut totals[member.deployment as usize];
             sum.iterations += iterations;

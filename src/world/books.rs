@@ -30,6 +30,9 @@ impl World<'_> {
             format!("Little's law: ∫N dt is {integral} request-ns, the sojourns add up to {sojourns}")
         })?;
         check(self.inventory.is_balanced(), &|| "a card is in no state or in two".to_owned())?;
+        check(self.replicas.is_balanced(), &|| {
+            "replicas do not add up to those of their stages, or one holds no cards".to_owned()
+        })?;
         for pool in 0..self.config.pools.len() {
             let metered = self.metered(at, pool);
             let id = PoolId(pool as u16);

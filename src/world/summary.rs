@@ -5,7 +5,7 @@ use super::run::World;
 use crate::billing::Cause;
 use crate::fleet::PoolId;
 use crate::metrics::results::{
-    DeploymentSummary, EnergySummary, HandoverSummary, JobsSummary, PoolSummary, PrefixCacheSummary,
+    DeploymentSummary, HandoverSummary, JobsSummary, PoolSummary, PrefixCacheSummary,
     RunResults, SCHEMA_VERSION, ScenarioInfo, SloLimits, SpendSummary, StabilitySummary, StreamSummary,
     Summary, UtilizationSummary,
 };
@@ -41,21 +41,6 @@ impl World<'_> {
             cards: self.recorder.take_cards(end),
             requests: all,
         })
-    }
-
-    /// Bills the rest of the window and gives every node back.
-    fn settle_pools(&mut self) {
-        for pool in 0..self.config.pools.len() {
-            let metered = self.metered(self.end, pool);
-            let id = PoolId(pool as u16);
-            if !self.nodes.changes(id) {
-                let nodes = self.config.pools[pool].fleet.nodes;
-                self.ledger.close(self.end, pool, metered, nodes, self.config.duration);
-            }
-            for used in self.nodes.paid_since(id, self.end) {
-                self.ledger.close(self.end, pool, metered, 1, used);
-            }
-        }
     }
 
     fn record_left_over(&mut self) -> Result<(), RunError> {
@@ -111,7 +96,7 @@ impl World<'_> {
             jobs: self.jobs_summary(),
             utilization: self.utilization_of(0..config.pools.len(), &flop),
             spend: self.spend_of(0..config.pools.len(), output),
-            energy: EnergySummary::default(),
+            energy: self.energy_of(0..config.pools.len()),
             stability: match unstable {
                 None => StabilitySummary {
                     stable: true,
@@ -219,7 +204,8 @@ impl World<'_> {
             card_hours: metered.provisioned as f64 / NANOS_PER_HOUR,
             utilization: self.utilization_of(pool..pool + 1, &by_pool),
             spend: self.spend_of(pool..pool + 1, output),
-            energy: EnergySummary::default(),
+            energy: self.energy_of(pool..pool + 1),
+            supply: self.supply_summary(pool),
         }
     }
 

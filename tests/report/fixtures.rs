@@ -279,6 +279,7 @@ pub fn run(shape: &Shape) -> RunResults {
                         usd_per_1m_output_tokens: None,
                     },
                     energy: EnergySummary::default(),
+                    supply: None,
                 })
                 .collect(),
             replications: None,

@@ -33,6 +33,9 @@ pub fn pool(nodes: u32) -> PoolPlan {
             minimum: Duration::ZERO,
             commitment: None,
         },
+        price_path: Vec::new(),
+        block: None,
+        power: None,
         peak: None,
     }
 }
@@ -65,6 +68,7 @@ pub fn deployment(replicas: u32, servers: u32, step: StepModel, router: RouterKi
         max_queued_requests: None,
         router,
         replicas,
+        lifecycle: Default::default(),
         max_context: None,
         prefix_tokens: None,
         role: Role::Whole,
@@ -105,7 +109,9 @@ pub fn world(stream: StreamPlan, deployment: DeploymentConfig, seconds: f64, war
         warmup: Duration::from_secs_f64(warmup),
         streams: vec![stream],
         pools: vec![pool(deployment.replicas)],
+        node_scaler: None,
         deployments: vec![deployment],
+        scalers: Vec::new(),
         jobs: Vec::new(),
         job_trace: None,
         queue_order: Default::default(),

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use super::Surroundings;
+use super::autoscaler::{self, RawAutoscaler};
 use super::disaggregated::{RawDisaggregated, read as disaggregated};
+use super::lifecycle::{self, RawStart, Replicas};
 use super::weights::{self, RawWeights};
 use crate::perf::{AffineStep, ParallelismPlan};
 use crate::policies::router::RouterKind;
@@ -12,7 +14,8 @@ use crate::scenario::kinds;
 use crate::scenario::problem::{Place, Problem};
 use crate::scenario::reader::TableReader;
 use crate::scenario::reading::{Kind, Sited, Unfit};
-use crate::serving::Batching;
+use crate::serving::{Batching, Drain};
+use crate::traffic::Start;
 use crate::units::{Bytes, Ticks};
 
 /// A deployment.
@@ -27,7 +30,12 @@ pub struct RawDeployment {
     pub parallelism: Sited<Parallelism>,
     pub batching: Batching,
     pub routing: RouterKind,
-    pub replicas: u32,
+    pub replicas: Replicas,
+    /// Whether replicas may come and go during the run.
+    pub changes: bool,
+    pub start: Option<RawStart>,
+    pub drain: Drain,
+    pub autoscaler: Option<RawAutoscaler>,
     pub max_queued_requests: Option<u32>,
     pub max_context: Option<u32>,
     pub prefix_caching: bool,
@@ -94,18 +102,6 @@ const AUTO: Kind<Parallelism> = Kind {
     },
 };
 
-/// A number of replicas; the range of an autoscaled deployment is recognised to be refused.
-const REPLICAS: Kind<u32> = Kind {
-    what: "a whole number of at least 1",
-    read: |value| match value {
-        Value::Table(_) => Err(Unfit::Value(
-            "autoscaled deployments are not built yet; give the number of replicas, as in replicas = 2"
-                .to_owned(),
-        )),
-        other => (kinds::COUNT.read)(other),
-    },
-};
-
 /// A share of memory above zero.
 const UTILIZATION: Kind<f64> = Kind {
     what: "a share above 0, at most 1",
@@ -127,7 +123,7 @@ const OVERLAP_WEIGHT: Kind<f64> = Kind {
 };
 
 /// Reads one deployment.
-pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawDeployment> {
+pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>, clock: Start) -> Option<RawDeployment> {
     let name = t.required("name", &kinds::NAME, "Its name.");
     let model = t.required("model", &kinds::REFERENCE, "The model that it serves; streams find it by this.");
     let doc = "The format of the weights: bf16, fp16, fp8, int8, int4, fp4, ...";
@@ -165,11 +161,10 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawDepl
             kind
         }
     });
-    let doc = "Replicas, from the first instant to the last.";
-    let replicas = match t.has("prefill") || t.has("decode") {
-        true => t.optional("replicas", &REPLICAS, doc),
-        false => t.or("replicas", &REPLICAS, "1", doc),
-    };
+    let replicas = lifecycle::replicas(t);
+    let start = lifecycle::start(t);
+    let drain = lifecycle::drain(t);
+    let autoscaler = autoscaler::read(t, around, replicas, clock);
     let queue = t.table("queue", "The queue of each replica; without bound when absent.", |t| {
         let doc = "Most requests that may wait at one replica; further ones are rejected.";
         let max_requests = t.required("max_requests", &kinds::COUNT, doc);
@@ -188,9 +183,7 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawDepl
     let doc = "The share of a card's memory that the engine may take.";
     let memory_utilization = t.or("memory_utilization", &UTILIZATION, "0.9", doc);
     t.later(&[
-        ("autoscaler", "autoscalers are"),
         ("speculative", "speculative decoding is"),
-        ("start", "start-up times are"),
         ("lora", "adapters are"),
     ]);
     // What is wrong has been reported; stand-ins let the rest be checked all the same.
@@ -207,7 +200,11 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawDepl
         parallelism: parallelism.unwrap_or(automatic),
         batching: batching.unwrap_or_default(),
         routing: routing.unwrap_or(RouterKind::LeastOutstandingRequests),
-        replicas: replicas.map_or(1, |replicas| *replicas),
+        replicas,
+        changes: t.has("autoscaler"),
+        start,
+        drain,
+        autoscaler,
         max_queued_requests: queue,
         max_context: max_context.map(|tokens| *tokens),
         step_time,

@@ -41,7 +41,7 @@ pub fn check(
                 ClaimResult::Pending(..) => break,
             }
         }
-        if granted < config.replicas {
+        if granted < config.replicas && !raw.changes {
             let message = format!(
                 "of the {} replicas of deployment `{}` only {granted} get cards: the deployments before it hold \
                  the others",

@@ -2,6 +2,7 @@
 
 use super::assumptions::Ledger;
 use super::disaggregated;
+use super::lifecycle;
 use super::names::{dangling, not_found, unknown};
 use super::pools::{Pool, Resolved};
 use super::{step_time, weights};
@@ -165,6 +166,9 @@ fn deployment(
     step_time::covers(raw, &of_options, context(dims.as_ref()), reading)?;
     step_time::note(raw, &options[0].1.option.step, ledger);
     note(raw, model, dims.as_ref(), &pools, weights, catalog, ledger);
+    let elastic = pools.iter().any(|(_, _, pool)| pool.plan.fleet.supply.is_some());
+    let changes = raw.changes || elastic;
+    let lifecycle = lifecycle::resolve(raw, changes, dims.as_ref(), weights, catalog, reading, ledger)?;
     let context = context(dims.as_ref());
     if let (Some(asked), Some(context)) = (raw.max_context, context)
         && asked > context
@@ -180,7 +184,8 @@ fn deployment(
         batching: raw.batching,
         max_queued_requests: raw.max_queued_requests,
         router: raw.routing,
-        replicas: raw.replicas,
+        replicas: raw.replicas.initial,
+        lifecycle,
         max_context: raw.max_context.or(context),
         prefix_tokens: prefix_tokens(raw, reading),
         role: Role::Whole,
@@ -434,12 +439,12 @@ fn enough_cards(
         })
     });
     let room: u64 = room.sum();
-    if u64::from(raw.replicas) <= room {
+    if u64::from(raw.replicas.initial) <= room {
         return Some(());
     }
     let message = format!(
         "deployment `{}` has {} replicas, but its pools have room for {room}, were they empty",
-        *raw.name, raw.replicas
+        *raw.name, raw.replicas.initial
     );
     let plans: Vec<&str> = options.iter().map(|(_, planned)| planned.option.label.as_str()).collect();
     let help = format!("a replica is {}; raise `nodes` of a pool or lower `replicas`", plans.join(", or "));

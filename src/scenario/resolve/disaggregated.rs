@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::deployments::Deployment;
 use super::pools::Pool;
 use crate::scenario::problem::Problem;
-use crate::scenario::raw::{RawDeployment, RawDisaggregated, RawSet};
+use crate::scenario::raw::{RawDeployment, RawDisaggregated, RawSet, Replicas};
 use crate::scenario::reading::Reading;
 use crate::serving::{Handover, Role};
 
@@ -32,7 +32,7 @@ fn with(raw: &RawDeployment, set: &RawSet) -> RawDeployment {
         parallelism: set.parallelism.clone().unwrap_or(raw.parallelism),
         batching: set.batching.unwrap_or(raw.batching),
         routing: set.routing.unwrap_or(raw.routing),
-        replicas: set.replicas,
+        replicas: Replicas { initial: set.replicas, range: None },
         step_time: set.step_time.clone().or(raw.step_time),
         kv_blocks: set.kv_blocks.or(raw.kv_blocks),
         place: set.place,
@@ -57,6 +57,7 @@ pub fn tie(
         }
     }
     let last = found.len() - 1;
+    refuse_changes(found, [index, last], raw, pools, reading);
     if let Some(prefill) = &mut found[last].config {
         prefill.role = Role::Prefill { decode: index };
     }
@@ -93,6 +94,30 @@ pub fn tie(
             latency: handover.latency,
         });
     }
+}
+
+/// Replicas between which caches are handed over stay from the first instant to the last.
+fn refuse_changes(
+    found: &[Deployment],
+    sides: [usize; 2],
+    raw: &RawDeployment,
+    pools: &[Pool],
+    reading: &mut Reading,
+) {
+    let options = sides.iter().filter_map(|side| found[*side].config.as_ref()).flat_map(|side| &side.options);
+    let mut pools = options.map(|option| &pools[option.pool.index()]);
+    let changes = |pool: &Pool| pool.resolved.as_ref().is_some_and(|pool| pool.plan.fleet.supply.is_some());
+    let why = match (raw.changes, pools.find(|pool| changes(pool))) {
+        (true, _) => "an autoscaler".to_owned(),
+        (false, Some(pool)) => format!("pool `{}`, whose nodes come and go", pool.name),
+        (false, None) => return,
+    };
+    let message = format!(
+        "deployment `{}` has prefill and decode replicas, and {why}: replicas that hand over do not come and go yet",
+        *raw.name
+    );
+    let help = "give numbers of replicas on pools with a fixed number of nodes";
+    reading.problem(Problem::error(prefill_place(raw), message).help(help));
 }
 
 fn prefill_place(raw: &RawDeployment) -> crate::scenario::problem::Place {
