@@ -273,6 +273,9 @@ pub struct DeploymentSummary {
     pub batch_changes: u64,
     /// Requests taken off a full KV cache and started again later.
     pub preemptions: u64,
+    /// KV blocks copied to host memory; absent where none were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub swapped_blocks: Option<u64>,
     /// Of the rejected requests, those that are longer than the context or than a replica's KV cache.
     pub too_long: u64,
     /// Mean number of requests in a replica's batch while it computes.

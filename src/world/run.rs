@@ -12,7 +12,7 @@ use super::{RequestSink, RunOptions};
 use crate::billing::{Ledger, Metered};
 use crate::fleet::{Claim, ClaimResult, Holder, Inventory, LeaseId, PoolId, Reservation, Shape};
 use crate::jobs::{self, JobList, Jobs};
-use crate::serving::{self, NewRequest, Serving};
+use crate::serving::{self, NewRequest, Serving, StreamRoute};
 use crate::sim::{Ctx, EventQueue};
 use crate::units::{Duration, Instant};
 
@@ -63,7 +63,12 @@ impl<'a> World<'a> {
         let end = Instant::ZERO + config.duration;
         let source = |plan| Source::new(plan, config.seed, config.duration);
         let sources = config.streams.iter().map(source).collect::<Result<Vec<_>, _>>()?;
-        let routes = config.streams.iter().map(|plan| (plan.deployments.clone(), plan.timeout)).collect();
+        let route = |plan: &super::StreamPlan| StreamRoute {
+            deployments: plan.deployments.clone(),
+            timeout: plan.timeout,
+            terms: plan.terms,
+        };
+        let routes = config.streams.iter().map(route).collect();
         let mut ledger = Ledger::new();
         for pool in &config.pools {
             ledger.open(pool.tariff, pool.fleet.cards_per_node);

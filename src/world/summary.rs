@@ -173,6 +173,7 @@ impl World<'_> {
             iterations: totals.iterations,
             batch_changes: totals.batch_changes,
             preemptions: totals.preemptions,
+            swapped_blocks: (totals.swapped_blocks > 0).then_some(totals.swapped_blocks),
             too_long: totals.too_long,
             mean_batch: (totals.iterations > 0).then(|| totals.batched as f64 / totals.iterations as f64),
             prefix_cache: (totals.prefix.asked > 0).then(|| PrefixCacheSummary {

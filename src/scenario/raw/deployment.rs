@@ -238,7 +238,7 @@ fn batching(t: &mut TableReader<'_>) -> Option<Batching> {
             Problem::error(tokens.place, message).help("raise max_batch_tokens or lower max_batch_requests"),
         );
     }
-    Some(Batching { max_batch_requests: *requests, max_batch_tokens: *tokens })
+    Some(Batching { max_batch_requests: *requests, max_batch_tokens: *tokens, ..Batching::default() })
 }
 
 fn step_time(t: &mut TableReader<'_>) -> Option<AffineStep> {

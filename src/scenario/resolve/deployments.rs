@@ -146,6 +146,7 @@ fn deployment(
         replicas: raw.replicas,
         max_context: raw.max_context.or(context),
         prefix_tokens: prefix_tokens(raw, reading),
+        tenants: Default::default(),
     })
 }
 
@@ -290,6 +291,7 @@ impl Choice<'_> {
             kv_blocks,
             block_tokens: self.raw.block_tokens,
             window: dims.window.map(|window| window.tokens),
+            host: None,
             label: self.label(replica.plan, pool),
         };
         Ok(Planned { plan: replica.plan, option })
@@ -322,6 +324,7 @@ impl Choice<'_> {
             kv_blocks,
             block_tokens: self.raw.block_tokens,
             window: None,
+            host: None,
             label: self.label(plan, pool),
         };
         Ok(Planned { plan, option })

@@ -46,6 +46,7 @@ fn stream(
         deployments: serving,
         slo: raw.slo,
         timeout: raw.timeout,
+        terms: Default::default(),
     })
 }
 
