@@ -1,5 +1,6 @@
 //! `[[deployments]]`.
 
+use super::batching::{self, RawBatching};
 use crate::perf::AffineStep;
 use crate::policies::router::RouterKind;
 use crate::scenario::dom::Value;
@@ -7,7 +8,6 @@ use crate::scenario::kinds;
 use crate::scenario::problem::{Place, Problem};
 use crate::scenario::reader::TableReader;
 use crate::scenario::reading::{Kind, Sited, Unfit};
-use crate::serving::Batching;
 use crate::units::Ticks;
 
 /// A deployment.
@@ -20,7 +20,7 @@ pub struct RawDeployment {
     pub kv_precision: Sited<String>,
     pub pools: Vec<Sited<String>>,
     pub parallelism: Sited<Parallelism>,
-    pub batching: Batching,
+    pub batching: RawBatching,
     pub routing: RouterKind,
     pub replicas: u32,
     pub max_queued_requests: Option<u32>,
@@ -107,7 +107,7 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawDeployment> {
     let doc = "The pools on which its replicas may run, in order of preference.";
     let pools = t.list("pools", &kinds::REFERENCE, true, doc);
     let parallelism = parallelism(t);
-    let batching = t.table_or_default("batching", "Limits of a replica's batch.", batching);
+    let batching = t.table_or_default("batching", "What goes into a replica's iterations.", batching::read);
     let routing = t.choice(
         "routing",
         &RouterKind::ALL,
@@ -220,25 +220,6 @@ fn split(t: &mut TableReader<'_>, required: bool) -> Option<Split> {
         t.fill("pp", "1".to_owned());
     }
     Some(Split { tp: *tp?, pp: pp.map_or(1, |pp| *pp) })
-}
-
-fn batching(t: &mut TableReader<'_>) -> Option<Batching> {
-    let doc = "Most requests in a batch (vLLM's max_num_seqs).";
-    let requests = t.or("max_batch_requests", &kinds::COUNT, "256", doc);
-    let doc = "Most tokens processed in an iteration (vLLM's max_num_batched_tokens).";
-    let tokens = t.or("max_batch_tokens", &kinds::TOKENS, "2048", doc);
-    let (requests, tokens) = (requests?, tokens?);
-    if *tokens < *requests {
-        let message = format!(
-            "max_batch_tokens is {}, less than max_batch_requests, {}: a full batch could not decode in one \
-             iteration",
-            *tokens, *requests
-        );
-        t.problem(
-            Problem::error(tokens.place, message).help("raise max_batch_tokens or lower max_batch_requests"),
-        );
-    }
-    Some(Batching { max_batch_requests: *requests, max_batch_tokens: *tokens, ..Batching::default() })
 }
 
 fn step_time(t: &mut TableReader<'_>) -> Option<AffineStep> {

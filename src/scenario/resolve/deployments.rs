@@ -1,6 +1,7 @@
 //! Deployments: the plan on each pool, what fits, and how long iterations take.
 
 use super::assumptions::Ledger;
+use super::engine;
 use super::names::{dangling, not_found, unknown};
 use super::pools::{Pool, Resolved};
 use crate::catalog::{Catalog, Model, ParsePrecisionError, Precision};
@@ -13,7 +14,7 @@ use crate::scenario::dom::Step;
 use crate::scenario::problem::Problem;
 use crate::scenario::raw::{Parallelism, RawDeployment, RawScenario, Split};
 use crate::scenario::reading::{Reading, Sited};
-use crate::serving::{DeploymentConfig, ReplicaOption};
+use crate::serving::{DeploymentConfig, HostMemory, ReplicaOption};
 use crate::traffic::BlockHashes;
 use crate::world::StreamPlan;
 
@@ -43,7 +44,7 @@ pub fn resolve(
     let deployments = scenario.deployments.iter().enumerate().map(|(index, raw)| Deployment {
         name: raw.name.value.clone(),
         model: canonical(catalog, &raw.model),
-        config: deployment(index, raw, catalog, pools, reading, ledger),
+        config: deployment(index, raw, scenario, catalog, pools, reading, ledger),
     });
     deployments.collect()
 }
@@ -62,9 +63,11 @@ fn bad_precision(text: &Sited<String>, error: &ParsePrecisionError) -> Problem {
     problem.help("a precision is one of fp32, tf32, fp16, bf16, fp8, int8, fp4, int4")
 }
 
+#[expect(clippy::too_many_arguments, reason = "the state of one resolution, passed on whole")]
 fn deployment(
     index: usize,
     raw: &RawDeployment,
+    scenario: &RawScenario,
     catalog: &Catalog,
     pools: &[Pool],
     reading: &mut Reading,
@@ -95,7 +98,8 @@ fn deployment(
         }
     };
     let (weights, kv, pools) = (weights?, kv?, pools?);
-    let choice = Choice { raw, dims: dims.as_ref().filter(|_| !stated), weights, kv };
+    let needed = dims.as_ref().filter(|_| !stated);
+    let choice = Choice { raw, dims: needed, known: dims.as_ref(), weights, kv };
     let mut options = Vec::new();
     let mut misfits = Vec::new();
     for (id, name, pool) in &pools {
@@ -140,13 +144,13 @@ fn deployment(
         name: raw.name.value.clone(),
         model: canonical(catalog, &raw.model),
         options: options.into_iter().map(|(_, planned)| planned.option).collect(),
-        batching: raw.batching,
+        batching: raw.batching.batching,
         max_queued_requests: raw.max_queued_requests,
         router: raw.routing,
         replicas: raw.replicas,
         max_context: raw.max_context.or(context),
         prefix_tokens: prefix_tokens(raw, reading),
-        tenants: Default::default(),
+        tenants: engine::tenants(raw, scenario),
     })
 }
 
@@ -216,6 +220,8 @@ struct Choice<'a> {
     raw: &'a RawDeployment,
     /// `None` when memory and iteration times are stated.
     dims: Option<&'a ModelDims>,
+    /// What is known all the same.
+    known: Option<&'a ModelDims>,
     weights: Precision,
     kv: Precision,
 }
@@ -262,7 +268,7 @@ impl Choice<'_> {
                 ..ParallelismPlan::tensor(tp)
             }),
             memory_utilization: self.raw.memory_utilization,
-            max_batch_tokens: self.raw.batching.max_batch_tokens,
+            max_batch_tokens: self.raw.batching.batching.max_batch_tokens,
         };
         let filled = match wanted {
             Some(_) => fit(&replica)?,
@@ -291,7 +297,7 @@ impl Choice<'_> {
             kv_blocks,
             block_tokens: self.raw.block_tokens,
             window: dims.window.map(|window| window.tokens),
-            host: None,
+            host: self.host(replica.plan, pool)?,
             label: self.label(replica.plan, pool),
         };
         Ok(Planned { plan: replica.plan, option })
@@ -324,10 +330,14 @@ impl Choice<'_> {
             kv_blocks,
             block_tokens: self.raw.block_tokens,
             window: None,
-            host: None,
+            host: self.host(plan, pool)?,
             label: self.label(plan, pool),
         };
         Ok(Planned { plan, option })
+    }
+
+    fn host(&self, plan: ParallelismPlan, pool: &Resolved) -> Result<Option<HostMemory>, Misfit> {
+        engine::host_memory(self.raw, self.known, self.kv, plan, pool).map_err(Misfit::Plan)
     }
 
     fn label(&self, plan: ParallelismPlan, pool: &Resolved) -> String {
