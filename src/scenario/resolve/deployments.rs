@@ -63,7 +63,6 @@ fn bad_precision(text: &Sited<String>, error: &ParsePrecisionError) -> Problem {
     problem.help("a precision is one of fp32, tf32, fp16, bf16, fp8, int8, fp4, int4")
 }
 
-#[expect(clippy::too_many_arguments, reason = "the state of one resolution, passed on whole")]
 fn deployment(
     index: usize,
     raw: &RawDeployment,
