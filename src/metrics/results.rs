@@ -273,15 +273,23 @@ pub struct DeploymentSummary {
     pub batch_changes: u64,
     /// Requests taken off a full KV cache and started again later.
     pub preemptions: u64,
-    /// KV blocks copied to host memory; absent where none were.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub swapped_blocks: Option<u64>,
     /// Of the rejected requests, those that are longer than the context or than a replica's KV cache.
     pub too_long: u64,
     /// Mean number of requests in a replica's batch while it computes.
     pub mean_batch: Option<f64>,
     /// What its prefix caches did; null where no prompt had hashes.
     pub prefix_cache: Option<PrefixCacheSummary>,
+    /// What only some engines do.
+    #[serde(flatten)]
+    pub engine: EngineSummary,
+}
+
+/// What only some engines do; each is absent where nothing of it happened.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct EngineSummary {
+    /// KV blocks copied to host memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub swapped_blocks: Option<u64>,
 }
 
 /// What the prefix caches of a deployment did.

@@ -10,6 +10,7 @@ mod jobs;
 mod names;
 mod pools;
 mod scheduler;
+mod step_time;
 mod streams;
 
 use super::problem::Severity;

@@ -4,9 +4,9 @@ use super::error::RunError;
 use super::run::World;
 use crate::billing::Cause;
 use crate::metrics::results::{
-    DeploymentSummary, EnergySummary, JobsSummary, PoolSummary, PrefixCacheSummary, RunResults,
-    SCHEMA_VERSION, ScenarioInfo, SloLimits, SpendSummary, StabilitySummary, StreamSummary, Summary,
-    UtilizationSummary,
+    DeploymentSummary, EnergySummary, EngineSummary, JobsSummary, PoolSummary, PrefixCacheSummary,
+    RunResults, SCHEMA_VERSION, ScenarioInfo, SloLimits, SpendSummary, StabilitySummary, StreamSummary,
+    Summary, UtilizationSummary,
 };
 use crate::metrics::{RequestStats, Sketch, judge};
 use crate::serving::DeploymentTotals;
@@ -173,7 +173,6 @@ impl World<'_> {
             iterations: totals.iterations,
             batch_changes: totals.batch_changes,
             preemptions: totals.preemptions,
-            swapped_blocks: (totals.swapped_blocks > 0).then_some(totals.swapped_blocks),
             too_long: totals.too_long,
             mean_batch: (totals.iterations > 0).then(|| totals.batched as f64 / totals.iterations as f64),
             prefix_cache: (totals.prefix.asked > 0).then(|| PrefixCacheSummary {
@@ -182,6 +181,9 @@ impl World<'_> {
                 hit_rate: totals.prefix.found as f64 / totals.prefix.asked as f64,
                 saved_prompt_tokens: totals.prefix.tokens,
             }),
+            engine: EngineSummary {
+                swapped_blocks: (totals.swapped_blocks > 0).then_some(totals.swapped_blocks),
+            },
         }
     }
 

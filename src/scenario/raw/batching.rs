@@ -7,20 +7,20 @@ use crate::scenario::reader::TableReader;
 use crate::serving::{Batching, Preemption, Scheduler};
 use crate::units::{Bytes, BytesPerSecond};
 
-/// `batching`, with what host memory offers where KV blocks are copied there.
+/// What host memory offers where KV blocks are copied there.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct RawBatching {
-    pub batching: Batching,
-    pub swap_space: Bytes,
+pub struct RawSwap {
+    /// Of each card.
+    pub space: Bytes,
     /// `None` for the card's PCIe link.
-    pub swap_bandwidth: Option<BytesPerSecond>,
+    pub bandwidth: Option<BytesPerSecond>,
 }
 
 /// vLLM v0's `swap_space`: 4 GiB a card.
 const SWAP_SPACE: &str = "\"4 GiB\"";
 
 /// Reads `batching`.
-pub fn read(t: &mut TableReader<'_>) -> Option<RawBatching> {
+pub fn read(t: &mut TableReader<'_>) -> Option<(Batching, RawSwap)> {
     let doc = "Most requests in a batch (vLLM's max_num_seqs).";
     let requests = t.or("max_batch_requests", &kinds::COUNT, "256", doc);
     let doc = "Most tokens processed in an iteration (vLLM's max_num_batched_tokens).";
@@ -65,18 +65,19 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawBatching> {
     } else if swap_space.is_none() && !t.has("swap_space") {
         t.fill("swap_space", SWAP_SPACE.to_owned());
     }
-    Some(RawBatching {
-        batching: Batching {
-            max_batch_requests: *requests,
-            max_batch_tokens: *tokens,
-            scheduler,
-            order: order.map_or(RequestOrder::Fcfs, |order| *order),
-            preemption,
-            max_wait: max_wait.map_or(Default::default(), |wait| *wait),
-        },
-        swap_space: swap_space.map_or(Bytes(4 << 30), |space| *space),
-        swap_bandwidth: swap_bandwidth.map(|bandwidth| *bandwidth),
-    })
+    let batching = Batching {
+        max_batch_requests: *requests,
+        max_batch_tokens: *tokens,
+        scheduler,
+        order: order.map_or(RequestOrder::Fcfs, |order| *order),
+        preemption,
+        max_wait: max_wait.map_or(Default::default(), |wait| *wait),
+    };
+    let swap = RawSwap {
+        space: swap_space.map_or(Bytes(4 << 30), |space| *space),
+        bandwidth: swap_bandwidth.map(|bandwidth| *bandwidth),
+    };
+    Some((batching, swap))
 }
 
 /// A key that means nothing without another is refused, not ignored.

@@ -17,7 +17,7 @@ pub fn host_memory(
     plan: ParallelismPlan,
     pool: &Resolved,
 ) -> Result<Option<HostMemory>, String> {
-    if raw.batching.batching.preemption != Preemption::Swap {
+    if raw.batching.preemption != Preemption::Swap {
         return Ok(None);
     }
     let Some(dims) = dims else {
@@ -28,7 +28,7 @@ pub fn host_memory(
         ));
     };
     let card = pool.node.as_ref().ok().map(|node| node.card.pcie);
-    let Some(bandwidth) = raw.batching.swap_bandwidth.or(card) else {
+    let Some(bandwidth) = raw.swap.bandwidth.or(card) else {
         return Err(
             "how fast a card copies to host memory is not known; give batching.swap_bandwidth, as in \
                     swap_bandwidth = \"25 GB/s\""
@@ -37,7 +37,7 @@ pub fn host_memory(
     };
     let block = kv_bytes_per_token(dims, kv, plan).0 * u64::from(raw.block_tokens);
     Ok(Some(HostMemory {
-        blocks: raw.batching.swap_space.0 / block.max(1),
+        blocks: raw.swap.space.0 / block.max(1),
         copy: Ticks::from_secs_f64(block as f64 / bandwidth.as_f64()),
     }))
 }
@@ -45,7 +45,7 @@ pub fn host_memory(
 /// The tenants' weights, where the order weighs them; streams without a tenant have one of their own, of
 /// weight 1.
 pub fn tenants(raw: &RawDeployment, scenario: &RawScenario) -> TenantWeights {
-    if raw.batching.batching.order != RequestOrder::Vtc {
+    if raw.batching.order != RequestOrder::Vtc {
         return TenantWeights::default();
     }
     let weights = scenario.tenants.iter().map(|tenant| tenant.weight).chain([1.0]);
