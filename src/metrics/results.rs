@@ -1,6 +1,10 @@
 //! The results of one run. Field names and their units are the file format of `summary.json`; the
 //! report, the plots and the exporters read these types and nothing else of the run.
 
+mod engine;
+
+pub use engine::EngineSummary;
+
 use serde::Serialize;
 
 use super::RequestStats;
@@ -282,14 +286,6 @@ pub struct DeploymentSummary {
     /// What only some engines do.
     #[serde(flatten)]
     pub engine: EngineSummary,
-}
-
-/// What only some engines do; each is absent where nothing of it happened.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
-pub struct EngineSummary {
-    /// KV blocks copied to host memory.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub swapped_blocks: Option<u64>,
 }
 
 /// What the prefix caches of a deployment did.
