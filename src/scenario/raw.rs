@@ -7,6 +7,7 @@ mod lengths;
 mod pool;
 mod scheduler;
 mod stream;
+mod supply;
 mod tenant;
 mod traffic;
 
@@ -15,6 +16,7 @@ pub use job::{RawJob, Work, read as job};
 pub use pool::{PRICE_KEYS, RawPool, RawPrices, prices, read as pool};
 pub use scheduler::{RawJobTrace, RawOrder, RawScheduler};
 pub use stream::{RawStream, read as stream};
+pub use supply::{Count, RawProvisioning};
 pub use tenant::{RawTenant, read as tenant};
 
 use super::dom::Node;
