@@ -14,8 +14,13 @@ mod prefix;
 mod replica;
 mod request;
 mod room;
+mod schedule;
+mod waiting;
 
-pub use config::{Batching, DeploymentConfig, Handover, ReplicaLinks, ReplicaOption, Role};
+pub use config::{
+    Batching, DeploymentConfig, Handover, HostMemory, Preemption, ReplicaLinks, ReplicaOption, RequestTerms,
+    Role, Scheduler, StreamRoute,
+};
 pub use handover::HandoverTotals;
 pub use replica::PrefixTotals;
 pub use room::{Departure, DeploymentTotals, Effect, Event, NewRequest, Outcome, Serving};

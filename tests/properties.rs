@@ -12,8 +12,9 @@ use std::sync::Arc;
 use fleetsim::fleet::PoolId;
 use fleetsim::jobs::{JobConfig, JobOption};
 use fleetsim::perf::{AffineStep, Profile, StepModel};
+use fleetsim::policies::request_order::RequestOrder;
 use fleetsim::policies::router::RouterKind;
-use fleetsim::serving::{Handover, ReplicaLinks, Role};
+use fleetsim::serving::{Handover, ReplicaLinks, Role, Scheduler};
 use fleetsim::sim::Seed;
 use fleetsim::traffic::{
     ArrivalProcess, ClosedConfig, Cv, Length, LengthDist, Lengths, PrefixedConfig, Sessions, SharedPart,
@@ -24,6 +25,7 @@ use fleetsim::world::{RunOptions, StreamPlan, WorldConfig, run};
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use rayon::prelude::*;
+use support::engine::{EngineDice, engine_dice};
 use support::{deployment, pool, stream, world};
 
 /// What a random scenario is made of.
@@ -59,6 +61,7 @@ struct Dice {
     /// So many prefill replicas beside the others, which process prompts up to so many tokens themselves, and the
     /// megabytes a second between them (no limit when zero).
     split: Option<(u32, u32, u32)>,
+    engine: Option<EngineDice>,
 }
 
 fn dice() -> impl Strategy<Value = Dice> {
@@ -82,13 +85,14 @@ fn dice() -> impl Strategy<Value = Dice> {
     let sessions = prop::option::weighted(0.3, (1u32..6, 1u64..2000));
     let split = prop::option::weighted(0.4, (1u32..3, prop_oneof![Just(0u32), 0u32..60], 0u32..4));
     let others = (prop::option::of(1u32..20), jobs, shared, profile, shared_prompt, sessions, split);
-    (traffic, replica, limits, step_ns, others).prop_map(
+    (traffic, replica, limits, step_ns, others, engine_dice()).prop_map(
         |(
             (seed, rate, cv, max_prompt, max_output),
             (servers, spare, replicas, kv_blocks, block_tokens, window),
             (timeout_ms, max_queued, router),
             (a, b, c, d),
             (users, jobs, shared, profile, shared_prompt, sessions, split),
+            engine,
         )| Dice {
             seed,
             rate,
@@ -112,6 +116,7 @@ fn dice() -> impl Strategy<Value = Dice> {
             shared_prompt,
             sessions,
             split,
+            engine,
         },
     )
 }
@@ -219,6 +224,9 @@ fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
             ..config.streams[0].clone()
         });
     }
+    if let Some(engine) = &dice.engine {
+        engine.apply(&mut config);
+    }
     if let Some(split) = dice.split {
         disaggregate(&mut config, split);
     }
@@ -297,6 +305,7 @@ fn everything(config: &WorldConfig, plain: bool) -> (String, Witness) {
     witness.completed = results.summary.requests.completed;
     witness.profile_iterations = results.summary.deployments[0].iterations;
     let prefix_cache = results.summary.deployments[0].prefix_cache;
+    witness.swapped = results.summary.deployments[0].engine.swapped_blocks.unwrap_or(0);
     witness.prefix_hits = prefix_cache.map_or(0, |cache| cache.found_blocks);
     write!(
         text,
@@ -328,6 +337,11 @@ struct Witness {
     /// KV caches handed over, and prompts that stayed local beside them.
     handed_over: u64,
     local: u64,
+    /// KV blocks that went to host memory.
+    swapped: u64,
+    /// Completed requests by scheduler, and by order.
+    schedulers: [u64; Scheduler::ALL.len()],
+    orders: [u64; RequestOrder::ALL.len()],
 }
 
 impl Witness {
@@ -344,6 +358,9 @@ impl Witness {
         self.turns += other.turns;
         self.handed_over += other.handed_over;
         self.local += other.local;
+        self.swapped += other.swapped;
+        self.schedulers.iter_mut().zip(other.schedulers).for_each(|(sum, more)| *sum += more);
+        self.orders.iter_mut().zip(other.orders).for_each(|(sum, more)| *sum += more);
         self
     }
 }
@@ -365,6 +382,9 @@ fn batch_of_scenarios(seed: u8, cases: u32) -> Witness {
         if dice.seed.is_multiple_of(8) {
             prop_assert!(fast == everything(&config, false).0, "the same seed gives another result");
         }
+        let (scheduler, order) = dice.engine.as_ref().map_or((0, 0), EngineDice::rules);
+        witness.schedulers[scheduler] = witness.completed;
+        witness.orders[order] = witness.completed;
         witness.windows = u64::from(dice.window.is_some());
         witness.turns *= u64::from(dice.sessions.is_some());
         witness.profile_iterations *= u64::from(dice.profile.is_some());
@@ -391,7 +411,9 @@ fn plain_and_fast_paths_agree_to_the_byte() {
         seen.turns,
         seen.handed_over,
         seen.local,
+        seen.swapped,
         seen.profile_iterations,
     ];
-    assert!(hard.iter().all(|count| *count > 1000), "a hard case hardly occurred: {seen:?}");
+    let hard = hard.iter().chain(&seen.schedulers).chain(&seen.orders);
+    assert!({ hard }.all(|count| *count > 1000), "a hard case hardly occurred: {seen:?}");
 }

@@ -5,9 +5,9 @@ use super::run::World;
 use crate::billing::Cause;
 use crate::fleet::PoolId;
 use crate::metrics::results::{
-    DeploymentSummary, EnergySummary, HandoverSummary, JobsSummary, PoolSummary, PrefixCacheSummary,
-    RunResults, SCHEMA_VERSION, ScenarioInfo, SloLimits, SpendSummary, StabilitySummary, StreamSummary,
-    Summary, UtilizationSummary,
+    DeploymentSummary, EnergySummary, EngineSummary, HandoverSummary, JobsSummary, PoolSummary,
+    PrefixCacheSummary, RunResults, SCHEMA_VERSION, ScenarioInfo, SloLimits, SpendSummary, StabilitySummary,
+    StreamSummary, Summary, UtilizationSummary,
 };
 use crate::metrics::{RequestStats, Sketch, judge};
 use crate::serving::{DeploymentTotals, HandoverTotals, Role};
@@ -190,6 +190,9 @@ impl World<'_> {
                 saved_prompt_tokens: totals.prefix.tokens,
             }),
             handover: matches!(plan.role, Role::Decode(_)).then(|| handover(&totals.handed)),
+            engine: EngineSummary {
+                swapped_blocks: (totals.swapped_blocks > 0).then_some(totals.swapped_blocks),
+            },
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::assumptions::Ledger;
 use super::disaggregated;
+use super::engine;
 use super::names::{dangling, not_found, unknown};
 use super::pools::{Pool, Resolved};
 use super::step_time;
@@ -15,7 +16,7 @@ use crate::scenario::dom::Step;
 use crate::scenario::problem::Problem;
 use crate::scenario::raw::{Parallelism, RawDeployment, RawScenario, Split};
 use crate::scenario::reading::{Reading, Sited};
-use crate::serving::{DeploymentConfig, ReplicaLinks, ReplicaOption, Role};
+use crate::serving::{DeploymentConfig, HostMemory, ReplicaLinks, ReplicaOption, Role};
 use crate::traffic::BlockHashes;
 use crate::units::BytesPerSecond;
 use crate::world::StreamPlan;
@@ -46,7 +47,7 @@ pub fn resolve(
     let one = |index, raw: &RawDeployment, reading: &mut Reading, ledger: &mut Ledger| Deployment {
         name: raw.name.value.clone(),
         model: canonical(catalog, &raw.model),
-        config: deployment(index, raw, catalog, pools, reading, ledger),
+        config: deployment(index, raw, scenario, catalog, pools, reading, ledger),
     };
     let mut found: Vec<Deployment> = Vec::new();
     for (index, raw) in scenario.deployments.iter().enumerate() {
@@ -81,6 +82,7 @@ fn bad_precision(text: &Sited<String>, error: &ParsePrecisionError) -> Problem {
 fn deployment(
     index: usize,
     raw: &RawDeployment,
+    scenario: &RawScenario,
     catalog: &Catalog,
     pools: &[Pool],
     reading: &mut Reading,
@@ -112,8 +114,8 @@ fn deployment(
     };
     let (weights, kv, pools) = (weights?, kv?, pools?);
     let measured = step_time::measured(raw, &pools, reading)?;
-    let known = dims.as_ref();
-    let choice = Choice { raw, dims: known.filter(|_| !stated), known, weights, kv, measured };
+    let needed = dims.as_ref().filter(|_| !stated);
+    let choice = Choice { raw, dims: needed, known: dims.as_ref(), weights, kv, measured };
     let mut options = Vec::new();
     let mut misfits = Vec::new();
     for (id, name, pool) in &pools {
@@ -168,6 +170,7 @@ fn deployment(
         max_context: raw.max_context.or(context),
         prefix_tokens: prefix_tokens(raw, reading),
         role: Role::Whole,
+        tenants: engine::tenants(raw, scenario),
     })
 }
 
@@ -242,7 +245,7 @@ struct Choice<'a> {
     raw: &'a RawDeployment,
     /// `None` when memory and iteration times are stated.
     dims: Option<&'a ModelDims>,
-    /// The model where it is known, stated or not.
+    /// What is known all the same.
     known: Option<&'a ModelDims>,
     weights: Precision,
     kv: Precision,
@@ -322,6 +325,7 @@ impl Choice<'_> {
             block_tokens: self.raw.block_tokens,
             window: dims.window.map(|window| window.tokens),
             links: self.links(replica.plan.cards(), pool),
+            host: self.host(replica.plan, pool)?,
             label: self.label(replica.plan, pool),
         };
         Ok(Planned { plan: replica.plan, option })
@@ -355,6 +359,7 @@ impl Choice<'_> {
             block_tokens: self.raw.block_tokens,
             window: None,
             links: self.links(plan.cards(), pool),
+            host: self.host(plan, pool)?,
             label: self.label(plan, pool),
         };
         Ok(Planned { plan, option })
@@ -374,6 +379,10 @@ impl Choice<'_> {
         };
         let scale_up = BytesPerSecond(scale_up.as_f64() * f64::from(cards));
         Some(ReplicaLinks { kv_per_token, scale_up, scale_out: scale_out.unwrap_or_default() })
+    }
+
+    fn host(&self, plan: ParallelismPlan, pool: &Resolved) -> Result<Option<HostMemory>, Misfit> {
+        engine::host_memory(self.raw, self.known, self.kv, plan, pool).map_err(Misfit::Plan)
     }
 
     fn label(&self, plan: ParallelismPlan, pool: &Resolved) -> String {
