@@ -16,9 +16,12 @@ mod prefix;
 mod replica;
 mod request;
 mod room;
+mod schedule;
+mod waiting;
 
 pub use config::{
-    Batching, DeploymentConfig, Drain, Handover, Leftover, Lifecycle, ReplicaLinks, ReplicaOption, Role, StartUp,
+    Batching, DeploymentConfig, Drain, Handover, HostMemory, Leftover, Lifecycle, Preemption, ReplicaLinks,
+    ReplicaOption, RequestTerms, Role, Scheduler, StartUp, StreamRoute,
 };
 pub use gauges::{DeploymentGauge, Latencies, ReplicaGauge};
 pub use handover::HandoverTotals;

@@ -21,8 +21,9 @@ use fleetsim::policies::autoscale::reactive::{Hold, Reactive, ReactiveConfig};
 use fleetsim::policies::autoscale::scheduled::{Scheduled, Steps};
 use fleetsim::policies::autoscale::wva::{Wva, WvaConfig};
 use fleetsim::policies::replay::Law;
+use fleetsim::policies::request_order::RequestOrder;
 use fleetsim::policies::router::RouterKind;
-use fleetsim::serving::{Drain, Handover, Leftover, ReplicaLinks, Role};
+use fleetsim::serving::{Drain, Handover, Leftover, ReplicaLinks, Role, Scheduler};
 use fleetsim::sim::Seed;
 use fleetsim::traffic::{
     ArrivalProcess, ClosedConfig, Cv, Length, LengthDist, Lengths, PrefixedConfig, Sessions, SharedPart,
@@ -33,6 +34,7 @@ use fleetsim::world::{Feed, RunOptions, ScalerPlan, StreamPlan, WorldConfig, run
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use rayon::prelude::*;
+use support::engine::{EngineDice, engine_dice};
 use support::{deployment, pool, stream, world};
 
 /// Replicas from certain times on; how long they start and drain; what becomes of their requests.
@@ -74,6 +76,7 @@ struct Dice {
     /// So many prefill replicas beside the others, which process prompts up to so many tokens themselves, and the
     /// megabytes a second between them (no limit when zero).
     split: Option<(u32, u32, u32)>,
+    engine: Option<EngineDice>,
 }
 
 fn dice() -> impl Strategy<Value = Dice> {
@@ -102,14 +105,16 @@ fn dice() -> impl Strategy<Value = Dice> {
         0.4,
         (changes, prop_oneof![Just(0u64), 1u64..1500], drain, 0usize..3, 0usize..10),
     );
-    let others = (prop::option::of(1u32..20), jobs, shared, profile, scaled, (shared_prompt, sessions, split));
-    (traffic, replica, limits, step_ns, others).prop_map(
+    let others =
+        (prop::option::of(1u32..20), jobs, shared, profile, scaled, (shared_prompt, sessions, split));
+    (traffic, replica, limits, step_ns, others, engine_dice()).prop_map(
         |(
             (seed, rate, cv, max_prompt, max_output),
             (servers, spare, replicas, kv_blocks, block_tokens, window),
             (timeout_ms, max_queued, router),
             (a, b, c, d),
             (users, jobs, shared, profile, scaled, (shared_prompt, sessions, split)),
+            engine,
         )| Dice {
             seed,
             rate,
@@ -134,6 +139,7 @@ fn dice() -> impl Strategy<Value = Dice> {
             shared_prompt,
             sessions,
             split,
+            engine,
         },
     )
 }
@@ -240,6 +246,9 @@ fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
             },
             ..config.streams[0].clone()
         });
+    }
+    if let Some(engine) = &dice.engine {
+        engine.apply(&mut config);
     }
     // Replicas that hand over do not come and go.
     if let Some(split) = dice.split
@@ -405,6 +414,7 @@ fn everything(config: &WorldConfig, plain: bool) -> (String, Witness) {
     witness.decisions = results.decisions.iter().filter(|row| row.current != row.done).count() as u64;
     witness.profile_iterations = results.summary.deployments[0].iterations;
     let prefix_cache = results.summary.deployments[0].prefix_cache;
+    witness.swapped = results.summary.deployments[0].engine.swapped_blocks.unwrap_or(0);
     witness.prefix_hits = prefix_cache.map_or(0, |cache| cache.found_blocks);
     write!(
         text,
@@ -447,6 +457,11 @@ struct Witness {
     decisions: u64,
     /// Requests that went elsewhere because their replica went.
     moved: u64,
+    /// KV blocks that went to host memory.
+    swapped: u64,
+    /// Completed requests by scheduler, and by order.
+    schedulers: [u64; Scheduler::ALL.len()],
+    orders: [u64; RequestOrder::ALL.len()],
 }
 
 impl Witness {
@@ -466,6 +481,9 @@ impl Witness {
         self.failed += other.failed;
         self.decisions += other.decisions;
         self.moved += other.moved;
+        self.swapped += other.swapped;
+        self.schedulers.iter_mut().zip(other.schedulers).for_each(|(sum, more)| *sum += more);
+        self.orders.iter_mut().zip(other.orders).for_each(|(sum, more)| *sum += more);
         self
     }
 }
@@ -495,6 +513,9 @@ fn batch_of_scenarios(seed: u8, cases: u32) -> Witness {
         // In these scenarios nobody is preempted for want of blocks.
         let kept = dice.kv_blocks >= 50 && dice.scaled.is_some();
         witness.moved = if kept { witness.preempted } else { 0 };
+        let (scheduler, order) = dice.engine.as_ref().map_or((0, 0), EngineDice::rules);
+        witness.schedulers[scheduler] = witness.completed;
+        witness.orders[order] = witness.completed;
         witness.windows = u64::from(dice.window.is_some());
         witness.turns *= u64::from(dice.sessions.is_some());
         witness.profile_iterations *= u64::from(dice.profile.is_some());
@@ -524,7 +545,9 @@ fn plain_and_fast_paths_agree_to_the_byte() {
         seen.failed,
         seen.decisions,
         seen.moved,
+        seen.swapped,
         seen.profile_iterations,
     ];
-    assert!(hard.iter().all(|count| *count > 1000), "a hard case hardly occurred: {seen:?}");
+    let hard = hard.iter().chain(&seen.schedulers).chain(&seen.orders);
+    assert!({ hard }.all(|count| *count > 1000), "a hard case hardly occurred: {seen:?}");
 }

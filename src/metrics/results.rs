@@ -1,8 +1,11 @@
 //! The results of one run. Field names and their units are the file format of `summary.json`; the
 //! report, the plots and the exporters read these types and nothing else of the run.
 
+mod engine;
 pub mod metric;
 mod serving;
+
+pub use engine::EngineSummary;
 
 use serde::Serialize;
 
@@ -287,6 +290,9 @@ pub struct DeploymentSummary {
     /// KV caches handed over from prefill to decode replicas; absent where it has only one kind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub handover: Option<HandoverSummary>,
+    /// What only some engines do.
+    #[serde(flatten)]
+    pub engine: EngineSummary,
 }
 
 /// One pool.

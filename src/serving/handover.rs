@@ -242,7 +242,7 @@ impl Serving {
             return self.requests.remove(slot);
         }
         request.phase = Phase::Waiting;
-        let look = self.replicas[replica as usize].replica.enqueue(ctx.now, slot);
+        let look = self.replicas[replica as usize].replica.enqueue(ctx.now, slot, &self.requests);
         self.schedule_look(ctx, replica, look);
     }
 }

@@ -49,6 +49,14 @@ pub(crate) struct Request {
     pub(crate) retries: u16,
     /// The deployment that its stream sent it to, and the one that it is at: its prefill replicas, say.
     pub(crate) home: u32,
+    /// Whose request it is, by number.
+    pub(crate) tenant: u16,
+    /// Whether a more urgent request may take its place in the batch.
+    pub(crate) preemptible: bool,
+    /// Its place in the deployment's order: the smallest goes first.
+    pub(crate) key: u64,
+    /// Tokens of its KV cache that lie in host memory; 0 for none.
+    pub(crate) swapped: u32,
     pub(crate) deployment: u32,
     pub(crate) replica: u32,
     pub(crate) prompt: u32,
@@ -89,9 +97,9 @@ impl Request {
         u64::from(self.prompt) + u64::from(self.output)
     }
 
-    /// Whether its prompt was processed elsewhere and its first token is there: it decodes at once.
-    pub(crate) fn has_prompt_from_elsewhere(&self) -> bool {
-        self.received == self.prompt && self.generated > 0
+    /// Whether its KV cache is at hand, from a prefill replica or from host memory: it decodes once there is room.
+    pub(crate) fn has_its_cache(&self) -> bool {
+        self.swapped > 0 || self.received > 0
     }
 
     /// Prompt tokens up to the end of its first `blocks` hashed blocks, of `size` tokens each where their ends are not

@@ -10,7 +10,7 @@ use crate::metrics::results::Assumption;
 use crate::policies::placement::PlacementKind;
 use crate::policies::queue_order::QueueOrder;
 use crate::policies::replay::Law;
-use crate::serving::DeploymentConfig;
+use crate::serving::{DeploymentConfig, RequestTerms};
 use crate::sim::Seed;
 use crate::units::{Duration, FlopPerSecond, Instant, UsdPerHour};
 
@@ -60,6 +60,8 @@ pub struct StreamPlan {
     pub slo: Slo,
     /// A request that is not complete so long after its arrival gives up.
     pub timeout: Option<Duration>,
+    /// What its requests bring with them: priority, tenant, deadline.
+    pub terms: RequestTerms,
 }
 
 /// A replica autoscaler at work on a deployment.

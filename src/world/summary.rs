@@ -5,7 +5,7 @@ use super::run::World;
 use crate::billing::Cause;
 use crate::fleet::PoolId;
 use crate::metrics::results::{
-    DeploymentSummary, HandoverSummary, JobsSummary, PoolSummary, PrefixCacheSummary,
+    DeploymentSummary, EngineSummary, HandoverSummary, JobsSummary, PoolSummary, PrefixCacheSummary,
     RunResults, SCHEMA_VERSION, ScenarioInfo, SloLimits, SpendSummary, StabilitySummary, StreamSummary,
     Summary, UtilizationSummary,
 };
@@ -175,6 +175,9 @@ impl World<'_> {
                 saved_prompt_tokens: totals.prefix.tokens,
             }),
             handover: matches!(plan.role, Role::Decode(_)).then(|| handover(&totals.handed)),
+            engine: EngineSummary {
+                swapped_blocks: (totals.swapped_blocks > 0).then_some(totals.swapped_blocks),
+            },
         }
     }
 

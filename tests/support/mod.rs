@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub mod engine;
+
 use fleetsim::billing::{Purchase, Tariff};
 use fleetsim::fleet::{PoolConfig, PoolId};
 use fleetsim::perf::{AffineStep, StepModel};
@@ -62,9 +64,10 @@ pub fn deployment(replicas: u32, servers: u32, step: StepModel, router: RouterKi
             block_tokens: 16,
             window: None,
             links: None,
+            host: None,
             label: "one card".to_owned(),
         }],
-        batching: Batching { max_batch_requests: servers, max_batch_tokens: servers },
+        batching: Batching { max_batch_requests: servers, max_batch_tokens: servers, ..Batching::default() },
         max_queued_requests: None,
         router,
         replicas,
@@ -72,6 +75,7 @@ pub fn deployment(replicas: u32, servers: u32, step: StepModel, router: RouterKi
         max_context: None,
         prefix_tokens: None,
         role: Role::Whole,
+        tenants: Default::default(),
     }
 }
 
@@ -97,6 +101,7 @@ pub fn stream(rate: f64, arrivals: ArrivalProcess, lengths: Lengths) -> StreamPl
         deployments: vec![0],
         slo: Slo::default(),
         timeout: None,
+        terms: Default::default(),
     }
 }
 

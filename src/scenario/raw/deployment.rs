@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::Surroundings;
 use super::autoscaler::{self, RawAutoscaler};
+use super::batching::{self, RawSwap};
 use super::disaggregated::{RawDisaggregated, read as disaggregated};
 use super::lifecycle::{self, RawStart, Replicas};
 use super::weights::{self, RawWeights};
@@ -29,6 +30,7 @@ pub struct RawDeployment {
     pub pools: Vec<Sited<String>>,
     pub parallelism: Sited<Parallelism>,
     pub batching: Batching,
+    pub swap: RawSwap,
     pub routing: RouterKind,
     pub replicas: Replicas,
     /// Whether replicas may come and go during the run.
@@ -136,7 +138,7 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>, clock: Start) -> 
     let doc =
         "Bytes of KV cache of a token over all cards, for hand-over and tiers; the model's when absent.";
     let kv_per_token = t.optional("kv_bytes_per_token", &kinds::BYTES, doc);
-    let batching = t.table_or_default("batching", "Limits of a replica's batch.", batching);
+    let batching = t.table_or_default("batching", "What goes into a replica's iterations.", batching::read);
     let routing = t.choice(
         "routing",
         &RouterKind::ALL,
@@ -182,14 +184,12 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>, clock: Start) -> 
     let prefix_caching = t.or("prefix_caching", &kinds::BOOL, "true", doc);
     let doc = "The share of a card's memory that the engine may take.";
     let memory_utilization = t.or("memory_utilization", &UTILIZATION, "0.9", doc);
-    t.later(&[
-        ("speculative", "speculative decoding is"),
-        ("lora", "adapters are"),
-    ]);
+    t.later(&[("speculative", "speculative decoding is"), ("lora", "adapters are")]);
     // What is wrong has been reported; stand-ins let the rest be checked all the same.
     let format = |given: Option<Sited<String>>| {
         given.unwrap_or_else(|| Sited { value: "bf16".to_owned(), place: t.place })
     };
+    let (batching, swap) = batching.unwrap_or_default();
     let automatic = Sited { value: Parallelism::Auto, place: t.place };
     Some(RawDeployment {
         name: name?,
@@ -198,7 +198,8 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>, clock: Start) -> 
         kv_precision: format(kv_precision),
         pools: pools?,
         parallelism: parallelism.unwrap_or(automatic),
-        batching: batching.unwrap_or_default(),
+        batching,
+        swap,
         routing: routing.unwrap_or(RouterKind::LeastOutstandingRequests),
         replicas,
         changes: t.has("autoscaler"),
@@ -283,25 +284,6 @@ fn split(t: &mut TableReader<'_>, required: bool) -> Option<ParallelismPlan> {
     }
     let degree = |given: Option<Sited<u32>>| given.map_or(1, |degree| *degree);
     Some(ParallelismPlan { tp: *tp?, pp: degree(pp), dp: degree(dp), ep: degree(ep) })
-}
-
-pub(super) fn batching(t: &mut TableReader<'_>) -> Option<Batching> {
-    let doc = "Most requests in a batch (vLLM's max_num_seqs).";
-    let requests = t.or("max_batch_requests", &kinds::COUNT, "256", doc);
-    let doc = "Most tokens processed in an iteration (vLLM's max_num_batched_tokens).";
-    let tokens = t.or("max_batch_tokens", &kinds::TOKENS, "2048", doc);
-    let (requests, tokens) = (requests?, tokens?);
-    if *tokens < *requests {
-        let message = format!(
-            "max_batch_tokens is {}, less than max_batch_requests, {}: a full batch could not decode in one \
-             iteration",
-            *tokens, *requests
-        );
-        t.problem(
-            Problem::error(tokens.place, message).help("raise max_batch_tokens or lower max_batch_requests"),
-        );
-    }
-    Some(Batching { max_batch_requests: *requests, max_batch_tokens: *tokens })
 }
 
 pub(super) fn step_time(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<StepTime> {

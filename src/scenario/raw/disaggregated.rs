@@ -1,7 +1,8 @@
 //! `prefill`, `decode` and `handover` of a deployment.
 
 use super::Surroundings;
-use super::deployment::{Parallelism, StepTime, batching, parallelism, step_time};
+use super::batching::{self, RawSwap};
+use super::deployment::{Parallelism, StepTime, parallelism, step_time};
 use crate::perf::constants;
 use crate::policies::router::RouterKind;
 use crate::scenario::kinds;
@@ -24,7 +25,7 @@ pub struct RawDisaggregated {
 pub struct RawSet {
     pub pools: Option<Vec<Sited<String>>>,
     pub parallelism: Option<Sited<Parallelism>>,
-    pub batching: Option<Batching>,
+    pub batching: Option<(Batching, RawSwap)>,
     pub routing: Option<RouterKind>,
     pub replicas: u32,
     pub step_time: Option<StepTime>,
@@ -81,7 +82,7 @@ fn set(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawSet> {
     let absent = !t.has("parallelism");
     let parallelism = parallelism(t).filter(|_| !absent);
     let doc = "Limits of a replica's batch; the deployment's when absent.";
-    let batching = t.table("batching", doc, batching);
+    let batching = t.table("batching", doc, batching::read);
     let doc = "Which of these replicas a request goes to; as the deployment says when absent.";
     t.declare("routing", "a router, as of the deployment", None, doc);
     let routing = t.has("routing").then(|| t.choice("routing", &RouterKind::ALL, &[], None, doc)).flatten();

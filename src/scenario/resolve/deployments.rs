@@ -2,6 +2,7 @@
 
 use super::assumptions::Ledger;
 use super::disaggregated;
+use super::engine;
 use super::lifecycle;
 use super::names::{dangling, not_found, unknown};
 use super::pools::{Pool, Resolved};
@@ -17,7 +18,7 @@ use crate::scenario::dom::Step;
 use crate::scenario::problem::Problem;
 use crate::scenario::raw::{Parallelism, RawDeployment, RawScenario};
 use crate::scenario::reading::{Reading, Sited};
-use crate::serving::{DeploymentConfig, ReplicaLinks, ReplicaOption, Role};
+use crate::serving::{DeploymentConfig, HostMemory, ReplicaLinks, ReplicaOption, Role};
 use crate::traffic::BlockHashes;
 use crate::units::BytesPerSecond;
 use crate::world::StreamPlan;
@@ -189,6 +190,7 @@ fn deployment(
         max_context: raw.max_context.or(context),
         prefix_tokens: prefix_tokens(raw, reading),
         role: Role::Whole,
+        tenants: engine::tenants(raw, scenario),
     })
 }
 
@@ -263,7 +265,7 @@ struct Choice<'a> {
     raw: &'a RawDeployment,
     /// `None` when memory and iteration times are stated.
     dims: Option<&'a ModelDims>,
-    /// The model where it is known, stated or not.
+    /// What is known all the same.
     known: Option<&'a ModelDims>,
     weights: Precision,
     kv: Precision,
@@ -348,6 +350,7 @@ impl Choice<'_> {
             block_tokens: self.raw.block_tokens,
             window: dims.window.map(|window| window.tokens),
             links: self.links(replica.plan.cards(), pool),
+            host: self.host(replica.plan, pool)?,
             label: self.label(replica.plan, pool),
         };
         Ok(Planned { plan: replica.plan, option, auto })
@@ -380,6 +383,7 @@ impl Choice<'_> {
             block_tokens: self.raw.block_tokens,
             window: None,
             links: self.links(plan.cards(), pool),
+            host: self.host(plan, pool)?,
             label: self.label(plan, pool),
         };
         Ok(Planned { plan, option, auto: None })
@@ -399,6 +403,10 @@ impl Choice<'_> {
         };
         let scale_up = BytesPerSecond(scale_up.as_f64() * f64::from(cards));
         Some(ReplicaLinks { kv_per_token, scale_up, scale_out: scale_out.unwrap_or_default() })
+    }
+
+    fn host(&self, plan: ParallelismPlan, pool: &Resolved) -> Result<Option<HostMemory>, Misfit> {
+        engine::host_memory(self.raw, self.known, self.kv, plan, pool).map_err(Misfit::Plan)
     }
 
     fn label(&self, plan: ParallelismPlan, pool: &Resolved) -> String {

@@ -27,10 +27,12 @@ pub fn prefill(raw: &RawDeployment) -> Option<RawDeployment> {
 
 fn with(raw: &RawDeployment, set: &RawSet) -> RawDeployment {
     let raw = raw.clone();
+    let (batching, swap) = set.batching.unwrap_or((raw.batching, raw.swap));
     RawDeployment {
         pools: set.pools.clone().unwrap_or(raw.pools),
         parallelism: set.parallelism.clone().unwrap_or(raw.parallelism),
-        batching: set.batching.unwrap_or(raw.batching),
+        batching,
+        swap,
         routing: set.routing.unwrap_or(raw.routing),
         replicas: Replicas { initial: set.replicas, range: None },
         step_time: set.step_time.clone().or(raw.step_time),

@@ -7,11 +7,11 @@ use crate::units::Instant;
 impl Replica {
     /// True when nothing runs and nobody waits.
     pub(crate) fn is_empty(&self) -> bool {
-        self.segment.is_none() && self.waiting.is_empty()
+        self.segment.is_none() && self.waiting.len() == 0
     }
 
     /// Stops at `now`, in the midst of an iteration, which is lost. All requests whose clients have not gone are
-    /// put on `left`: those of the batch in order of admission, then those that waited. Those in the batch know
+    /// put on `left`: those of the batch in order of admission, then those that waited, in the queue's order. Those in the batch know
     /// how many tokens they have. Boundaries at `now` itself come after: everything that makes a replica end is
     /// handled before boundaries are.
     pub(crate) fn evacuate(&mut self, now: Instant, requests: &mut Requests, left: &mut Vec<Slot>) {
@@ -22,14 +22,17 @@ impl Replica {
         }
         self.drop_abandoned(requests);
         while let Some(slot) = self.batch.last() {
-            let generated = requests[slot].generated_by(self.boundary);
-            self.batch.remove(slot, self.boundary, requests);
+            let generated = requests[slot].generated_by(self.decoded());
+            self.leave(slot, requests);
             requests[slot].generated = generated;
             left.push(slot);
         }
         left.reverse();
         self.batch.clear_chunks();
-        for slot in self.waiting.drain(..) {
+        while let Some(slot) = self.waiting.head() {
+            self.waiting.pop();
+            // What lies in the host's memory is lost with it.
+            self.forget_swapped(slot, requests);
             if requests[slot].phase == Phase::Abandoned {
                 requests.remove(slot);
             } else {
