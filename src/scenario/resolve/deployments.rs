@@ -1,6 +1,7 @@
 //! Deployments: the plan on each pool, what fits, and how long iterations take.
 
 use super::assumptions::Ledger;
+use super::engine;
 use super::names::{dangling, not_found, unknown};
 use super::pools::{Pool, Resolved};
 use super::{step_time, weights};
@@ -15,7 +16,7 @@ use crate::scenario::dom::Step;
 use crate::scenario::problem::Problem;
 use crate::scenario::raw::{Parallelism, RawDeployment, RawScenario};
 use crate::scenario::reading::{Reading, Sited};
-use crate::serving::{DeploymentConfig, ReplicaOption};
+use crate::serving::{DeploymentConfig, HostMemory, ReplicaOption};
 use crate::traffic::BlockHashes;
 use crate::world::StreamPlan;
 
@@ -102,6 +103,7 @@ fn deployment(
     let choice = Choice {
         raw,
         dims: dims.as_ref().filter(|_| !stated),
+        known: dims.as_ref(),
         weights,
         kv,
         weights_as,
@@ -166,6 +168,7 @@ fn deployment(
         replicas: raw.replicas,
         max_context: raw.max_context.or(context),
         prefix_tokens: prefix_tokens(raw, reading),
+        tenants: engine::tenants(raw, scenario),
     })
 }
 
@@ -240,6 +243,8 @@ struct Choice<'a> {
     raw: &'a RawDeployment,
     /// `None` when memory and iteration times are stated.
     dims: Option<&'a ModelDims>,
+    /// What is known all the same.
+    known: Option<&'a ModelDims>,
     weights: Precision,
     kv: Precision,
     weights_as: WeightsAs,
@@ -322,6 +327,7 @@ impl Choice<'_> {
             kv_blocks,
             block_tokens: self.raw.block_tokens,
             window: dims.window.map(|window| window.tokens),
+            host: self.host(replica.plan, pool)?,
             label: self.label(replica.plan, pool),
         };
         Ok(Planned { plan: replica.plan, option, auto })
@@ -353,9 +359,14 @@ impl Choice<'_> {
             kv_blocks,
             block_tokens: self.raw.block_tokens,
             window: None,
+            host: self.host(plan, pool)?,
             label: self.label(plan, pool),
         };
         Ok(Planned { plan, option, auto: None })
+    }
+
+    fn host(&self, plan: ParallelismPlan, pool: &Resolved) -> Result<Option<HostMemory>, Misfit> {
+        engine::host_memory(self.raw, self.known, self.kv, plan, pool).map_err(Misfit::Plan)
     }
 
     fn label(&self, plan: ParallelismPlan, pool: &Resolved) -> String {
