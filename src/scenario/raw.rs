@@ -10,6 +10,7 @@ mod stream;
 mod supply;
 mod tenant;
 mod traffic;
+mod training;
 mod weights;
 
 pub use deployment::{Parallelism, RawDeployment, StepTime, read as deployment};
@@ -19,6 +20,7 @@ pub use scheduler::{RawJobTrace, RawOrder, RawScheduler};
 pub use stream::{RawStream, read as stream};
 pub use supply::{Count, RawProvisioning};
 pub use tenant::{RawTenant, read as tenant};
+pub use training::{RawTraining, Recomputation};
 
 use super::dom::Node;
 use super::kinds;
