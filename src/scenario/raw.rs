@@ -16,6 +16,7 @@ mod stream;
 mod supply;
 mod tenant;
 mod traffic;
+mod training;
 mod weights;
 
 pub use autoscaler::RawAutoscaler;
@@ -30,6 +31,7 @@ pub use scheduler::{RawJobTrace, RawOrder, RawScheduler};
 pub use stream::{RawStream, read as stream};
 pub use supply::{Count, RawProvisioning};
 pub use tenant::{RawTenant, read as tenant};
+pub use training::{RawTraining, Recomputation};
 
 use super::dom::Node;
 use super::kinds;

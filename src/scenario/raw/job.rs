@@ -1,5 +1,6 @@
 //! `[[jobs]]`.
 
+use super::training::{self, RawTraining};
 use crate::jobs::JobTerms;
 use crate::scenario::dom::Value;
 use crate::scenario::kinds;
@@ -33,6 +34,7 @@ pub enum Work {
         precision: Sited<String>,
         batch_tokens: Option<u64>,
         sequence: Option<u32>,
+        plan: RawTraining,
     },
     /// Hold its cards for a stated time.
     Stated(Duration),
@@ -60,6 +62,7 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawJob> {
     } else {
         (None, None, None)
     };
+    let plan = (t.is_describing() || !t.has("work")).then(|| training::read(t));
     let user = t.or("user", &OPTIONAL_TEXT, "\"\"", "Who submitted it.");
     let queue = t.or("queue", &OPTIONAL_TEXT, "\"\"", "The queue that it waits in.");
     let priority = t.or("priority", &PRIORITY, "0", "Higher goes first, under `priority`.");
@@ -71,7 +74,6 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawJob> {
         ("checkpoint", "checkpoints are"),
         ("preemptible", "preemption is"),
         ("elastic", "elastic jobs are"),
-        ("parallelism", "plans of training jobs are"),
     ]);
     if t.is_describing() {
         return None;
@@ -84,6 +86,7 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawJob> {
             precision: precision?,
             batch_tokens: batch_tokens.map(|tokens| *tokens),
             sequence: sequence.map(|tokens| *tokens),
+            plan: plan?,
         },
         _ => {
             let problem =
