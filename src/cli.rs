@@ -9,6 +9,8 @@ mod catalog;
 mod check;
 mod compare;
 mod figures;
+mod plan;
+mod points;
 mod policy;
 mod run;
 mod sweep;
@@ -28,6 +30,7 @@ enum Verb {
     Run(run::Args),
     Compare(compare::Args),
     Sweep(sweep::Args),
+    Plan(plan::Args),
     Catalog(catalog::Args),
     Check(check::Args),
     Policy(policy::Args),
@@ -53,6 +56,7 @@ pub fn main() -> ExitCode {
         Verb::Run(args) => run::run(args),
         Verb::Compare(args) => compare::run(&args),
         Verb::Sweep(args) => sweep::run(args),
+        Verb::Plan(args) => plan::run(&args),
         Verb::Catalog(args) => catalog::run(args),
         Verb::Check(args) => check::run(&args),
         Verb::Policy(args) => policy::run(args),

@@ -1,10 +1,10 @@
 //! `fleetsim sweep`: every combination of values, in parallel and restartable.
 
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::points::{self, Points, render};
 use super::run::cannot_write;
 use super::{Failure, figures, print};
 use crate::plan::grid::Grid;
@@ -13,7 +13,6 @@ use crate::plan::sweep::journal::{FILE, Header, Journal, JournalError};
 use crate::plan::sweep::{Plan, Rows, Shard, fingerprint, merge};
 use crate::report::format::{NOTHING, count, plural, shorten};
 use crate::report::{self};
-use crate::scenario::{self, Diagnostics, Loaded, Severity};
 use crate::units::Duration;
 use crate::world::{self, RunOptions};
 
@@ -110,77 +109,19 @@ pub fn run(args: Args) -> Result<(), Failure> {
     }
 }
 
-/// The points of a scenario over a grid.
-struct Points<'a> {
-    args: &'a Args,
-    scenario: &'a Path,
-    text: String,
-    grid: Grid,
-}
-
-impl Points<'_> {
-    fn load(&self, sets: Vec<String>) -> Result<Loaded, Diagnostics> {
-        let sets: Vec<String> = self.args.set.iter().cloned().chain(sets).collect();
-        scenario::load_text(&self.text, self.scenario, &sets, self.args.seed)
-    }
-
-    fn resolve(&self, point: u64) -> Result<world::WorldConfig, String> {
-        self.load(self.grid.sets(point)).map(|loaded| loaded.config).map_err(|wrong| {
-            let errors = wrong.problems().iter().filter(|problem| problem.severity == Severity::Error);
-            errors.map(|problem| problem.message.as_str()).collect::<Vec<_>>().join("; ")
-        })
-    }
-
-    /// A path that leads nowhere is no fault of a point: neither the first nor the last value of its axis gets
-    /// past the path itself.
-    fn check_paths(&self) -> Result<(), Failure> {
-        for (number, axis) in self.grid.axes().iter().enumerate() {
-            let source = (self.args.set.len() + number + 1) as u32;
-            let mut wrong = None;
-            for index in [0, axis.len() - 1] {
-                let mut sets = self.grid.sets(0);
-                sets[number] = format!("{}={}", axis.path, axis.value(index));
-                let of_path = |diagnostics: &Diagnostics| {
-                    let errors = diagnostics.problems().iter().filter(|p| p.severity == Severity::Error);
-                    let places = errors.filter_map(|problem| problem.place);
-                    places.into_iter().any(|place| place.source == source && place.start <= axis.path.len())
-                };
-                wrong = self.load(sets).err().filter(of_path);
-                if wrong.is_none() {
-                    break;
-                }
-            }
-            if let Some(wrong) = wrong {
-                return Err(Failure::BadInput(render(&wrong)));
-            }
-        }
-        Ok(())
-    }
-
-    /// A configuration to look metrics' names up in; `None` when none of the points can be resolved.
-    fn example(&self) -> Option<world::WorldConfig> {
-        (0..self.grid.points().min(MANY_POINTS)).find_map(|point| self.resolve(point).ok())
-    }
+/// A configuration to look metrics' names up in; `None` when none of the points can be resolved.
+fn example(points: &Points<'_>) -> Option<world::WorldConfig> {
+    (0..points.grid.points().min(MANY_POINTS)).find_map(|point| points.resolve(point).ok())
 }
 
 fn sweep(args: &Args, scenario: &Path) -> Result<(), Failure> {
     let grid = Grid::parse(&args.grid).map_err(|error| Failure::BadInput(format!("error: {error}")))?;
-    let bytes = std::fs::read(scenario).unwrap_or_default();
-    let Ok(text) = String::from_utf8(bytes.clone()) else {
-        return Err(scenario::load(scenario, &[], None).err().map_or_else(
-            || Failure::BadInput(format!("error: {} is not text", scenario.display())),
-            |wrong| Failure::BadInput(render(&wrong)),
-        ));
-    };
-    if !scenario.is_file() {
-        // Says why it cannot be read.
-        scenario::load(scenario, &[], None).map_err(|wrong| Failure::BadInput(render(&wrong)))?;
-    }
-    let points = Points { args, scenario, text, grid };
+    let text = points::text(scenario)?;
+    let points = Points { set: &args.set, seed: args.seed, scenario, text, grid };
     points.check_paths()?;
     let shard = args.shard.unwrap_or(Shard::WHOLE);
     let share = shard.share(points.grid.points());
-    let example = points.example();
+    let example = example(&points);
     let names = match &example {
         Some(config) => metrics::wanted(&args.metrics, &[config])
             .map_err(|error| Failure::BadInput(format!("error: {error}")))?,
@@ -196,7 +137,7 @@ fn sweep(args: &Args, scenario: &Path) -> Result<(), Failure> {
     });
     let plan = Plan {
         name,
-        scenario: scenario_fingerprint(args, &bytes),
+        scenario: scenario_fingerprint(args, points.text.as_bytes()),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         grid: args.grid.clone(),
         replications: args.replications,
@@ -318,10 +259,6 @@ fn scenario_fingerprint(args: &Args, text: &[u8]) -> String {
 
 fn journal_failed(error: JournalError) -> Failure {
     Failure::BadInput(format!("error: {error}"))
-}
-
-fn render(diagnostics: &Diagnostics) -> String {
-    diagnostics.render(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
 }
 
 /// The first rows with the metrics that most ask about.

@@ -3,6 +3,7 @@
 mod deployment;
 mod job;
 mod lengths;
+mod plan;
 mod pool;
 mod scheduler;
 mod stream;
@@ -10,6 +11,7 @@ mod traffic;
 
 pub use deployment::{Parallelism, RawDeployment, Split, read as deployment};
 pub use job::{RawJob, Work, read as job};
+pub use plan::{PlanSection, RegretTerms, plan};
 pub use pool::{PRICE_KEYS, RawPool, RawPrices, prices, read as pool};
 pub use scheduler::{RawJobTrace, RawOrder, RawScheduler};
 pub use stream::{RawStream, read as stream};
@@ -36,6 +38,7 @@ pub struct RawScenario {
     pub job_trace: Option<RawJobTrace>,
     pub scheduler: RawScheduler,
     pub prices: RawPrices,
+    pub plan: Option<PlanSection>,
     /// Entries that override or add to the catalogue: the list's key, and each entry with its table's place.
     pub overrides: Vec<(&'static str, Vec<Node>)>,
 }
@@ -93,9 +96,9 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawScen
     let doc = "Which waiting job is next, and where it goes.";
     let scheduler = t.table_or_default("scheduler", doc, scheduler::read);
     let prices = prices(t, around);
+    let plan = plan(t);
     let overrides = OVERRIDES.map(|key| (key, overrides(t, key)));
     t.later(&[
-        ("plan", "the search for fleets is"),
         ("autoscaler", "autoscalers are"),
         ("node_autoscaler", "node autoscalers are"),
         ("failures", "failures are"),
@@ -120,6 +123,7 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawScen
         job_trace,
         scheduler: scheduler.unwrap_or_default(),
         prices,
+        plan,
         overrides: overrides.into(),
     })
 }

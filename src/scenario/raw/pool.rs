@@ -44,12 +44,12 @@ pub struct OfferPrices {
 
 /// A number of nodes; the range of an autoscaled pool is recognised to be refused.
 const NODES: Kind<u32> = Kind {
-    what: "a whole number of at least 1",
+    what: "a whole number",
     read: |value| match value {
         Value::Table(_) => Err(Unfit::Value(
             "autoscaled pools are not built yet; give the number of nodes, as in nodes = 2".to_owned(),
         )),
-        other => (kinds::COUNT.read)(other),
+        other => (kinds::COUNT_OR_NONE.read)(other),
     },
 };
 

@@ -9,7 +9,7 @@ use crate::fleet::{Inventory, PoolConfig};
 use crate::perf::{NodeSpec, UnknownFigures};
 use crate::scenario::problem::{Problem, quoted};
 use crate::scenario::raw::{RawPool, RawScenario};
-use crate::scenario::reading::Reading;
+use crate::scenario::reading::{PoolSite, Reading};
 use crate::units::{Duration, UsdPerHour};
 use crate::world::PoolPlan;
 
@@ -91,6 +91,7 @@ fn pool(raw: &RawPool, catalog: &Catalog, reading: &mut Reading, ledger: &mut Le
         nodes: raw.nodes,
         cards_per_node: cards,
     };
+    reading.sites.push(PoolSite { region: offer.region.clone(), card_power: card.tdp().ok() });
     let peak = card.peak(Precision::Bf16).ok();
     let plan = PoolPlan { fleet, tariff: tariff?, peak };
     Some(Resolved { plan, node: NodeSpec::from_catalog(offer, card) })
