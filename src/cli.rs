@@ -8,11 +8,15 @@ use clap::{Parser, Subcommand};
 mod catalog;
 mod check;
 mod compare;
+mod estimate;
 mod figures;
+mod init;
 mod plan;
 mod points;
 mod policy;
 mod run;
+mod schema;
+mod shell;
 mod sweep;
 mod trace;
 mod validate;
@@ -33,9 +37,14 @@ enum Verb {
     Plan(plan::Args),
     Catalog(catalog::Args),
     Check(check::Args),
+    Estimate(Box<estimate::Args>),
     Policy(policy::Args),
+    Schema(schema::Args),
+    Init(init::Args),
     Trace(trace::Args),
     Validate(validate::Args),
+    Completions(shell::CompletionsArgs),
+    Man(shell::ManArgs),
 }
 
 /// How a verb ends when it does not end well.
@@ -59,8 +68,13 @@ pub fn main() -> ExitCode {
         Verb::Plan(args) => plan::run(&args),
         Verb::Catalog(args) => catalog::run(args),
         Verb::Check(args) => check::run(&args),
+        Verb::Estimate(args) => estimate::run(&args),
         Verb::Policy(args) => policy::run(args),
+        Verb::Schema(args) => schema::run(&args),
+        Verb::Init(args) => init::run(&args),
         Verb::Trace(args) => trace::run(args),
+        Verb::Completions(args) => shell::completions(&args),
+        Verb::Man(args) => shell::man(&args),
         Verb::Validate(args) => validate::run(&args),
     };
     match result {

@@ -12,6 +12,7 @@ pub mod grid;
 pub mod judge;
 pub mod metrics;
 pub mod outcome;
+pub mod pivot;
 pub mod replicate;
 pub mod search;
 pub mod statistics;

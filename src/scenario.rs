@@ -18,6 +18,7 @@ mod raw;
 mod reader;
 mod reading;
 mod resolve;
+mod schema;
 mod set;
 mod uncertain;
 
@@ -30,8 +31,9 @@ pub use problem::{Diagnostics, Place, Problem, Severity, Sources};
 use raw::Surroundings;
 pub use raw::{PlanSection, RegretTerms};
 use reading::Reading;
-pub use uncertain::{Spread, Uncertain};
 pub use reading::{OptionDoc, PoolSite};
+pub use schema::json_schema;
+pub use uncertain::{Spread, Uncertain};
 
 use crate::metrics::results::Assumption;
 use crate::world::WorldConfig;

@@ -27,8 +27,8 @@ fn pick<'a, T: ?Sized>(random: &mut RandomStream, items: &[&'a T]) -> &'a T {
 /// A random space of at least 500 points around one or two deployments, with measured or computed step times.
 fn random_space(seed: u64) -> Space {
     let mut random = Seed(seed).stream("space");
-    let mut text = String::from("name = \"space\"\nwarmup = \"3s\"\n");
-    text += &format!("seed = {}\nduration = \"{}s\"\n", seed + 1, 20 + random.below(20));
+    let mut text = String::from("name = \"space\"\nwarmup = \"2s\"\n");
+    text += &format!("seed = {}\nduration = \"{}s\"\n", seed + 1, 12 + random.below(8));
     for (name, cards) in [("lab/one", 1u64), ("lab/two", 2), ("lab/four", 4)] {
         let price = cards as f64 * (1.5 + random.uniform());
         text += &format!(
@@ -102,7 +102,8 @@ impl Space {
     fn resolve(&self, point: u64) -> Result<Resolved, String> {
         let loaded = scenario::load_text(&self.text, Path::new("space.toml"), &self.grid.sets(point), None)
             .map_err(|wrong| wrong.to_string())?;
-        let site = |site: &scenario::PoolSite| Site { region: site.region.clone(), card_power: site.card_power };
+        let site =
+            |site: &scenario::PoolSite| Site { region: site.region.clone(), card_power: site.card_power };
         Ok(Resolved { sites: loaded.sites.iter().map(site).collect(), config: loaded.config })
     }
 
@@ -153,7 +154,8 @@ fn the_optimum_of_the_enumeration_with_a_tenth_of_its_simulations() {
         let found = space.plan(replications);
         let all = space.enumerate(replications);
         let kept = |values: &[f64]| found.promises.iter().zip(values).all(|(p, value)| p.is_kept(*value));
-        let feasible = |point: usize| all[point].as_ref().filter(|(_, values)| kept(values)).map(|(usd, _)| *usd);
+        let feasible =
+            |point: usize| all[point].as_ref().filter(|(_, values)| kept(values)).map(|(usd, _)| *usd);
         let optimum = (0..all.len()).filter_map(feasible).min();
         let enumerated = all.iter().flatten().count() as u64 * replications;
         assert!(enumerated >= 100, "space {seed}: {enumerated}");

@@ -1,10 +1,14 @@
 //! `fleetsim plan`: the cheapest fleet that keeps its promises.
 
+mod plots;
+
 use std::path::{Path, PathBuf};
 
 use super::points::{self, Points, render};
 use super::run::cannot_write;
 use super::{Failure, figures, print};
+use crate::metrics::results::metric;
+use crate::plan::bound::Bounds;
 use crate::plan::facts::{self, Site};
 use crate::plan::grid::Grid;
 use crate::plan::metrics;
@@ -16,6 +20,7 @@ use crate::report::{self};
 use crate::scenario::{Loaded, PlanSection, Uncertain};
 use crate::sim::Seed;
 use crate::units::Duration;
+use crate::world::{self, RunOptions};
 
 /// Larger spaces are searched only when --yes is given.
 const MANY_POINTS: u64 = 100_000;
@@ -60,6 +65,9 @@ pub struct Args {
     /// The folder for the results [default: out/NAME-plan, after the scenario's name].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Draw no plots.
+    #[arg(long)]
+    no_plots: bool,
     /// Print JSON instead of tables.
     #[arg(long)]
     json: bool,
@@ -127,6 +135,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         .map_err(|error| Failure::Failed(format!("error: the plan cannot be put into JSON: {error}")))?;
     report::write_file(&out, "plan.json", &format!("{json}\n")).map_err(cannot_write)?;
     report::write_file(&out, "candidates.csv", &outcome.csv()).map_err(cannot_write)?;
+    if !args.no_plots {
+        let capacity = outcome.best.as_ref().and_then(|best| capacity(&points, best.point));
+        plots::write(&out, &outcome, &points.grid, capacity.as_ref())?;
+    }
     if args.json {
         print(&format!("{json}\n"))?;
     } else if !args.quiet {
@@ -180,6 +192,46 @@ fn judge_worlds(
         );
     }
     Ok(judged)
+}
+
+/// What the best candidate has over time, from one more run of it; `None` when it cannot be told.
+fn capacity(points: &Points<'_>, point: u64) -> Option<plots::Capacity> {
+    let config = points.resolve(point).ok()?;
+    let results = world::run(&config, RunOptions::default()).ok()?;
+    let placed = facts::placed(&config);
+    let bounds = Bounds::default();
+    let mut demanded: Vec<f64> = Vec::new();
+    for (streams, groups) in facts::parts(&config, &placed, &bounds) {
+        // Of several kinds of replicas, that of the first deployment stands for all.
+        let deployment = config.streams[*streams.first()?].deployments[0];
+        let option = *placed[deployment].first()?;
+        let cards = f64::from(config.deployments[deployment].options[option].cards);
+        let needed = bounds.needed(&config, &streams, &groups)?;
+        demanded.resize(needed.len(), 0.0);
+        demanded.iter_mut().zip(needed).for_each(|(sum, replicas)| *sum += replicas * cards);
+    }
+    let end = config.duration.as_secs_f64();
+    let length = end / demanded.len().max(1) as f64;
+    let demanded = demanded.into_iter().enumerate().map(|(at, cards)| (at as f64 * length, cards)).collect();
+    let over_time = |metric: &str| -> Vec<(f64, f64)> {
+        let series = results.timeseries.series.iter().filter(|series| series.metric == metric);
+        let mut sums: Vec<f64> = Vec::new();
+        for series in series {
+            sums.resize(series.values.len().max(sums.len()), 0.0);
+            sums.iter_mut().zip(&series.values).for_each(|(sum, value)| *sum += value.unwrap_or(0.0));
+        }
+        let at = |index: usize| results.timeseries.bucket_edges(index).0.as_secs_f64();
+        sums.into_iter().enumerate().map(|(index, cards)| (at(index), cards)).collect()
+    };
+    Some(plots::Capacity {
+        end,
+        lines: vec![
+            ("demanded at least".to_owned(), demanded),
+            ("ready and held".to_owned(), over_time(metric::ALLOCATED_CARDS)),
+            ("billed".to_owned(), over_time(metric::PROVISIONED_CARDS)),
+            ("computing".to_owned(), over_time(metric::BUSY_CARDS)),
+        ],
+    })
 }
 
 fn bad(why: String) -> Failure {
@@ -278,7 +330,7 @@ fn in_words(outcome: &Outcome, grid: &Grid) -> String {
         text += &format!("and {} more\n", count((outcome.candidates.len() - MOST_ROWS) as u64));
     }
     text += &format!(
-        "{}, {} pruned by bounds, {} ({} each at most), lower bound {}, gap {}\n",
+        "{}, {} pruned by bounds, {} ({} each at most)\nlower bound {}, gap {}\n",
         plural(outcome.points, "candidate"),
         count(outcome.pruned),
         plural(outcome.simulations, "simulation"),
@@ -300,7 +352,7 @@ fn table(rows: &[Row], grid: &Grid) -> String {
     header.extend(["spend a month", "TTFT p99", "SLO met", "why not"].map(str::to_owned));
     let shown = rows.iter().take(MOST_ROWS).map(|row| {
         let mut cells = vec![row.status.to_owned()];
-        cells.extend(grid.values(row.point).iter().map(|value| shorten(value, 24)));
+        cells.extend(grid.values(row.point).iter().map(|value| shorten(value.trim_matches('"'), 24)));
         cells.push(row.spend_usd_month.map_or(NOTHING.to_owned(), money));
         cells.push(row.ttft_p99_s.map_or(NOTHING.to_owned(), seconds));
         cells.push(row.attainment.map_or(NOTHING.to_owned(), percent));

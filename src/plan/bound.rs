@@ -129,6 +129,18 @@ impl Bounds {
         load.intervals[1].sizes.iter().map(ratio).fold(f64::INFINITY, f64::min)
     }
 
+    /// Replicas that the requests of each of equal intervals need at least, whatever the batches, under the
+    /// scenario's own seed; `None` where that is not known.
+    pub fn needed(&self, config: &WorldConfig, streams: &[usize], groups: &[Group]) -> Option<Vec<f64>> {
+        let plans: Vec<StreamPlan> = streams.iter().map(|stream| config.streams[*stream].clone()).collect();
+        let reference = groups.iter().max_by_key(|group| group.replicas)?;
+        let load = self.load(config, plans, config.seed, groups, &reference.server)?;
+        let length = config.duration.as_nanos() as f64 / LEAVES as f64;
+        let work = |sizes: &Sizes| sizes.bins.iter().map(|(_, work)| work).sum::<f64>() / length;
+        let most = |interval: &Interval| interval.sizes.iter().map(work).fold(0.0, f64::max);
+        Some(load.intervals[LEAVES..].iter().map(most).collect())
+    }
+
     fn load(
         &self,
         config: &WorldConfig,

@@ -9,7 +9,7 @@ use crate::fleet::{Claim, ClaimResult, Holder, Inventory, PoolConfig, Shape};
 use crate::metrics::{Goals, Survive};
 use crate::serving::DeploymentConfig;
 use crate::units::{Duration, Instant, Usd, Watts};
-use crate::world::WorldConfig;
+use crate::world::{PoolPlan, WorldConfig};
 
 /// Hours in a month, as clouds count them: 8,760 ÷ 12.
 pub const HOURS_PER_MONTH: f64 = 730.0;
@@ -28,10 +28,18 @@ pub struct Site {
     pub card_power: Option<Watts>,
 }
 
-/// What is billed for the window at least; exactly that where the nodes are there from the first instant to
-/// the last.
+/// Whether the same nodes of a pool are there from the first instant to the last, at a price by the hour and
+/// nothing else, so that what they cost is known before.
+fn is_static(pool: &PoolPlan) -> bool {
+    pool.fleet.supply.is_none() && pool.tariff.commitment.is_none()
+}
+
+/// What is billed for the window at least; exactly that where [`is_exact`].
 pub fn spend(config: &WorldConfig) -> Usd {
-    let billed = |pool: &crate::world::PoolPlan| {
+    let billed = |pool: &PoolPlan| {
+        if !is_static(pool) {
+            return Usd::ZERO;
+        }
         let nodes = u128::from(pool.fleet.nodes);
         let each = pool.tariff.billed(config.duration);
         pool.tariff.price.cost_of_nanos(nodes * u128::from(each.as_nanos()))
@@ -39,13 +47,19 @@ pub fn spend(config: &WorldConfig) -> Usd {
     config.pools.iter().map(billed).sum()
 }
 
-/// Cards provisioned.
+/// Whether [`spend`] is what is billed, neither more nor less.
+pub fn is_exact(config: &WorldConfig) -> bool {
+    config.pools.iter().all(is_static)
+}
+
+/// Cards provisioned at most.
 pub fn cards(config: &WorldConfig) -> u64 {
-    let cards = |pool: &PoolConfig| u64::from(pool.nodes) * u64::from(pool.cards_per_node);
+    let cards = |pool: &PoolConfig| u64::from(pool.slots()) * u64::from(pool.cards_per_node);
     config.pools.iter().map(|pool| cards(&pool.fleet)).sum()
 }
 
-/// For each deployment the options that its replicas get, in order, as a run places them at its beginning.
+/// For each deployment the options that its replicas get, in order, as a run places them at its beginning. A
+/// replica whose pools change may come and go: it counts once on each of its options, which is never too few.
 pub fn placed(config: &WorldConfig) -> Vec<Vec<usize>> {
     let pools = config.pools.iter().map(|pool| &pool.fleet);
     let mut inventory = Inventory::new(pools, config.placement).seeded(config.seed);
@@ -61,6 +75,10 @@ pub fn placed(config: &WorldConfig) -> Vec<Vec<usize>> {
             preemptible: false,
         };
         let mut options = Vec::new();
+        if deployment.options.iter().any(|o| config.pools[o.pool.index()].fleet.supply.is_some()) {
+            let all = 0..deployment.options.len();
+            return all.flat_map(|option| vec![option; deployment.replicas as usize]).collect();
+        }
         for replica in 0..deployment.replicas {
             let ClaimResult::Lease(lease) = inventory.claim(Instant::ZERO, claim(replica)) else { break };
             options.push(inventory.lease(lease).map_or(0, |lease| lease.option));
@@ -76,7 +94,7 @@ pub fn placed(config: &WorldConfig) -> Vec<Vec<usize>> {
 /// alone: neither what nodes cost nor how many lie idle beside them changes a latency. Jobs may change places
 /// with replicas' neighbours, so that fleets with jobs are all different.
 pub fn likeness(config: &WorldConfig, placed: &[Vec<usize>]) -> Option<String> {
-    if !config.jobs.is_empty() || config.job_trace.is_some() {
+    if !config.jobs.is_empty() || config.job_trace.is_some() || !is_exact(config) {
         return None;
     }
     let mut text =
@@ -134,16 +152,17 @@ pub fn parts(config: &WorldConfig, placed: &[Vec<usize>], bounds: &Bounds) -> Ve
         .collect()
 }
 
-/// What is lost in each of the cases that a fleet has to survive: the scenario without it, and what it is.
+/// What is lost in each of the cases that a fleet has to survive: the scenario without it, and what it is. Pools
+/// whose nodes come and go order anew what they lose, as the scenario says, and are left as they are.
 pub fn losses(config: &WorldConfig, goals: &Goals) -> Vec<(String, WorldConfig)> {
     let without = |lost: &dyn Fn(&PoolConfig) -> u32| {
         let mut left = config.clone();
-        for pool in &mut left.pools {
+        for pool in left.pools.iter_mut().filter(|pool| pool.fleet.supply.is_none()) {
             pool.fleet.nodes -= lost(&pool.fleet).min(pool.fleet.nodes);
         }
         let placed = placed(&left);
         for (deployment, placed) in left.deployments.iter_mut().zip(placed) {
-            deployment.replicas = placed.len() as u32;
+            deployment.replicas = deployment.replicas.min(placed.len() as u32);
         }
         left
     };
@@ -152,7 +171,7 @@ pub fn losses(config: &WorldConfig, goals: &Goals) -> Vec<(String, WorldConfig)>
         Some(Survive::Node) => config
             .pools
             .iter()
-            .filter(|pool| pool.fleet.nodes > 0)
+            .filter(|pool| pool.fleet.nodes > 0 && pool.fleet.supply.is_none())
             .map(|pool| {
                 let name = &pool.fleet.name;
                 let lost = |other: &PoolConfig| u32::from(other.name == *name);

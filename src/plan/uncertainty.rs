@@ -59,12 +59,15 @@ impl Regret {
     }
 }
 
+/// Resolves a point with further values set, or says in a line why it is none.
+pub type ResolveWith<'a> = &'a (dyn Fn(u64, &[String]) -> Result<Resolved, String> + Sync);
+
 /// What is asked.
 pub struct Question<'a> {
     /// The search's terms.
     pub terms: &'a Terms,
     /// Resolves a point with further values set.
-    pub resolve: &'a (dyn Fn(u64, &[String]) -> Result<Resolved, String> + Sync),
+    pub resolve: ResolveWith<'a>,
     /// The values of a point by path.
     pub set: &'a (dyn Fn(u64) -> BTreeMap<String, Value> + Sync),
     /// The uncertain numbers.
@@ -370,7 +373,9 @@ impl Question<'_> {
                 shares.into_iter().map(|share| (input.set)(share.clamp(1e-9, 1.0 - 1e-9))).collect()
             })
             .collect();
-        (0..self.draws as usize).map(|draw| columns.iter().map(|column| column[draw].clone()).collect()).collect()
+        (0..self.draws as usize)
+            .map(|draw| columns.iter().map(|column| column[draw].clone()).collect())
+            .collect()
     }
 
     /// What every finalist costs in a world, and how it is loaded; `None` where it cannot be built.
@@ -395,7 +400,8 @@ impl Question<'_> {
         let mut order: Vec<usize> = (0..met.len().min(worlds.len())).collect();
         order.sort_by(|a, b| met[*a].load.total_cmp(&met[*b].load));
         let count = CHECKED.min(order.len());
-        let chosen: Vec<usize> = (0..count).map(|at| order[(2 * at + 1) * order.len() / (2 * count)]).collect();
+        let chosen: Vec<usize> =
+            (0..count).map(|at| order[(2 * at + 1) * order.len() / (2 * count)]).collect();
         let looked: Vec<_> = chosen
             .into_par_iter()
             .map(|world| -> Result<Option<(bool, u64)>, PlanError> {

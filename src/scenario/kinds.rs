@@ -93,10 +93,6 @@ pub const RATE: Kind<Rate> = Kind {
 pub const COUNT: Kind<u32> =
     Kind { what: "a whole number of at least 1", read: |value| whole(value, 1, 1_000_000).map(|n| n as u32) };
 
-/// A whole number from nothing to a million.
-pub const COUNT_OR_NONE: Kind<u32> =
-    Kind { what: "a whole number", read: |value| whole(value, 0, 1_000_000).map(|n| n as u32) };
-
 /// A whole number of tokens that fits one request or batch.
 pub const TOKENS: Kind<u32> =
     Kind { what: "a whole number of tokens", read: |value| whole(value, 1, 1_000_000_000).map(|n| n as u32) };

@@ -9,7 +9,9 @@ mod jobs;
 mod names;
 mod pools;
 mod scheduler;
+mod step_time;
 mod streams;
+mod supply;
 
 use super::problem::Severity;
 use super::raw::{RawScenario, duplicates};

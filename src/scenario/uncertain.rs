@@ -76,11 +76,7 @@ impl Spread {
             Self::Range { low, mid, high, confidence } => {
                 let end = normal_quantile(0.5 + 0.5 * confidence);
                 let (edge, z) = if z < 0.0 { (low, -z / end) } else { (high, z / end) };
-                if low > 0.0 {
-                    mid * libm::exp(z * libm::log(edge / mid))
-                } else {
-                    mid + z * (edge - mid)
-                }
+                if low > 0.0 { mid * libm::exp(z * libm::log(edge / mid)) } else { mid + z * (edge - mid) }
             }
             Self::Normal { mean, sd } => (mean + z * sd).max(0.0),
             Self::LogNormal { median, p90 } => median * libm::exp(z / Z90 * libm::log(p90 / median)),
@@ -217,7 +213,8 @@ fn read(node: &Node, path: &str, steps: &[Step]) -> Option<Result<Uncertain, Str
     if !range && dist.is_none() {
         return None;
     }
-    let (keys, make): (&[&str], fn(&[f64], f64) -> Spread) = match dist {
+    type Make = fn(&[f64], f64) -> Spread;
+    let (keys, make): (&[&str], Make) = match dist {
         None => (&["low", "mid", "high"], |v, confidence| Spread::Range {
             low: v[0],
             mid: v[1],
@@ -229,20 +226,23 @@ fn read(node: &Node, path: &str, steps: &[Step]) -> Option<Result<Uncertain, Str
         Some("uniform") => (&["low", "high"], |v, _| Spread::Uniform { low: v[0], high: v[1] }),
         Some(other) => return Some(Err(format!("there is no distribution `{other}` of uncertain numbers"))),
     };
-    let known = |key: &String| {
-        keys.contains(&key.as_str()) || key == "dist" || (range && key == "confidence")
-    };
+    let known =
+        |key: &String| keys.contains(&key.as_str()) || key == "dist" || (range && key == "confidence");
     if let Some(key) = entries.keys().find(|key| !known(key)) {
         return Some(Err(format!("an uncertain number has no key `{key}`")));
     }
     Some(numbers(entries, keys).and_then(|(values, unit, whole)| {
         let confidence = match entries.get("confidence").map(|entry| &entry.node.value) {
             None => CONFIDENCE,
-            Some(value) => super::kinds::number(value).map_err(|_| "`confidence` must be a number".to_owned())?,
+            Some(value) => {
+                super::kinds::number(value).map_err(|_| "`confidence` must be a number".to_owned())?
+            }
         };
         let spread = make(&values, confidence);
         if !spread.is_sound() {
-            return Err("its ends and its middle must rise, and a confidence be above 0 and below 1".to_owned());
+            return Err(
+                "its ends and its middle must rise, and a confidence be above 0 and below 1".to_owned()
+            );
         }
         // Counts of nodes, replicas and the like: whole in the file, whole in every draw.
         let last = steps.iter().rev().find_map(|step| match step {
@@ -264,8 +264,10 @@ fn numbers(entries: &Entries, keys: &[&str]) -> Result<(Vec<f64>, String, bool),
         let (value, of) = match &entry.node.value {
             Value::Text(text) => {
                 whole = false;
-                let at = text.find(|c: char| !(c.is_ascii_digit() || "+-.eE_".contains(c))).unwrap_or(text.len());
-                let number = text[..at].parse::<f64>().map_err(|_| format!("`{key}` is no number with a unit"))?;
+                let at =
+                    text.find(|c: char| !(c.is_ascii_digit() || "+-.eE_".contains(c))).unwrap_or(text.len());
+                let number =
+                    text[..at].parse::<f64>().map_err(|_| format!("`{key}` is no number with a unit"))?;
                 (number, text[at..].to_owned())
             }
             value => {

@@ -10,7 +10,7 @@ use super::panel::Panel;
 use super::style::{
     BLUE, GREY, INK, MARGIN, MUTED, ORANGE, SKY, TEXT_SIZE, VERMILLION, series_color, text_width,
 };
-use crate::report::format::{money, shorten};
+use crate::report::format::{money, shorten, si};
 
 /// What a chart is called.
 #[derive(Debug, Clone, Copy)]
@@ -61,7 +61,9 @@ impl HeatMap<'_> {
         let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
         let inside = self.cells.iter().flatten().flatten().map(|value| (self.shown)(*value));
         let cell = widest(&mut self.columns.1.iter().map(label).chain(inside)) + 10.0;
-        let left = MARGIN + widest(&mut self.rows.1.iter().map(label)).max(text_width(self.rows.0, TEXT_SIZE)) + 10.0;
+        let left = MARGIN
+            + widest(&mut self.rows.1.iter().map(label)).max(text_width(self.rows.0, TEXT_SIZE))
+            + 10.0;
         let width = (left + cell * self.columns.1.len() as f64 + MARGIN).max(420.0);
         chart(self.naming, width, |canvas| {
             canvas.note(&self.note);
@@ -74,7 +76,13 @@ impl HeatMap<'_> {
             }
             for (down, row) in self.cells.iter().enumerate() {
                 let y = top + down as f64 * HEIGHT;
-                canvas.text((left - 8.0, y + HEIGHT / 2.0), &label(&self.rows.1[down]), TEXT_SIZE, INK, Align::Right);
+                canvas.text(
+                    (left - 8.0, y + HEIGHT / 2.0),
+                    &label(&self.rows.1[down]),
+                    TEXT_SIZE,
+                    INK,
+                    Align::Right,
+                );
                 for (at, value) in row.iter().enumerate() {
                     let x = left + at as f64 * cell;
                     let (color, text) = match value {
@@ -90,7 +98,8 @@ impl HeatMap<'_> {
                     let middle = (x + cell / 2.0, y + HEIGHT / 2.0);
                     canvas.text(middle, &text, TEXT_SIZE, ink, Align::Center);
                     if self.marked.contains(&(down, at)) {
-                        let corners = [(x, y), (x + cell, y), (x + cell, y + HEIGHT), (x, y + HEIGHT), (x, y)];
+                        let corners =
+                            [(x, y), (x + cell, y), (x + cell, y + HEIGHT), (x, y + HEIGHT), (x, y)];
                         canvas.line(&corners, VERMILLION, 1.0, 2.5);
                     }
                 }
@@ -103,7 +112,8 @@ impl HeatMap<'_> {
 /// From light to dark blue.
 fn shade(share: f64) -> RGBColor {
     let (light, dark) = ((0xE8, 0xF1, 0xF8), (0x08, 0x3B, 0x66));
-    let mix = |from: i32, to: i32| (f64::from(from) + (f64::from(to) - f64::from(from)) * share).round() as u8;
+    let mix =
+        |from: i32, to: i32| (f64::from(from) + (f64::from(to) - f64::from(from)) * share).round() as u8;
     RGBColor(mix(light.0, dark.0), mix(light.1, dark.1), mix(light.2, dark.2))
 }
 
@@ -116,8 +126,10 @@ pub struct Bars<'a> {
     pub note: String,
     /// The bars' names.
     pub names: &'a [String],
-    /// The layers: a name, and a value for each bar, in US dollars.
+    /// The layers: a name, and a value for each bar.
     pub layers: &'a [(String, Vec<f64>)],
+    /// What is measured, with its unit; US dollars get their sign.
+    pub title: &'a str,
 }
 
 impl Bars<'_> {
@@ -140,9 +152,14 @@ impl Bars<'_> {
             let left = MARGIN + names.iter().map(|n| text_width(n, TEXT_SIZE)).fold(30.0, f64::max) + 8.0;
             let total = |bar: usize| self.layers.iter().map(|(_, values)| values[bar]).sum::<f64>();
             let most = (0..names.len()).map(total).fold(0.0, f64::max);
-            let x = Axis::dollars(most, 5, "US dollars a month");
+            let dollars = self.title.starts_with("US dollars");
+            let axis = if dollars {
+                Axis::dollars(most, 5, self.title)
+            } else {
+                Axis::quantity(most, 5, self.title, false)
+            };
             let panel = Panel {
-                x: &x,
+                x: &axis,
                 y: Axis::quantity(1.0, 1, "", true).bare(),
                 left,
                 top: canvas.bottom + 8.0,
@@ -162,7 +179,8 @@ impl Bars<'_> {
                     }
                 }
                 let end = (panel.at(so_far, 0.0).0 + 6.0, y + HEIGHT / 2.0);
-                canvas.text(end, &money(so_far), TEXT_SIZE, MUTED, Align::Left);
+                let total = if dollars { money(so_far) } else { si(so_far) };
+                canvas.text(end, &total, TEXT_SIZE, MUTED, Align::Left);
             }
             canvas.bottom = panel.horizontal_labels(canvas);
         })
@@ -233,8 +251,11 @@ impl Frontier<'_> {
                 if dots.is_empty() {
                     panel.say(canvas, "nothing was simulated");
                 }
-                let line: Vec<(f64, f64)> =
-                    dots.iter().filter(|dot| dot.on_frontier).map(|dot| panel.at(dot.spend, dot.value)).collect();
+                let line: Vec<(f64, f64)> = dots
+                    .iter()
+                    .filter(|dot| dot.on_frontier)
+                    .map(|dot| panel.at(dot.spend, dot.value))
+                    .collect();
                 let stairs = line.windows(2).flat_map(|pair| [pair[0], (pair[1].0, pair[0].1), pair[1]]);
                 canvas.line(&stairs.collect::<Vec<_>>(), GREY, 1.0, 1.5);
                 for dot in dots {
@@ -279,7 +300,10 @@ impl Tornado<'_> {
         const HEIGHT: f64 = 26.0;
         chart(self.naming, 820.0, |canvas| {
             canvas.note(&self.note);
-            legend(canvas, &[(Mark::Area(0.9), SKY, "at its low end"), (Mark::Area(0.9), ORANGE, "at its high end")]);
+            legend(
+                canvas,
+                &[(Mark::Area(0.9), SKY, "at its low end"), (Mark::Area(0.9), ORANGE, "at its high end")],
+            );
             let names: Vec<String> = self.inputs.iter().map(|input| shorten(&input.0, 44)).collect();
             let left = MARGIN + names.iter().map(|n| text_width(n, TEXT_SIZE)).fold(30.0, f64::max) + 8.0;
             let most = self.inputs.iter().map(|input| input.1.max(input.2)).fold(self.middle, f64::max);
@@ -300,7 +324,12 @@ impl Tornado<'_> {
                 let (_, low, high) = self.inputs[bar];
                 for (value, color) in [(low, SKY), (high, ORANGE)] {
                     let end = panel.at(value, 0.0).0;
-                    canvas.rectangle((middle.min(end), y + 4.0), (middle.max(end), y + HEIGHT - 4.0), color, 0.9);
+                    canvas.rectangle(
+                        (middle.min(end), y + 4.0),
+                        (middle.max(end), y + HEIGHT - 4.0),
+                        color,
+                        0.9,
+                    );
                 }
             }
             canvas.line(&[(middle, panel.top), (middle, panel.top + panel.height)], INK, 1.0, 1.5);
@@ -344,8 +373,14 @@ impl Lines<'_> {
             let width = canvas.width - left - MARGIN - 6.0;
             let x = Axis::time(self.end, (width / 60.0) as usize);
             let top = canvas.bottom + HEADING;
-            let panel =
-                Panel { x: &x, y: Axis::quantity(most, 5, self.title, false), left, top, width, height: 260.0 };
+            let panel = Panel {
+                x: &x,
+                y: Axis::quantity(most, 5, self.title, false),
+                left,
+                top,
+                width,
+                height: 260.0,
+            };
             panel.frame(canvas);
             panel.heading(canvas, "");
             for (index, (_, points)) in self.lines.iter().enumerate() {
