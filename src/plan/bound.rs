@@ -91,6 +91,11 @@ impl Bounds {
     ) -> Option<f64> {
         let reference = groups.iter().max_by_key(|group| group.replicas)?;
         let plans: Vec<StreamPlan> = streams.iter().map(|stream| config.streams[*stream].clone()).collect();
+        // Where requests overtake each other, any number may have begun and not ended, to be judged never.
+        let overtaken = |stream: &StreamPlan| stream.terms.preemptible;
+        if groups.iter().any(|group| !group.server.in_order()) || config.streams.iter().any(overtaken) {
+            return None;
+        }
         let load = self.load(config, plans, seed, groups, &reference.server)?;
         // Replica-time of a group counts as so much more of the reference's as its work is smaller.
         let speeds = |weights: usize| -> f64 {

@@ -8,7 +8,8 @@
 //! the KV cache, whose size limits C.
 
 use crate::perf::{BatchShape, StepModel};
-use crate::serving::{Batching, DeploymentConfig, ReplicaOption};
+use crate::policies::request_order::RequestOrder;
+use crate::serving::{Batching, DeploymentConfig, ReplicaOption, Scheduler};
 
 /// Ticks in a nanosecond.
 const TICKS: f64 = (1u64 << crate::units::Ticks::SHIFT) as f64;
@@ -72,6 +73,20 @@ impl Server {
         u64::from(self.batching.max_batch_requests)
     }
 
+    /// Prompt tokens that may be in one iteration beyond its limit: schedulers that do not cut prompts take whole
+    /// ones, as many as the cache holds.
+    fn most_prompt(&self) -> u32 {
+        match self.batching.scheduler {
+            Scheduler::VllmV1 | Scheduler::Sarathi => 0,
+            Scheduler::PrefillFirst | Scheduler::Static => u32::try_from(self.kv_tokens).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Whether requests are served in order of arrival, so that no more have begun at any time than a batch holds.
+    pub fn in_order(&self) -> bool {
+        self.batching.order == RequestOrder::Fcfs
+    }
+
     /// Nanoseconds of the iteration with so many decoding requests, prompt tokens and tokens of context.
     fn iteration(&self, decoding: u32, prompt: u32, context: u64) -> f64 {
         let batch = BatchShape {
@@ -89,6 +104,7 @@ impl Server {
     pub fn weighed(mut self) -> Self {
         let (most_requests, most_tokens) = (self.batching.max_batch_requests, self.batching.max_batch_tokens);
         let decoding = corners(most_requests);
+        let most_tokens = most_tokens.max(self.most_prompt());
         let prompts: Vec<(u32, u32)> = std::iter::once((0, 0)).chain(corners(most_tokens)).collect();
         // What a token of context adds at least: times are convex in the context, so that the first token
         // adds the least; compute only ever adds to it.
@@ -136,7 +152,7 @@ impl Server {
         if hashed && self.caches_prefixes {
             return least;
         }
-        let iterations = prompt.div_ceil(self.batching.max_batch_tokens);
+        let iterations = prompt.div_ceil(self.batching.max_batch_tokens.max(self.most_prompt()));
         (f64::from(prompt) * self.prompt_alone).max(f64::from(iterations) * least)
     }
 
@@ -187,7 +203,7 @@ mod tests {
                 per_prefill_token: Ticks::from_secs_f64(per_prompt),
                 per_context_token: Ticks::from_secs_f64(per_context),
             }),
-            batching: Batching { max_batch_requests: 8, max_batch_tokens: 512 },
+            batching: Batching { max_batch_requests: 8, max_batch_tokens: 512, ..Batching::default() },
             kv_tokens: 64_000,
             max_context: 8192,
             caches_prefixes: false,
