@@ -5,6 +5,7 @@
 //! from run to run, the caller hands in a function that resolves them.
 
 pub mod bound;
+pub mod commitment;
 pub mod compare;
 pub mod demand;
 pub mod facts;

@@ -94,6 +94,25 @@ fn a_lost_node_is_survived() {
     );
 }
 
+/// How far to commit: of a flat demand all or nothing, by the prices alone.
+#[test]
+fn commitments_over_a_horizon() {
+    let folder = folder(SPACE);
+    let set = |price: &str| {
+        let path = format!("prices.\"lab/rack\"={{ on_demand = 10.0, reserved_1y = {price} }}");
+        let told = json(folder.path(), &["--set", &path, "--set", "plan.horizon={ months = 24 }"], 0);
+        told["commitment"].as_array().cloned().expect("a list")
+    };
+    let cheap = set("4.0");
+    assert_eq!(
+        (cheap.len(), &cheap[0]["purchase"], &cheap[0]["commit_nodes"]),
+        (1, &"reserved-1y".into(), &1.into())
+    );
+    assert_eq!(cheap[0]["break_even_share"], 0.4);
+    assert_eq!(cheap[0]["spend_usd"].as_f64().map(f64::round), Some(4.0 * 730.0 * 24.0));
+    assert_eq!(set("10.5")[0]["commit_nodes"], 0);
+}
+
 #[test]
 fn bad_input() {
     let refuse = |section: &str, more: &[&str], words: &[&str]| {

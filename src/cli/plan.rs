@@ -9,6 +9,7 @@ use super::run::cannot_write;
 use super::{Failure, figures, print};
 use crate::metrics::results::metric;
 use crate::plan::bound::Bounds;
+use crate::plan::commitment::{self, Horizon, Level};
 use crate::plan::facts::{self, Site};
 use crate::plan::grid::Grid;
 use crate::plan::metrics;
@@ -17,7 +18,7 @@ use crate::plan::search::{Found, PlanError, Resolved, Search, State, Terms};
 use crate::plan::uncertainty::{self, Input, Question, Regret, Uncertainty};
 use crate::report::format::{NOTHING, count, money, percent, plural, seconds, shorten};
 use crate::report::{self};
-use crate::scenario::{Loaded, PlanSection, Uncertain};
+use crate::scenario::{HorizonTerms, Loaded, PlanSection, Uncertain};
 use crate::sim::Seed;
 use crate::units::Duration;
 use crate::world::{self, RunOptions};
@@ -127,10 +128,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         objective: terms.objective,
     };
     let outcome = Outcome::new(&found, &points.grid, framing, relaxation);
-    let outcome = match uncertainty {
+    let mut outcome = match uncertainty {
         Some(uncertainty) => outcome.under(uncertainty),
         None => outcome,
     };
+    if let (Some(best), Some(terms)) = (&outcome.best, &section.horizon) {
+        outcome.commitment = commitments(&points, best.point, terms);
+    }
     let json = serde_json::to_string_pretty(&outcome)
         .map_err(|error| Failure::Failed(format!("error: the plan cannot be put into JSON: {error}")))?;
     report::write_file(&out, "plan.json", &format!("{json}\n")).map_err(cannot_write)?;
@@ -192,6 +196,54 @@ fn judge_worlds(
         );
     }
     Ok(judged)
+}
+
+/// Ways to commit that a plan weighs.
+const COMMITMENTS: [&str; 2] = ["reserved-1y", "reserved-3y"];
+
+/// How many nodes of each pool of a candidate to commit to. A pool is needed in each interval in proportion to the
+/// least work of its requests, and wholly at the peak, which the candidate was found to bear.
+fn commitments(points: &Points<'_>, point: u64, terms: &HorizonTerms) -> Vec<Level> {
+    let horizon = Horizon {
+        months: terms.months,
+        growth_per_year: terms.growth_per_year,
+        price_decline_per_year: terms.price_decline_per_year,
+        efficiency_per_year: terms.efficiency_per_year,
+    };
+    let Ok(config) = points.resolve(point) else { return Vec::new() };
+    let priced = |pool: &str, purchase: &str| -> Option<f64> {
+        let set = format!("pools.{pool}.purchase={purchase}");
+        let config = points.loaded(point, &[set]).ok()?.config;
+        let plan = config.pools.iter().find(|plan| plan.fleet.name == pool)?;
+        Some(plan.tariff.price.as_f64())
+    };
+    let (placed, bounds) = (facts::placed(&config), Bounds::default());
+    let mut levels = Vec::new();
+    for (streams, groups) in facts::parts(&config, &placed, &bounds) {
+        let Some(mut needed) = bounds.needed(&config, &streams, &groups) else { continue };
+        // Nothing is told of the warm-up.
+        let warm = config.warmup.as_secs_f64() / config.duration.as_secs_f64() * needed.len() as f64;
+        needed.drain(..(warm.ceil() as usize).min(needed.len()));
+        let peak = needed.iter().copied().fold(0.0, f64::max);
+        let mut pools: Vec<usize> = streams
+            .iter()
+            .flat_map(|stream| &config.streams[*stream].deployments)
+            .flat_map(|deployment| config.deployments[*deployment].options.iter().map(|o| o.pool.index()))
+            .collect();
+        pools.sort_unstable();
+        pools.dedup();
+        for pool in pools.into_iter().map(|pool| &config.pools[pool].fleet).filter(|_| peak > 0.0) {
+            let nodes: Vec<f64> = needed.iter().map(|need| need / peak * f64::from(pool.slots())).collect();
+            let Some(on_demand) = priced(&pool.name, "on-demand") else { continue };
+            for purchase in COMMITMENTS {
+                if let Some(committed) = priced(&pool.name, purchase) {
+                    let name = (pool.name.as_str(), purchase);
+                    levels.push(commitment::level(name, &nodes, &horizon, on_demand, committed));
+                }
+            }
+        }
+    }
+    levels
 }
 
 /// What the best candidate has over time, from one more run of it; `None` when it cannot be told.
@@ -324,6 +376,21 @@ fn in_words(outcome: &Outcome, grid: &Grid) -> String {
             text += &format!("  {cause}: {} a month\n", money(*usd));
         }
         text.push('\n');
+    }
+    for level in &outcome.commitment {
+        text += &format!(
+            "Over {} months, pool `{}`: commit to {} of {} nodes as {} (worth it above {} of the time):\n  {} instead \
+             of {} all on demand, {} all committed\n",
+            level.months,
+            level.pool,
+            level.commit_nodes,
+            level.peak_nodes[0].max(level.peak_nodes[1]),
+            level.purchase,
+            percent(level.break_even_share),
+            money(level.spend_usd),
+            money(level.all_on_demand_usd),
+            money(level.all_committed_usd),
+        );
     }
     text += &table(&outcome.candidates, grid);
     if outcome.candidates.len() > MOST_ROWS {

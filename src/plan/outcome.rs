@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::commitment::Level;
 use super::facts::HOURS_PER_MONTH;
 use super::grid::Grid;
 use super::judge::as_json;
@@ -47,6 +48,8 @@ pub struct Outcome {
     pub promises: Vec<Held>,
     /// What makes the space infeasible and the least that would help; null when there is a best.
     pub relaxation: Option<Relaxed>,
+    /// How far to commit, by pool of the best and way to commit; empty where no horizon is given.
+    pub commitment: Vec<Level>,
     /// What the uncertain numbers do to it; null when there are none.
     pub uncertainty: Option<Uncertainty>,
 }
@@ -231,6 +234,7 @@ impl Outcome {
                 .map(|p| Held { name: p.name.clone(), limit: p.limit, at_least: p.at_least, value: None })
                 .collect(),
             relaxation,
+            commitment: Vec::new(),
             uncertainty: None,
         };
         outcome.verdict = outcome.in_a_line();

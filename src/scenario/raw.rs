@@ -14,7 +14,7 @@ mod traffic;
 
 pub use deployment::{Parallelism, RawDeployment, Split, StepTime, read as deployment};
 pub use job::{RawJob, Work, read as job};
-pub use plan::{PlanSection, RegretTerms, plan};
+pub use plan::{HorizonTerms, PlanSection, RegretTerms, plan};
 pub use pool::{PRICE_KEYS, RawPool, RawPrices, prices, read as pool};
 pub use scheduler::{RawJobTrace, RawOrder, RawScheduler};
 pub use stream::{RawStream, read as stream};
