@@ -183,7 +183,7 @@ fn changed_files_are_noticed() {
     trace("0.5,100,10\n1.5,200,20\n");
     let small = std::fs::read_to_string(folder.path().join("small.toml")).expect("a file");
     let traced = small
-        .replace("rate = \"6/s\"\n", "trace = { file = \"trace.csv\", format = \"generic\" }\n")
+        .replace("rate = \"6/s\"\n", "trace = { file = \"trace.csv\", format = \"csv\" }\n")
         .replace("prompt_tokens = 100\n", "")
         .replace("output_tokens = { dist = \"geometric\", mean = 40 }\n", "");
     std::fs::write(folder.path().join("small.toml"), traced).expect("room");

@@ -225,7 +225,7 @@ fn shared_luck(comparison: &Comparison, index: usize) -> String {
     let wanted = ["latency.ttft_s.p99", "slo.attainment", "latency.e2e_s.p99", "jobs.jct_s.mean"];
     let ratio = |name: &&str| {
         let metric = comparison.metrics.iter().find(|metric| metric.name == **name)?;
-        Some((metric.name.clone(), metric.variants[index].independent_ratio.filter(|ratio| *ratio > 1.0)?))
+        Some((metric.name.clone(), metric.variants[index].independent_ratio.filter(|ratio| *ratio >= 1.05)?))
     };
     wanted.iter().find_map(|name| ratio(&name)).map_or(String::new(), |(name, ratio)| {
         format!("Runs on different arrivals would need {ratio:.1} times as many replications for {name}.\n")
