@@ -227,7 +227,7 @@ fn shared_luck(comparison: &Comparison, index: usize) -> String {
         let metric = comparison.metrics.iter().find(|metric| metric.name == **name)?;
         Some((metric.name.clone(), metric.variants[index].independent_ratio.filter(|ratio| *ratio >= 1.05)?))
     };
-    wanted.iter().find_map(|name| ratio(&name)).map_or(String::new(), |(name, ratio)| {
+    wanted.iter().find_map(ratio).map_or(String::new(), |(name, ratio)| {
         format!("Runs on different arrivals would need {ratio:.1} times as many replications for {name}.\n")
     })
 }

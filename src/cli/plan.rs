@@ -2,6 +2,7 @@
 
 mod plots;
 
+use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 
 use super::points::{self, Points, render};
@@ -417,7 +418,14 @@ fn table(rows: &[Row], grid: &Grid) -> String {
         header.push(shorten(if unique { last } else { &axis.path }, 30));
     }
     header.extend(["spend a month", "TTFT p99", "SLO met", "why not"].map(str::to_owned));
-    let shown = rows.iter().take(MOST_ROWS).map(|row| {
+    // The best, the dearest of those that are too small, then the cheapest of the others.
+    let cheaper = |row: &&Row| matches!(row.status, "infeasible" | "pruned");
+    let mut losers: Vec<&Row> = rows.iter().filter(cheaper).collect();
+    losers.sort_by(|a, b| b.spend_usd_month.partial_cmp(&a.spend_usd_month).unwrap_or(Ordering::Equal));
+    losers.truncate(MOST_ROWS / 2);
+    let best = rows.iter().filter(|row| row.status == "best");
+    let others = rows.iter().filter(|row| row.status != "best" && !cheaper(row));
+    let shown = best.chain(losers).chain(others).take(MOST_ROWS).map(|row| {
         let mut cells = vec![row.status.to_owned()];
         cells.extend(grid.values(row.point).iter().map(|value| shorten(value.trim_matches('"'), 24)));
         cells.push(row.spend_usd_month.map_or(NOTHING.to_owned(), money));
