@@ -10,5 +10,5 @@ mod trace;
 
 pub use config::{JobConfig, JobOption, JobTerms};
 pub use list::JobList;
-pub use room::{Cards, Effect, Event, JobState, Jobs};
+pub use room::{Ask, Cards, Effect, Event, JobState, Jobs};
 pub use trace::{JobTrace, JobTraceConfig, JobTraceError, JobTraceFormat};

@@ -11,7 +11,7 @@ use fleetsim::jobs::{JobList, JobTerms, JobTrace, JobTraceConfig, JobTraceFormat
 use fleetsim::metrics::results::{JobRow, RunResults};
 use fleetsim::policies::placement::PlacementKind;
 use fleetsim::policies::queue_order::{
-    DrfConfig, FairShareConfig, LasConfig, QueueOrder, Quota, QuotaConfig,
+    DrfConfig, Durations, FairShareConfig, LasConfig, QueueOrder, Quota, QuotaConfig,
 };
 use fleetsim::sim::Seed;
 use fleetsim::units::{Duration, Instant};
@@ -88,8 +88,8 @@ fn orders() -> Vec<QueueOrder> {
     vec![
         QueueOrder::Fifo,
         QueueOrder::Priority,
-        QueueOrder::Sjf,
-        QueueOrder::Srtf,
+        QueueOrder::Sjf(Durations::True),
+        QueueOrder::Srtf(Durations::True),
         QueueOrder::Edf,
         QueueOrder::Easy,
         QueueOrder::Conservative,
@@ -189,7 +189,7 @@ proptest! {
             let config = world(Arc::new(list(&jobs)), 1, 1, order, PlacementKind::FirstFit);
             simulate(&config).summary.jobs.jct_s.mean.expect("jobs are done")
         };
-        let least = mean(QueueOrder::Srtf);
+        let least = mean(QueueOrder::Srtf(Durations::True));
         for order in orders().into_iter().take(10) {
             let named = format!("{order:?}");
             prop_assert!(mean(order) >= least - 1e-9, "{named}");
@@ -335,130 +335,6 @@ fn data(name: &str) -> Option<PathBuf> {
     }
     eprintln!("skipped: ../shared/data/jobs/{name} is not there");
     None
-}
-
-/// Helios' simulator with consolidating placement and strict head-of-line (Hu et al., SC 2021, artifact): every
-/// start on two of Philly's virtual clusters, and the means.
-#[test]
-fn helios_schedules_are_met_to_the_second() {
-    let Some(file) = data("helios/philly_sub_5497_trace.csv") else { return };
-    let published = [
-        ("103959", 3, "fifo", QueueOrder::Fifo, 47347.758, 22912.118),
-        ("103959", 3, "sjf", QueueOrder::Sjf, 33486.588, 9050.948),
-        ("0e4a51", 4, "fifo", QueueOrder::Fifo, 240972.035, 187188.551),
-        ("0e4a51", 4, "sjf", QueueOrder::Sjf, 134384.739, 80601.255),
-    ];
-    println!("{:32} {:>12} {:>12}", "Helios", "published", "ours");
-    for (cluster, nodes, name, order, jct, wait) in published {
-        let trace = JobTrace::read(&JobTraceConfig {
-            file: file.clone(),
-            format: JobTraceFormat::Helios,
-            queues: vec![cluster.to_owned()],
-            pools: vec![(PoolId(0), nodes * 8)],
-            skip_bad_rows: false,
-        });
-        let jobs = Arc::new(trace.expect("the trace is right").jobs);
-        let results = simulate(&world(jobs, nodes, 8, order, PlacementKind::Consolidate));
-        let Some(log) = data(&format!("helios/{name}_consolidate_{cluster}_log.csv")) else { return };
-        let mut log = csv::Reader::from_path(log).expect("the log can be read");
-        let header = log.headers().expect("it has a header").clone();
-        let place =
-            |name: &str| header.iter().position(|column| column == name).expect("the column is there");
-        let columns = ["submit_time", "duration", "gpu_num", "start_time"].map(place);
-        let mut theirs: Vec<[u64; 4]> = log
-            .records()
-            .map(|row| {
-                let row = row.expect("a row");
-                columns.map(|column| row[column].parse::<f64>().expect("a number") as u64)
-            })
-            .collect();
-        let seconds = |at: Instant| at.as_nanos() / 1_000_000_000;
-        let mut ours: Vec<[u64; 4]> = results
-            .jobs
-            .iter()
-            .map(|row| {
-                let start = row.start.expect("it started");
-                let took = row.end.expect("it is done").since(start).as_nanos() / 1_000_000_000;
-                [seconds(row.submit), took, u64::from(row.accelerators), seconds(start)]
-            })
-            .collect();
-        theirs.sort_unstable();
-        ours.sort_unstable();
-        let summary = results.summary.jobs;
-        let (our_jct, our_wait) = (summary.jct_s.mean.expect("done"), summary.wait_s.mean.expect("started"));
-        println!("{:32} {jct:>12.3} {our_jct:>12.3}", format!("{cluster} {name}, mean JCT s"));
-        println!("{:32} {wait:>12.3} {our_wait:>12.3}", format!("{cluster} {name}, mean wait s"));
-        let same = ours.iter().zip(&theirs).filter(|(ours, theirs)| ours == theirs).count();
-        println!("{:32} {:>12} {same:>12}", format!("{cluster} {name}, starts"), theirs.len());
-        assert_eq!(ours, theirs, "{cluster} {name}");
-        assert!((our_jct - jct).abs() < 1e-3 && (our_wait - wait).abs() < 1e-3);
-    }
-}
-
-/// Batsim with batsched's EASY backfilling on 801 jobs over 32 hosts: each wait within a second for 99 % of
-/// jobs, and the means.
-#[test]
-fn batsim_easy_is_met() {
-    let (Some(workload), Some(log)) = (data("batsim/medium_late.json"), data("batsim/easy/out_jobs.csv"))
-    else {
-        return;
-    };
-    let text = std::fs::read_to_string(workload).expect("the workload can be read");
-    let workload: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
-    let mut jobs = JobList::default();
-    for job in workload["jobs"].as_array().expect("a list of jobs") {
-        let number = |value: &serde_json::Value| value.as_f64().expect("a number");
-        let profile = job["profile"].as_str().expect("a profile");
-        let delay = number(&workload["profiles"][profile]["delay"]);
-        let terms = JobTerms {
-            estimate: Some(Duration::from_secs_f64(number(&job["walltime"]))),
-            ..JobTerms::default()
-        };
-        jobs.push(
-            (&job["id"].to_string(), "", ""),
-            Instant::from_secs_f64(number(&job["subtime"])),
-            (number(&job["res"]) as u32, Duration::from_secs_f64(delay)),
-            &[PoolId(0)],
-            terms,
-        );
-    }
-    let results = simulate(&world(Arc::new(jobs), 32, 1, QueueOrder::Easy, PlacementKind::FirstFit));
-    let mut ours: BTreeMap<(u64, u32), f64> = BTreeMap::new();
-    let (mut slowdown, mut most) = (0.0, 0.0f64);
-    for row in &results.jobs {
-        let (start, end) = (row.start.expect("it started"), row.end.expect("it is done"));
-        let wait = start.since(row.submit).as_secs_f64();
-        let ran = end.since(start).as_secs_f64();
-        ours.insert(((row.submit.as_secs_f64() * 1e3).round() as u64, row.accelerators), wait);
-        slowdown += (wait + ran) / ran / results.jobs.len() as f64;
-        most = most.max(wait);
-    }
-    let mut log = csv::Reader::from_path(log).expect("the log can be read");
-    let (mut near, mut count) = (0, 0);
-    for row in log.records() {
-        let row = row.expect("a row");
-        let number = |column: usize| row[column].parse::<f64>().expect("a number");
-        let key = ((number(3) * 1e3).round() as u64, number(4) as u32);
-        count += 1;
-        near += u32::from(ours.get(&key).is_some_and(|wait| (wait - number(10)).abs() <= 1.0));
-    }
-    let summary = &results.summary.jobs;
-    let mean = summary.wait_s.mean.expect("started");
-    let makespan = summary.makespan_s.expect("done");
-    println!("{:32} {:>12} {:>12}", "Batsim, EASY", "published", "ours");
-    for (name, published, ours) in [
-        ("mean wait s", 9.516326, mean),
-        ("longest wait s", 316.742718, most),
-        ("mean slow-down", 1.391621, slowdown),
-        ("makespan s", 16088.51, makespan),
-        ("waits within a second", f64::from(count), f64::from(near)),
-    ] {
-        println!("{name:32} {published:>12.6} {ours:>12.6}");
-    }
-    assert_eq!(results.jobs.len(), 801);
-    assert!(f64::from(near) >= 0.99 * f64::from(count), "{near} of {count}");
-    assert!((mean - 9.516326).abs() < 0.01 && (most - 316.742718).abs() < 1.0);
-    assert!((slowdown - 1.391621).abs() < 0.001 && (makespan - 16088.51).abs() < 0.01);
 }
 
 /// The traces that have no published schedule: each is read whole, and runs.

@@ -20,9 +20,8 @@ pub struct JobList {
     /// Lists of pools, by [`JobFacts::places`].
     places: Vec<Vec<PoolId>>,
     place_numbers: BTreeMap<Vec<PoolId>, u32>,
-    /// What is known of each option beside its pool, for the first jobs; a job beyond takes its duration
-    /// everywhere.
-    options: Vec<Vec<JobOption>>,
+    /// What is known of each option beside its pool; a job that is not here takes its duration everywhere.
+    options: BTreeMap<u32, Vec<JobOption>>,
 }
 
 /// Texts by number, each kept once.
@@ -49,18 +48,24 @@ impl JobList {
     pub fn of(configs: &[JobConfig]) -> Self {
         let mut list = Self::default();
         for config in configs {
-            let pools: Vec<PoolId> = config.options.iter().map(|option| option.pool).collect();
-            let duration = config.options.first().map_or(Duration::ZERO, |option| option.duration);
-            list.push(
-                (&config.name, &config.user, &config.queue),
-                config.submit,
-                (config.cards, duration),
-                &pools,
-                config.terms,
-            );
-            list.options.push(config.options.clone());
+            list.push_config(config);
         }
         list
+    }
+
+    /// Adds a job that knows how long it takes on each of its pools, and says its number.
+    pub fn push_config(&mut self, config: &JobConfig) -> u32 {
+        let pools: Vec<PoolId> = config.options.iter().map(|option| option.pool).collect();
+        let duration = config.options.first().map_or(Duration::ZERO, |option| option.duration);
+        let job = self.push(
+            (&config.name, &config.user, &config.queue),
+            config.submit,
+            (config.cards, duration),
+            &pools,
+            config.terms,
+        );
+        self.options.insert(job, config.options.clone());
+        job
     }
 
     /// The jobs that a scenario lists, and those of its trace behind them.
@@ -121,7 +126,11 @@ impl JobList {
                 deadline: (facts.deadline != Instant::MAX).then_some(facts.deadline),
             };
             let texts = (other.name(job), other.user(job), other.queue(job));
-            self.push(texts, facts.submit, (facts.cards, facts.duration), other.pools(job), terms);
+            let number =
+                self.push(texts, facts.submit, (facts.cards, facts.duration), other.pools(job), terms);
+            if let Some(options) = other.options.get(&job) {
+                self.options.insert(number, options.clone());
+            }
         }
     }
 
@@ -184,13 +193,19 @@ impl JobList {
 
     /// How long a job takes on one of its pools.
     pub fn duration(&self, job: u32, option: usize) -> Duration {
-        let of = self.options.get(job as usize).and_then(|options| options.get(option));
+        let of = self.options.get(&job).and_then(|options| options.get(option));
         of.map_or(self.facts(job).duration, |option| option.duration)
+    }
+
+    /// How long jobs take on each of their pools, of those that know it.
+    pub fn own_durations(&self) -> BTreeMap<u32, Vec<Duration>> {
+        let durations = |options: &Vec<JobOption>| options.iter().map(|option| option.duration).collect();
+        self.options.iter().map(|(job, options)| (*job, durations(options))).collect()
     }
 
     /// FLOP that a job does in its time on one of its pools; none is known of a job from a trace.
     pub fn flop(&self, job: u32, option: usize) -> Flop {
-        let of = self.options.get(job as usize).and_then(|options| options.get(option));
+        let of = self.options.get(&job).and_then(|options| options.get(option));
         of.map_or(Flop::ZERO, |option| option.flop)
     }
 }

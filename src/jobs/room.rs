@@ -34,14 +34,24 @@ pub enum Effect {
     Load,
 }
 
+/// Which cards would do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// Any on the first of the job's pools that has them.
+    Any,
+    /// The same, but for what [`Cluster::reserve`] holds.
+    Beside,
+    /// Those of one of its pools, by its place in their order of preference.
+    On(u16),
+}
+
 /// The cards that jobs run on, as the world provides them.
 pub trait Cards: Cluster {
-    /// Gives a job its cards; says on which of its pools. `beside` leaves alone what [`Cluster::reserve`]
-    /// holds.
+    /// Gives a job its cards; says on which of its pools.
     ///
     /// # Errors
     /// Why there are none now.
-    fn start(&mut self, now: Instant, job: u32, beside: bool) -> Result<usize, PendingReason>;
+    fn start(&mut self, now: Instant, job: u32, ask: Ask) -> Result<usize, PendingReason>;
 
     /// Takes a job's cards back.
     fn stop(&mut self, now: Instant, job: u32);
@@ -173,8 +183,9 @@ impl Jobs {
         loop {
             match self.order.next(ctx.now, self.list.all_facts(), cards).0 {
                 Step::Wait => break,
-                Step::Start(job) => self.start(ctx, cards, job, false),
-                Step::StartBeside(job) => self.start(ctx, cards, job, true),
+                Step::Start(job) => self.start(ctx, cards, job, Ask::Any),
+                Step::StartBeside(job) => self.start(ctx, cards, job, Ask::Beside),
+                Step::StartOn(job, option) => self.start(ctx, cards, job, Ask::On(option)),
                 Step::Stop(jobs) => jobs.into_iter().for_each(|job| self.stop(ctx.now, cards, job)),
             }
         }
@@ -183,9 +194,9 @@ impl Jobs {
         }
     }
 
-    fn start(&mut self, ctx: &mut Context<'_>, cards: &mut dyn Cards, job: u32, beside: bool) {
+    fn start(&mut self, ctx: &mut Context<'_>, cards: &mut dyn Cards, job: u32, ask: Ask) {
         let state = &mut self.states[job as usize];
-        match cards.start(ctx.now, job, beside) {
+        match cards.start(ctx.now, job, ask) {
             Err(reason) => {
                 state.wait_reason.get_or_insert(reason);
                 self.order.refused(ctx.now, job);

@@ -11,7 +11,7 @@ mod traffic;
 pub use deployment::{Parallelism, RawDeployment, Split, read as deployment};
 pub use job::{RawJob, Work, read as job};
 pub use pool::{PRICE_KEYS, RawPool, RawPrices, prices, read as pool};
-pub use scheduler::{RawJobTrace, RawOrder, RawScheduler};
+pub use scheduler::{RawDurations, RawJobTrace, RawOrder, RawScheduler};
 pub use stream::{RawStream, read as stream};
 
 use super::dom::Node;

@@ -69,7 +69,7 @@ impl<'a> World<'a> {
             ledger.open(pool.tariff, pool.fleet.cards_per_node);
         }
         let job_list = JobList::joined(&config.jobs, config.job_trace.as_ref());
-        let fleet = fleet_facts(config.pools.iter().map(|pool| &pool.fleet), &job_list);
+        let fleet = fleet_facts(&config.pools, &job_list, config.seed);
         let inventory = Inventory::new(config.pools.iter().map(|pool| &pool.fleet), config.placement);
         Ok(Self {
             config,
