@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 mod catalog;
 mod check;
 mod compare;
+mod estimate;
 mod figures;
 mod policy;
 mod run;
@@ -30,6 +31,7 @@ enum Verb {
     Sweep(sweep::Args),
     Catalog(catalog::Args),
     Check(check::Args),
+    Estimate(Box<estimate::Args>),
     Policy(policy::Args),
     Trace(trace::Args),
     Validate(validate::Args),
@@ -55,6 +57,7 @@ pub fn main() -> ExitCode {
         Verb::Sweep(args) => sweep::run(args),
         Verb::Catalog(args) => catalog::run(args),
         Verb::Check(args) => check::run(&args),
+        Verb::Estimate(args) => estimate::run(&args),
         Verb::Policy(args) => policy::run(args),
         Verb::Trace(args) => trace::run(args),
         Verb::Validate(args) => validate::run(&args),
