@@ -204,8 +204,8 @@ impl Order for Las {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policies::queue_order::{Durations, QueueOrder};
     use crate::policies::queue_order::testing::{Job as Input, schedule};
+    use crate::policies::queue_order::{Durations, QueueOrder};
 
     fn las(thresholds: &[u64], starvation: Option<f64>) -> QueueOrder {
         let thresholds = thresholds.iter().map(|s| Duration::from_secs(*s)).collect();

@@ -158,8 +158,7 @@ impl Rounds {
         let running: Vec<u32> = self.present.iter().copied().collect();
         running.iter().for_each(|job| self.settle(now, *job));
         // What serving or others hold is not there for jobs.
-        let mut cards: Vec<u32> =
-            (0..self.fleet.cards.len() as u16).map(|pool| cluster.free(pool)).collect();
+        let mut cards: Vec<u32> = (0..self.fleet.cards.len() as u16).map(|pool| cluster.free(pool)).collect();
         for job in self.jobs.values() {
             if let Some((pool, ..)) = job.running {
                 cards[pool] += job.cards;
@@ -197,9 +196,8 @@ impl Rounds {
         let head_start = self.head_start();
         let elapsed = self.allocated.map_or(0.0, |at| now.since(at).as_secs_f64());
         let claimant = |job: &Job| {
-            let left = job.running.map_or(job.left, |(pool, _, end)| {
-                end.since(now).as_secs_f64() * job.rates[pool]
-            });
+            let left =
+                job.running.map_or(job.left, |(pool, _, end)| end.since(now).as_secs_f64() * job.rates[pool]);
             Claimant {
                 cards: f64::from(job.cards),
                 weight: job.weight,
@@ -421,7 +419,8 @@ mod tests {
     #[test]
     fn allocations_are_made_anew_from_time_to_time() {
         let jobs = [Input::new(0, 1, 60), Input::new(5, 1, 20)];
-        let starts = |reallocate| schedule(&rounds(Objective::MaxMin { aware: true }, reallocate), 1, &jobs).starts;
+        let starts =
+            |reallocate| schedule(&rounds(Objective::MaxMin { aware: true }, reallocate), 1, &jobs).starts;
         assert_eq!(starts(0), [0, 20]);
         assert_eq!(starts(30), [0, 40]);
         assert_eq!(schedule(&rounds(Objective::MaxMin { aware: true }, 30), 2, &jobs).starts, [0, 10]);

@@ -14,8 +14,8 @@ pub(super) fn key(_facts: &JobFacts, expected: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use crate::policies::queue_order::{Durations, QueueOrder};
     use crate::policies::queue_order::testing::{Job, schedule};
+    use crate::policies::queue_order::{Durations, QueueOrder};
 
     /// The textbook example: bursts of 6, 8, 7 and 3 that are all there at the beginning wait 3, 16, 9 and 0,
     /// on average 7; first come, first served 10.25.

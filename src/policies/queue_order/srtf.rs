@@ -114,8 +114,8 @@ impl Order for Srtf {
 
 #[cfg(test)]
 mod tests {
-    use crate::policies::queue_order::{Durations, QueueOrder};
     use crate::policies::queue_order::testing::{Job, schedule};
+    use crate::policies::queue_order::{Durations, QueueOrder};
 
     /// The textbook example: arrivals at 0, 1, 2, 3 with bursts 8, 4, 9, 5 end at 17, 5, 26 and 10.
     #[test]

@@ -192,7 +192,8 @@ impl Program {
             model = model.with(constraint!(work >= bound));
         }
         let solution = model.solve().ok()?;
-        let value = |share: &Option<Variable>| share.map_or(0.0, |share| solution.value(share).clamp(0.0, 1.0));
+        let value =
+            |share: &Option<Variable>| share.map_or(0.0, |share| solution.value(share).clamp(0.0, 1.0));
         let allocation = shares.iter().map(|row| row.iter().map(value).collect()).collect();
         Some((solution.eval(objective), allocation))
     }
@@ -212,7 +213,8 @@ fn maximin(claimants: &[Claimant], cards: &[f64], targets: &[f64]) -> (f64, Allo
     let program = Program::new(claimants);
     let bounds = relative.iter().map(|target| Expression::from(target * kept)).collect();
     let works: Expression = (0..claimants.len()).map(|job| program.work(claimants, job)).sum();
-    let allocation = program.solve(works, claimants, cards, bounds).map_or(first, |(_, allocation)| allocation);
+    let allocation =
+        program.solve(works, claimants, cards, bounds).map_or(first, |(_, allocation)| allocation);
     (factor / scale, allocation)
 }
 
