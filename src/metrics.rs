@@ -4,6 +4,7 @@
 //! sketches with a stated error, quantities over time into a fixed number of buckets.
 
 mod cards;
+mod fairness;
 mod over_time;
 mod requests;
 pub mod results;
@@ -12,6 +13,7 @@ mod stability;
 mod steps;
 
 pub use cards::{CardRecorder, MAX_CARDS_PER_POOL};
+pub use fairness::{Fairness, JobSpan, fairness};
 pub use over_time::{DeploymentOverTime, StreamOverTime};
 pub use requests::{Ending, Limits, RequestEnd, RequestStats, tpot};
 pub use sketch::{QUANTILE_ERROR, Sketch};

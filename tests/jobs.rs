@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fleetsim::fleet::PoolId;
-use fleetsim::jobs::{JobList, JobTerms, JobTrace, JobTraceConfig, JobTraceFormat};
+use fleetsim::jobs::{Checkpoint, JobExtra, JobList, JobTerms, JobTrace, JobTraceConfig, JobTraceFormat};
 use fleetsim::metrics::results::{JobRow, RunResults};
 use fleetsim::policies::placement::PlacementKind;
 use fleetsim::policies::queue_order::{
@@ -363,4 +363,92 @@ fn traces_are_read_and_run() {
         println!("{name}: EASY, mean wait {:?} s, {} completed", jobs.wait_s.mean, jobs.completed);
         assert!(jobs.completed > 0);
     }
+}
+
+/// Jobs on one node of so many cards, with extras.
+fn with_extras(cards: u32, order: QueueOrder, jobs: &[(Job, JobExtra)]) -> RunResults {
+    let plain: Vec<Job> = jobs.iter().map(|(job, _)| *job).collect();
+    let mut list = list(&plain);
+    for (number, (_, extra)) in (0u32..).zip(jobs) {
+        list.set_extra(number, extra.clone());
+    }
+    let mut config = world(Arc::new(list), 1, cards, order, PlacementKind::FirstFit);
+    config.duration += Duration::from_secs(1000);
+    simulate(&config)
+}
+
+fn ends(results: &RunResults) -> Vec<u64> {
+    let seconds = |at: Instant| at.as_nanos() / 1_000_000_000;
+    results.jobs.iter().map(|row| row.end.map_or(0, seconds)).collect()
+}
+
+fn of(submit: u64, cards: u32, duration: u64) -> Job {
+    Job { submit, cards, duration, padding: 0, user: 0 }
+}
+
+/// Stopped at 5, the long job saves until 7; the short one runs until 12; then 3 to restore and 15 to go.
+#[test]
+fn preemption_costs_a_checkpoint_and_a_restore() {
+    let s = Duration::from_secs;
+    let checkpoint = Some(Checkpoint { write: s(2), restore: s(3), every: None });
+    let extra = JobExtra { checkpoint, ..JobExtra::default() };
+    let jobs = [(of(0, 1, 20), extra.clone()), (of(5, 1, 5), JobExtra::default())];
+    let results = with_extras(1, QueueOrder::Srtf(Durations::True), &jobs);
+    assert_eq!(ends(&results), [30, 12]);
+    assert_eq!((results.summary.jobs.preemptions, results.jobs[0].preemptions), (1, 1));
+    // 25 of work in 30 of card-time.
+    assert!((results.summary.jobs.goodput.expect("jobs ran") - 25.0 / 30.0).abs() < 1e-9);
+    // Nothing is lost when it costs nothing: 5 later.
+    let free = [(of(0, 1, 20), JobExtra::default()), (of(5, 1, 5), JobExtra::default())];
+    assert_eq!(ends(&with_extras(1, QueueOrder::Srtf(Durations::True), &free)), [25, 10]);
+    // A chain: 20 stops for 10 at 2 (until 4), that for 3 at 6 (until 8); they resume in the reverse order.
+    let chain = [(of(0, 1, 20), extra.clone()), (of(2, 1, 10), extra.clone()), (of(6, 1, 3), extra)];
+    let results = with_extras(1, QueueOrder::Srtf(Durations::True), &chain);
+    // 3 runs 8 to 11; of the 10, 2 were done by 6: 3 to restore and 8 to go, until 22; of the 20, 2: until 43.
+    assert_eq!(ends(&results), [43, 22, 11]);
+}
+
+/// Checkpoints of 1 after every 10 of work: 25 take 27; the last one has none behind it.
+#[test]
+fn regular_checkpoints_take_their_time() {
+    let s = Duration::from_secs;
+    let checkpoint = Some(Checkpoint { write: s(1), restore: s(1), every: Some(s(10)) });
+    let extra = JobExtra { checkpoint, ..JobExtra::default() };
+    assert_eq!(ends(&with_extras(1, QueueOrder::Fifo, &[(of(0, 1, 25), extra.clone())])), [27]);
+    assert_eq!(ends(&with_extras(1, QueueOrder::Fifo, &[(of(0, 1, 20), extra)])), [21]);
+}
+
+#[test]
+fn a_job_is_ended_at_its_limit() {
+    let limit = JobExtra { limit: Some(Duration::from_secs(8)), ..JobExtra::default() };
+    let jobs = [(of(0, 1, 20), limit.clone()), (of(0, 1, 8), limit), (of(0, 1, 1), JobExtra::default())];
+    let results = with_extras(1, QueueOrder::Fifo, &jobs);
+    assert_eq!(ends(&results), [8, 16, 17]);
+    let states: Vec<&str> = results.jobs.iter().map(|row| row.state).collect();
+    assert_eq!(states, ["failed", "completed", "completed"]);
+    assert_eq!((results.summary.jobs.failed, results.summary.jobs.completed), (1, 2));
+}
+
+/// The third follows both others, and lets the fourth, which is younger, go first.
+#[test]
+fn jobs_wait_for_those_that_they_follow() {
+    let after = JobExtra { after: vec![0, 1], ..JobExtra::default() };
+    let none = JobExtra::default;
+    let jobs = [(of(0, 1, 10), none()), (of(0, 1, 4), none()), (of(1, 1, 5), after), (of(2, 1, 3), none())];
+    let results = with_extras(2, QueueOrder::Fifo, &jobs);
+    assert_eq!(ends(&results), [10, 4, 15, 7]);
+    assert_eq!(results.jobs[2].wait_reason, "dependency: jobs that it follows have not ended");
+}
+
+#[test]
+fn circles_are_found() {
+    let mut list = list(&[of(0, 1, 1), of(0, 1, 1), of(0, 1, 1), of(0, 1, 1)]);
+    let after = |jobs: &[u32]| JobExtra { after: jobs.to_vec(), ..JobExtra::default() };
+    list.set_extra(1, after(&[0]));
+    list.set_extra(3, after(&[1, 2]));
+    assert_eq!(list.cycle(), None);
+    list.set_extra(2, after(&[3]));
+    assert_eq!(list.cycle(), Some(vec![2, 3]));
+    list.set_extra(0, after(&[0]));
+    assert_eq!(list.cycle(), Some(vec![0]));
 }

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fleetsim::fleet::PoolId;
-use fleetsim::jobs::{JobConfig, JobList, JobOption, JobTerms, JobTrace, JobTraceConfig, JobTraceFormat};
+use fleetsim::jobs::{
+    JobConfig, JobExtra, JobList, JobOption, JobTerms, JobTrace, JobTraceConfig, JobTraceFormat,
+};
 use fleetsim::metrics::results::RunResults;
 use fleetsim::policies::placement::PlacementKind;
 use fleetsim::policies::queue_order::{Durations, Objective, QueueOrder, RoundsConfig};
@@ -184,7 +186,13 @@ fn batsim(rows: &mut Vec<Row>) {
         ("makespan, s", 16088.51, summary.makespan_s.expect("done"), 0.01),
         ("waits met within a second", count, f64::from(near), 0.01 * count),
     ] {
-        rows.push(Row { source: "Batsim", figure: format!("EASY, {figure}"), published, ours, within: Some(within) });
+        rows.push(Row {
+            source: "Batsim",
+            figure: format!("EASY, {figure}"),
+            published,
+            ours,
+            within: Some(within),
+        });
     }
 }
 
@@ -210,6 +218,7 @@ fn gavel(rows: &mut Vec<Row>) {
             cards: number(3) as u32,
             options: (0..3).filter_map(option).collect(),
             terms: JobTerms::default(),
+            extra: JobExtra::default(),
         });
     }
     let jobs = Arc::new(jobs);

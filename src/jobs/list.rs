@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::config::{JobConfig, JobOption, JobTerms};
+use super::config::{JobConfig, JobExtra, JobOption, JobTerms};
 use crate::fleet::PoolId;
 use crate::policies::queue_order::JobFacts;
 use crate::units::{Duration, Flop, Instant};
@@ -22,6 +22,7 @@ pub struct JobList {
     place_numbers: BTreeMap<Vec<PoolId>, u32>,
     /// What is known of each option beside its pool; a job that is not here takes its duration everywhere.
     options: BTreeMap<u32, Vec<JobOption>>,
+    extras: BTreeMap<u32, JobExtra>,
 }
 
 /// Texts by number, each kept once.
@@ -65,6 +66,7 @@ impl JobList {
             config.terms,
         );
         self.options.insert(job, config.options.clone());
+        self.set_extra(job, config.extra.clone());
         job
     }
 
@@ -131,6 +133,11 @@ impl JobList {
             if let Some(options) = other.options.get(&job) {
                 self.options.insert(number, options.clone());
             }
+            if let Some(extra) = other.extras.get(&job) {
+                let mut extra = extra.clone();
+                extra.after.iter_mut().for_each(|before| *before += number - job);
+                self.set_extra(number, extra);
+            }
         }
     }
 
@@ -195,6 +202,39 @@ impl JobList {
     pub fn duration(&self, job: u32, option: usize) -> Duration {
         let of = self.options.get(&job).and_then(|options| options.get(option));
         of.map_or(self.facts(job).duration, |option| option.duration)
+    }
+
+    /// Says what a job has that most have not.
+    pub fn set_extra(&mut self, job: u32, extra: JobExtra) {
+        if extra != JobExtra::default() {
+            self.extras.insert(job, extra);
+        }
+    }
+
+    /// What a job has that most have not, if anything.
+    pub fn extra(&self, job: u32) -> Option<&JobExtra> {
+        self.extras.get(&job)
+    }
+
+    /// All jobs that have something that most have not.
+    pub fn extras(&self) -> impl Iterator<Item = (u32, &JobExtra)> {
+        self.extras.iter().map(|(job, extra)| (*job, extra))
+    }
+
+    /// Jobs that wait for each other in a circle, in order of their numbers; the first circle that there is.
+    pub fn cycle(&self) -> Option<Vec<u32>> {
+        let mut graph = petgraph::graphmap::DiGraphMap::<u32, ()>::new();
+        for (job, extra) in &self.extras {
+            for before in &extra.after {
+                graph.add_edge(*before, *job, ());
+            }
+        }
+        let mut circles: Vec<Vec<u32>> = petgraph::algo::tarjan_scc(&graph)
+            .into_iter()
+            .filter(|part| part.len() > 1 || graph.contains_edge(part[0], part[0]))
+            .collect();
+        circles.iter_mut().for_each(|circle| circle.sort_unstable());
+        circles.into_iter().min()
     }
 
     /// How long jobs take on each of their pools, of those that know it.

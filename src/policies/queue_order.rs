@@ -171,6 +171,10 @@ pub trait Order: std::fmt::Debug {
     fn refused(&mut self, now: Instant, job: u32);
     /// What to do next, and why.
     fn next(&mut self, now: Instant, facts: &[JobFacts], cluster: &mut dyn Cluster) -> (Step, Reason);
+    /// Why a waiting job that was not tried waits, in words; nothing when others are simply before it.
+    fn why(&self, _job: u32, _facts: &JobFacts, _cluster: &dyn Cluster) -> Option<&'static str> {
+        None
+    }
     /// When to be asked again although nothing happened.
     fn wake(&self) -> Option<Instant> {
         None

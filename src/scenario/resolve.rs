@@ -5,6 +5,7 @@ mod assumptions;
 mod capacity;
 mod catalog;
 mod deployments;
+mod job_order;
 mod jobs;
 mod names;
 mod pools;
@@ -44,7 +45,8 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
     let deployments: Vec<DeploymentConfig> =
         deployments.into_iter().map(|deployment| deployment.config).collect::<Option<_>>()?;
     let jobs: Vec<JobConfig> = jobs.into_iter().collect::<Option<_>>()?;
-    let all_jobs = JobList::joined(&jobs, job_trace.as_ref());
+    let expanded = job_order::expand(&scenario, &jobs, reading);
+    let all_jobs = JobList::joined(&expanded, job_trace.as_ref());
     let queue_order = scheduler::queue_order(&scenario, &all_jobs, reading);
     if reading.problems.iter().any(|problem| problem.severity == Severity::Error) {
         return None;
@@ -59,7 +61,7 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
         streams: streams.into_iter().collect::<Option<_>>()?,
         pools,
         deployments,
-        jobs,
+        jobs: expanded,
         job_trace,
         queue_order,
         placement: scenario.scheduler.placement,

@@ -23,7 +23,9 @@ impl Ranked for Event {
     /// at the instant of a boundary joins there), and billing last. Within a class, by entity.
     fn rank(&self) -> u64 {
         let (class, entity) = match *self {
-            Self::Jobs(jobs::Event::Finish { job, .. }) => (0, u64::from(job)),
+            Self::Jobs(jobs::Event::Finish { job, .. } | jobs::Event::Saved { job, .. }) => {
+                (0, u64::from(job))
+            }
             Self::Jobs(jobs::Event::Submit { job }) => (1, u64::from(job)),
             Self::Jobs(jobs::Event::Decide) => (1, 1 << 32),
             Self::Arrive { stream, user } => {

@@ -121,6 +121,14 @@ impl Order for ByQuota {
         }
     }
 
+    fn why(&self, _job: u32, facts: &JobFacts, _cluster: &dyn Cluster) -> Option<&'static str> {
+        let after = self.queues.get(&facts.queue)?.used + u64::from(facts.cards);
+        let quota = self.quota(facts.queue);
+        let may = quota.borrow.is_none_or(|borrow| after <= quota.cards + borrow);
+        let left = after <= quota.cards || self.used + u64::from(facts.cards) <= self.total;
+        (!may || !left).then_some("quota: its queue may use no more cards now")
+    }
+
     fn next(&mut self, _now: Instant, facts: &[JobFacts], cluster: &mut dyn Cluster) -> (Step, Reason) {
         let mut best: Option<(bool, Instant, u32, u32)> = None;
         for (number, queue) in &self.queues {

@@ -342,6 +342,10 @@ impl Order for Rounds {
 
     fn refused(&mut self, _now: Instant, _job: u32) {}
 
+    fn why(&self, _job: u32, _facts: &JobFacts, _cluster: &dyn Cluster) -> Option<&'static str> {
+        Some("round: cards are given out anew at the next one")
+    }
+
     fn next(&mut self, now: Instant, facts: &[JobFacts], cluster: &mut dyn Cluster) -> (Step, Reason) {
         if self.jobs.is_empty() {
             self.ends = None;

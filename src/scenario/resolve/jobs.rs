@@ -104,6 +104,7 @@ fn job(
         cards: *raw.accelerators,
         options,
         terms: raw.terms,
+        extra: raw.extra.clone(),
     })
 }
 
