@@ -354,6 +354,18 @@ impl Jobs {
         }
     }
 
+    /// A running job must leave its cards by a deadline: it saves its state if there is time enough, and
+    /// otherwise goes on until it loses them.
+    pub fn leave(&mut self, ctx: &mut Context<'_>, cards: &mut dyn Cards, job: u32, deadline: Instant) {
+        let write =
+            self.list.extra(job).and_then(|extra| extra.checkpoint).map(|checkpoint| checkpoint.write);
+        if write.is_none_or(|write| ctx.now.saturating_add(write) <= deadline) {
+            self.stop(ctx, cards, job);
+            self.decide_at(ctx, ctx.now);
+            ctx.tell(Effect::Load);
+        }
+    }
+
     /// A running job loses its cards: with their node, or because they are taken back. It waits again, with
     /// what its last checkpoint holds.
     pub fn lose_lease(&mut self, ctx: &mut Context<'_>, cards: &mut dyn Cards, job: u32) {
@@ -402,6 +414,16 @@ impl Jobs {
         let left = state.left;
         cards.stop(now, job);
         self.order.stopped(now, job, self.list.facts(job), left);
+    }
+
+    /// Jobs that wait, in order of submission.
+    pub fn waiting(&self) -> impl Iterator<Item = u32> {
+        let waits = |job: &&u32| {
+            let state = &self.states[**job as usize];
+            let there = state.submitted.is_some() && !state.held;
+            there && state.running.is_none() && state.finished.is_none()
+        };
+        self.by_submission[..self.scheduled].iter().filter(waits).copied()
     }
 
     /// All jobs.

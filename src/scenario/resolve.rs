@@ -5,6 +5,7 @@ mod assumptions;
 mod capacity;
 mod catalog;
 mod deployments;
+mod engine;
 mod job_order;
 mod jobs;
 mod names;
@@ -12,6 +13,7 @@ mod pools;
 mod scheduler;
 mod step_time;
 mod streams;
+mod supply;
 
 use super::problem::Severity;
 use super::raw::{RawScenario, duplicates};
@@ -26,6 +28,7 @@ use assumptions::Ledger;
 /// Resolves a scenario. `None` after errors have been recorded in `reading`.
 pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConfig> {
     duplicates(reading, "streams", scenario.streams.iter().map(|stream| &stream.name));
+    duplicates(reading, "tenants", scenario.tenants.iter().map(|tenant| &tenant.name));
     duplicates(reading, "pools", scenario.pools.iter().map(|pool| &pool.name));
     duplicates(reading, "deployments", scenario.deployments.iter().map(|deployment| &deployment.name));
     duplicates(reading, "jobs", scenario.jobs.iter().map(|job| &job.name));

@@ -2,7 +2,7 @@
 
 use super::config::PoolPlan;
 use super::recorder::Recorder;
-use crate::fleet::{Holder, Inventory, LeaseId, PendingReason, PoolId, Reservation, Shape};
+use crate::fleet::{Grant, Holder, Inventory, LeaseId, PendingReason, PoolId, Reservation, Shape};
 use crate::jobs::{Ask, Cards, JobList};
 use crate::policies::queue_order::{Cluster, FleetFacts, Shadow};
 use crate::sim::Seed;
@@ -15,6 +15,8 @@ pub(super) struct JobCards<'a> {
     pub(super) list: &'a JobList,
     pub(super) leases: &'a mut Vec<Option<LeaseId>>,
     pub(super) held: &'a mut Option<Reservation>,
+    /// Claims of others that were granted what jobs gave back.
+    pub(super) grants: &'a mut Vec<Grant>,
     /// Card-nanoseconds of leases that have ended, for the books.
     pub(super) card_nanos: &'a mut u128,
 }
@@ -30,7 +32,7 @@ pub(super) fn fleet_facts(pools: &[PoolPlan], list: &JobList, seed: Seed) -> Fle
             types.len() - 1
         });
         facts.types.push(number as u32);
-        facts.cards.push(pool.nodes * pool.cards_per_node);
+        facts.cards.push(pool.slots() * pool.cards_per_node);
         let per_card = plan.tariff.price.as_f64() / f64::from(pool.cards_per_node);
         facts.prices.push(UsdPerHour::from_f64(per_card));
     }
@@ -129,8 +131,7 @@ impl Cards for JobCards<'_> {
         self.recorder.released(now, lease);
         let pool = lease.map(|lease| lease.pool);
         *self.card_nanos += lease.map_or(0, |lease| lease.card_nanos(now));
-        // Only replicas leave claims pending, and they are placed before the first event.
-        let _ = self.inventory.release(now, id);
+        self.grants.extend(self.inventory.release(now, id));
         if let Some(pool) = pool {
             self.recorder.leased(now, pool.index(), u64::from(self.inventory.usage(pool).leased));
         }

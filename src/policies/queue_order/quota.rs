@@ -68,10 +68,15 @@ impl ByQuota {
     fn borrowers(&self) -> Vec<u32> {
         let mut used: BTreeMap<u32, u64> = self.queues.iter().map(|(n, queue)| (*n, queue.used)).collect();
         let mut borrowers = Vec::new();
+        let mut above = used.iter().filter(|(queue, used)| **used > self.quota(**queue).cards).count();
         for ((_, job), (queue, cards)) in self.running.iter().rev() {
+            if above == 0 {
+                break;
+            }
             let used = used.entry(*queue).or_default();
             if *used > self.quota(*queue).cards {
                 *used -= cards;
+                above -= usize::from(*used <= self.quota(*queue).cards);
                 borrowers.push(*job);
             }
         }
