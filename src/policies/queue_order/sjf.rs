@@ -1,5 +1,5 @@
-//! Shortest job first, by the expected duration (`expect.rs`: the true one unless the scenario says otherwise); ties by submission, then number. Nobody overtakes the first, and a
-//! running job is never stopped.
+//! Shortest job first, by the expected duration (`expect.rs`: the true one unless the scenario says otherwise);
+//! ties by submission, then number. Nobody overtakes the first, and a running job is never stopped.
 
 use super::JobFacts;
 use crate::policies::Reason;

@@ -130,14 +130,12 @@ fn settings(t: &mut TableReader<'_>, kind: Kind) -> Option<RawOrder> {
             let doc = "Under `sjf` and `srtf`: the durations that they go by: true; the users' `estimate`; true ones \
                        times a random factor; or predicted from the user's last two jobs.";
             let which = t.choice("durations", &choices, &[], Some("true"), doc);
-            let sigma =
-                if t.is_describing() || t.has("noise") || which.as_ref().is_some_and(|which| **which == 2) {
-                    let doc =
-                        "With `durations = \"noisy\"`: the standard deviation of the factor's logarithm.";
-                    t.or("noise", &kinds::POSITIVE, "0.5", doc).map(|sigma| *sigma)
-                } else {
-                    None
-                };
+            let sigma = if t.is_describing() || which.as_ref().is_some_and(|which| **which == 2) {
+                let doc = "With `durations = \"noisy\"`: the standard deviation of the factor's logarithm.";
+                t.or("noise", &kinds::POSITIVE, "0.5", doc).map(|sigma| *sigma)
+            } else {
+                None
+            };
             let durations = match *which? {
                 0 => RawDurations::True,
                 1 => RawDurations::Estimates,
