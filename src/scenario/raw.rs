@@ -29,7 +29,7 @@ pub use market::{RawOwned, RawStock, RawZone};
 pub use node_autoscaler::{NodePolicy, RawNodeAutoscaler};
 pub use plan::{HorizonTerms, PlanSection, RegretTerms, plan};
 pub use pool::{PRICE_KEYS, RawPool, RawPrices, prices, read as pool};
-pub use scheduler::{RawJobTrace, RawOrder, RawScheduler};
+pub use scheduler::{RawDurations, RawJobTrace, RawOrder, RawScheduler};
 pub use stream::{RawStream, read as stream};
 pub use supply::{Count, RawProvisioning};
 pub use tenant::{RawTenant, read as tenant};
