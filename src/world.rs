@@ -12,12 +12,13 @@ mod fleet;
 mod job_cards;
 mod recorder;
 mod replicas;
+mod retries;
 mod run;
 mod scale;
 mod summary;
 mod tables;
 
-pub use config::{Feed, PoolPlan, ScalerPlan, Slo, StreamPlan, WorldConfig};
+pub use config::{Feed, PoolPlan, RetryPlan, ScalerPlan, Slo, StreamPlan, WorldConfig};
 pub use error::RunError;
 
 use crate::metrics::results::RunResults;

@@ -41,6 +41,7 @@ pub(crate) struct Request {
     pub(crate) shared: u32,
     pub(crate) stream: u16,
     pub(crate) retries: u16,
+    pub(crate) attempt: u16,
     pub(crate) deployment: u32,
     pub(crate) replica: u32,
     pub(crate) prompt: u32,

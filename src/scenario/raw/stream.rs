@@ -13,7 +13,7 @@ use crate::traffic::{
     TrafficError,
 };
 use crate::units::{Duration, Rate};
-use crate::world::Slo;
+use crate::world::{RetryPlan, Slo};
 
 /// A stream.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub struct RawStream {
     pub traffic: StreamConfig,
     pub slo: Slo,
     pub timeout: Option<Duration>,
+    pub retries: Option<RetryPlan>,
+    pub spill_over: Option<u32>,
     pub deployments: Vec<Sited<String>>,
 }
 
@@ -64,9 +66,13 @@ pub fn read(
         false,
         "The deployments that serve it; all that serve its model when absent.",
     );
+    let doc = "Clients whose request is turned away, gives up or is lost ask again, each time with a request of its own.";
+    let retries = t.table("retries", doc, retries);
+    let doc = "Its deployments are tried in order: the next is taken when the least loaded replica of one has so many \
+               requests; the least loaded of all when absent.";
+    let spill_over = t.optional("spill_over", &kinds::COUNT, doc);
     t.later(&[
         ("sessions", "sessions are"),
-        ("retries", "retries are"),
         ("priority", "priorities of requests are"),
         ("region", "regions are"),
     ]);
@@ -114,6 +120,8 @@ pub fn read(
         traffic,
         slo: slo.unwrap_or_default(),
         timeout: timeout.map(|timeout| *timeout),
+        retries,
+        spill_over: spill_over.map(|most| *most),
         deployments: deployments?,
     })
 }
@@ -159,7 +167,10 @@ fn consistent(t: &mut TableReader<'_>, closed: Option<bool>) {
         return forbid(t, &keys, "its arrivals and lengths come from the trace");
     }
     match closed {
-        Some(true) => forbid(t, &["rate", "shape"], "in a closed loop the users set the rate"),
+        Some(true) => {
+            forbid(t, &["rate", "shape"], "in a closed loop the users set the rate");
+            forbid(t, &["retries"], "in a closed loop a user who is turned away asks again anyway");
+        }
         Some(false) => need(t, "rate", "a mean rate, as in rate = \"12/s\"; or give a `trace`"),
         None => {}
     }
@@ -196,4 +207,14 @@ fn slo(t: &mut TableReader<'_>) -> Option<Slo> {
         e2e: e2e.map(|limit| *limit),
         attainment: attainment.map(|share| *share),
     })
+}
+
+fn retries(t: &mut TableReader<'_>) -> Option<RetryPlan> {
+    let attempts = t.or("attempts", &kinds::COUNT, "3", "How often a client asks again at most.");
+    let backoff = t.or("backoff", &kinds::TIME, "\"1s\"", "The wait before the first time.");
+    let factor = t.or("factor", &kinds::POSITIVE, "2", "By how much each wait is longer than the one before.");
+    let most = t.or("most", &kinds::TIME, "\"1m\"", "The longest wait.");
+    let jitter = t.or("jitter", &kinds::SHARE, "0.5", "The share of a wait that is drawn at random.");
+    let attempts = u16::try_from(*attempts?).unwrap_or(u16::MAX);
+    Some(RetryPlan { attempts, backoff: *backoff?, factor: *factor?, most: *most?, jitter: *jitter? })
 }

@@ -14,10 +14,12 @@ use crate::units::{BytesPerSecond, Duration};
 const LINKS: [(&str, &str, f64); 2] =
     [("object-store", "weights-70b-object-store", 140e9), ("nvme", "weights-70b-nvme", 140e9)];
 
-/// Resolves `start` and `drain`. Only a deployment whose replicas change needs the times of a start.
+/// Resolves `start` and `drain`. Only a deployment whose replicas change needs the times of a start. On nodes that
+/// come and go the image is pulled with the node.
 pub fn resolve(
     raw: &RawDeployment,
     changes: bool,
+    elastic: bool,
     dims: Option<&ModelDims>,
     weights: Precision,
     catalog: &Catalog,
@@ -31,7 +33,10 @@ pub fn resolve(
     let given = raw.start.clone().unwrap_or_default();
     let bytes = dims.map(|dims| weight_bytes(dims, weights).0 as f64);
     let mut find = |figure: &str, name: &str| middle(catalog, ledger, &raw.name, figure, name);
-    let image_pull = given.image_pull.or_else(|| find("image pull", "image-pull-small"))?;
+    let image_pull = given.image_pull.or_else(|| match elastic {
+        true => Some(Duration::ZERO),
+        false => find("image pull", "image-pull-small"),
+    })?;
     let warm_up = given.warm_up.or_else(|| find("engine start", "engine-start"))?;
     let weight_load = match (given.weight_load, bytes) {
         (Some(time), _) => time,

@@ -313,6 +313,8 @@ impl SetUp {
                 deployments: vec![0],
                 slo: Slo::default(),
                 timeout: None,
+                retries: None,
+                spill_over: None,
             }],
             pools: vec![PoolPlan {
                 fleet: PoolConfig {
