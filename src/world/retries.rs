@@ -30,7 +30,8 @@ struct Pending {
 
 impl Retries {
     pub(super) fn new(config: &super::WorldConfig) -> Self {
-        let draws = config.streams.iter().map(|plan| config.seed.stream(&format!("retries/{}", plan.traffic.name)));
+        let draws =
+            config.streams.iter().map(|plan| config.seed.stream(&format!("retries/{}", plan.traffic.name)));
         Self { pending: BTreeMap::new(), next: 0, draws: draws.collect() }
     }
 }
@@ -64,7 +65,8 @@ impl World<'_> {
 
     /// A client asks again.
     pub(super) fn ask_again(&mut self, now: Instant, number: u64) {
-        let Some(Pending { stream, prompt, output, session, attempt }) = self.retries.pending.remove(&number) else {
+        let Some(Pending { stream, prompt, output, session, attempt }) = self.retries.pending.remove(&number)
+        else {
             return;
         };
         let request = NewRequest { id: self.arrived, stream, prompt, output, session, hashes: None, attempt };

@@ -58,7 +58,8 @@ pub fn observations(exports: &[(String, String)]) -> Result<String, String> {
         let result = data.get("result").and_then(Value::as_array);
         let result = result.ok_or_else(|| format!("{file}: data.result has to be a list of series"))?;
         for (place, series) in result.iter().enumerate() {
-            read_series(series, &mut ticks).map_err(|error| format!("{file}: data.result[{place}]: {error}"))?;
+            read_series(series, &mut ticks)
+                .map_err(|error| format!("{file}: data.result[{place}]: {error}"))?;
         }
     }
     let Some(first) = ticks.keys().next().copied() else {
@@ -165,7 +166,10 @@ mod tests {
             (r#"{"status": "error", "error": "bad_data"}"#, "bad_data"),
             (r#"{"data": {"resultType": "vector", "result": []}}"#, "not matrix"),
             (r#"{"data": {"resultType": "matrix", "result": []}}"#, "no samples"),
-            (r#"{"data": {"resultType": "matrix", "result": [{"metric": {}, "values": []}]}}"#, "no __name__"),
+            (
+                r#"{"data": {"resultType": "matrix", "result": [{"metric": {}, "values": []}]}}"#,
+                "no __name__",
+            ),
             (
                 r#"{"data": {"resultType": "matrix", "result": [{"metric": {"__name__": "x"}, "values": [[1, 2]]}]}}"#,
                 "values[0]",

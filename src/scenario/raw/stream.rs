@@ -212,7 +212,8 @@ fn slo(t: &mut TableReader<'_>) -> Option<Slo> {
 fn retries(t: &mut TableReader<'_>) -> Option<RetryPlan> {
     let attempts = t.or("attempts", &kinds::COUNT, "3", "How often a client asks again at most.");
     let backoff = t.or("backoff", &kinds::TIME, "\"1s\"", "The wait before the first time.");
-    let factor = t.or("factor", &kinds::POSITIVE, "2", "By how much each wait is longer than the one before.");
+    let factor =
+        t.or("factor", &kinds::POSITIVE, "2", "By how much each wait is longer than the one before.");
     let most = t.or("most", &kinds::TIME, "\"1m\"", "The longest wait.");
     let jitter = t.or("jitter", &kinds::SHARE, "0.5", "The share of a wait that is drawn at random.");
     let attempts = u16::try_from(*attempts?).unwrap_or(u16::MAX);

@@ -136,7 +136,8 @@ fn deployment(
     note(raw, model, dims.as_ref(), &pools, weights, catalog, ledger);
     let elastic = pools.iter().any(|(_, _, pool)| pool.plan.fleet.supply.is_some());
     let changes = raw.changes || elastic;
-    let lifecycle = lifecycle::resolve(raw, changes, elastic, dims.as_ref(), weights, catalog, reading, ledger)?;
+    let lifecycle =
+        lifecycle::resolve(raw, changes, elastic, dims.as_ref(), weights, catalog, reading, ledger)?;
     let context = context(dims.as_ref());
     if let (Some(asked), Some(context)) = (raw.max_context, context)
         && asked > context
