@@ -190,7 +190,10 @@ fn a_short_queue_serves_more_within_limits() {
 
 #[test]
 fn the_cloud_takes_the_burst() {
-    let results = simulate("own-with-burst.toml", &["duration=16h", "streams.chat.rate=2/s", "deployments.chat.autoscaler.target=3"]);
+    let results = simulate(
+        "own-with-burst.toml",
+        &["duration=16h", "streams.chat.rate=2/s", "deployments.chat.autoscaler.target=3"],
+    );
     let pools = &results.summary.pools;
     let cloud = pools.iter().find(|pool| pool.name == "cloud").map_or(0.0, |pool| pool.card_hours);
     assert!(cloud > 0.0 && cloud < 16.0 * 16.0, "{cloud} card-hours in the cloud");

@@ -10,7 +10,7 @@ use crate::metrics::results::Assumption;
 use crate::policies::placement::PlacementKind;
 use crate::policies::queue_order::QueueOrder;
 use crate::policies::replay::Law;
-use crate::serving::DeploymentConfig;
+use crate::serving::{DeploymentConfig, RequestTerms};
 use crate::sim::Seed;
 use crate::units::{Duration, FlopPerSecond};
 
@@ -63,6 +63,8 @@ pub struct StreamPlan {
     /// Its deployments are tried in order: the next is taken when the least loaded replica of one has so many
     /// requests. Without it the least loaded of all is taken.
     pub spill_over: Option<u32>,
+    /// What its requests bring with them: priority, tenant, deadline.
+    pub terms: RequestTerms,
 }
 
 /// How clients ask again whose request was turned away, gave up or was lost; each time a request of its own.
