@@ -14,8 +14,13 @@ mod prefix;
 mod replica;
 mod request;
 mod room;
+mod schedule;
+mod waiting;
 
-pub use config::{Batching, DeploymentConfig, Drain, Leftover, Lifecycle, ReplicaOption, StartUp};
+pub use config::{
+    Batching, DeploymentConfig, Drain, HostMemory, Leftover, Lifecycle, Preemption, ReplicaOption,
+    RequestTerms, Scheduler, StartUp, StreamRoute,
+};
 pub use gauges::{DeploymentGauge, Latencies, ReplicaGauge};
 pub use replica::PrefixTotals;
 pub use room::{Departure, DeploymentTotals, Effect, Event, NewRequest, Outcome, Serving};

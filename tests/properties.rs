@@ -21,17 +21,19 @@ use fleetsim::policies::autoscale::reactive::{Hold, Reactive, ReactiveConfig};
 use fleetsim::policies::autoscale::scheduled::{Scheduled, Steps};
 use fleetsim::policies::autoscale::wva::{Wva, WvaConfig};
 use fleetsim::policies::replay::Law;
+use fleetsim::policies::request_order::RequestOrder;
 use fleetsim::policies::router::RouterKind;
-use fleetsim::serving::{Drain, Leftover};
+use fleetsim::serving::{Drain, Leftover, Scheduler};
 use fleetsim::sim::Seed;
 use fleetsim::traffic::{
     ArrivalProcess, ClosedConfig, Cv, Length, LengthDist, Lengths, Source, StreamConfig, Think, TraceConfig,
 };
 use fleetsim::units::{Duration, Flop, Instant, Ticks};
-use fleetsim::world::{Feed, RunOptions, ScalerPlan, StreamPlan, WorldConfig, run};
+use fleetsim::world::{Feed, RetryPlan, RunOptions, ScalerPlan, StreamPlan, WorldConfig, run};
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use rayon::prelude::*;
+use support::engine::{EngineDice, engine_dice};
 use support::{deployment, pool, stream, world};
 
 /// Replicas from certain times on; how long they start and drain; what becomes of their requests.
@@ -66,6 +68,7 @@ struct Dice {
     scaled: Option<Scaled>,
     /// A trace whose prompts share beginnings: (time in ms, which of a few documents, prompt tokens, output).
     shared: Vec<(u64, u64, u32, u32)>,
+    engine: Option<EngineDice>,
 }
 
 fn dice() -> impl Strategy<Value = Dice> {
@@ -92,13 +95,14 @@ fn dice() -> impl Strategy<Value = Dice> {
         (changes, prop_oneof![Just(0u64), 1u64..1500], drain, 0usize..3, 0usize..10),
     );
     let others = (prop::option::of(1u32..20), jobs, shared, profile, scaled);
-    (traffic, replica, limits, step_ns, others).prop_map(
+    (traffic, replica, limits, step_ns, others, engine_dice()).prop_map(
         |(
             (seed, rate, cv, max_prompt, max_output),
             (servers, spare, replicas, kv_blocks, block_tokens, window),
             (timeout_ms, max_queued, router),
             (a, b, c, d),
             (users, jobs, shared, profile, scaled),
+            engine,
         )| Dice {
             seed,
             rate,
@@ -120,6 +124,7 @@ fn dice() -> impl Strategy<Value = Dice> {
             jobs,
             scaled,
             shared,
+            engine,
         },
     )
 }
@@ -188,7 +193,15 @@ fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
     let timeout = dice.timeout_ms.map(|ms| Duration::from_nanos(ms * 1_000_000));
     let arrivals = dice.cv.map_or(ArrivalProcess::Deterministic, |cv| ArrivalProcess::Gamma { cv: Cv(cv) });
     let open = stream(dice.rate, arrivals, lengths.clone());
-    let mut config = world(StreamPlan { timeout, ..open }, served, 20.0, 2.0);
+    let ms = |ms: u64| Duration::from_nanos(ms * 1_000_000);
+    let retries = dice.seed.is_multiple_of(2).then(|| RetryPlan {
+        attempts: 2,
+        backoff: ms(200),
+        factor: 2.0,
+        most: ms(1000),
+        jitter: 0.5,
+    });
+    let mut config = world(StreamPlan { timeout, retries, ..open }, served, 20.0, 2.0);
     config.streams[0].slo.ttft = Some(Duration::from_nanos(100_000_000));
     if let Some(users) = dice.users {
         let think = Think::Constant(Duration::from_nanos(50_000_000));
@@ -196,6 +209,7 @@ fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
         config.streams.push(StreamPlan {
             traffic: StreamConfig { name: "closed".to_owned(), source: Source::Closed(closed) },
             timeout: None,
+            retries: None,
             ..config.streams[0].clone()
         });
     }
@@ -214,6 +228,9 @@ fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
     if let Some((changes, start, drain, then, law)) = &dice.scaled {
         scale(&mut config, changes, *start, *drain, Leftover::ALL[*then].1);
         decide_by(&mut config, *law);
+    }
+    if let Some(engine) = &dice.engine {
+        engine.apply(&mut config);
     }
     config.pools.push(pool(3));
     config.pools[1].fleet.name = "jobs".to_owned();
@@ -327,6 +344,7 @@ fn everything(config: &WorldConfig, plain: bool) -> (String, Witness) {
         let this = (departure.end, departure.replica);
         witness.ties += u64::from(last.is_some_and(|last| last.0 == this.0 && last.1 != this.1));
         last = Some(this);
+        witness.asked_again += u64::from(departure.attempt > 0);
         witness.preempted += u64::from(departure.retries > 0 && row.outcome() == "completed");
         witness.timed_out_running +=
             u64::from(row.outcome() == "timed_out" && departure.first_scheduled.is_some());
@@ -343,6 +361,7 @@ fn everything(config: &WorldConfig, plain: bool) -> (String, Witness) {
     witness.decisions = results.decisions.iter().filter(|row| row.current != row.done).count() as u64;
     witness.profile_iterations = results.summary.deployments[0].iterations;
     let prefix_cache = results.summary.deployments[0].prefix_cache;
+    witness.swapped = results.summary.deployments[0].engine.swapped_blocks.unwrap_or(0);
     witness.prefix_hits = prefix_cache.map_or(0, |cache| cache.found_blocks);
     write!(
         text,
@@ -378,8 +397,15 @@ struct Witness {
     failed: u64,
     /// Times that replicas were added or taken.
     decisions: u64,
+    /// Requests of clients who had asked before.
+    asked_again: u64,
     /// Requests that went elsewhere because their replica went.
     moved: u64,
+    /// KV blocks that went to host memory.
+    swapped: u64,
+    /// Completed requests by scheduler, and by order.
+    schedulers: [u64; Scheduler::ALL.len()],
+    orders: [u64; RequestOrder::ALL.len()],
 }
 
 impl Witness {
@@ -396,6 +422,10 @@ impl Witness {
         self.failed += other.failed;
         self.decisions += other.decisions;
         self.moved += other.moved;
+        self.asked_again += other.asked_again;
+        self.swapped += other.swapped;
+        self.schedulers.iter_mut().zip(other.schedulers).for_each(|(sum, more)| *sum += more);
+        self.orders.iter_mut().zip(other.orders).for_each(|(sum, more)| *sum += more);
         self
     }
 }
@@ -425,6 +455,9 @@ fn batch_of_scenarios(seed: u8, cases: u32) -> Witness {
         // In these scenarios nobody is preempted for want of blocks.
         let kept = dice.kv_blocks >= 50 && dice.scaled.is_some();
         witness.moved = if kept { witness.preempted } else { 0 };
+        let (scheduler, order) = dice.engine.as_ref().map_or((0, 0), EngineDice::rules);
+        witness.schedulers[scheduler] = witness.completed;
+        witness.orders[order] = witness.completed;
         witness.windows = u64::from(dice.window.is_some());
         witness.profile_iterations *= u64::from(dice.profile.is_some());
         seen.set(seen.get().add(witness));
@@ -436,7 +469,7 @@ fn batch_of_scenarios(seed: u8, cases: u32) -> Witness {
 
 #[test]
 fn plain_and_fast_paths_agree_to_the_byte() {
-    let batches: Vec<Witness> = (0..12).into_par_iter().map(|seed| batch_of_scenarios(seed, 100)).collect();
+    let batches: Vec<Witness> = (0..5).into_par_iter().map(|seed| batch_of_scenarios(seed, 100)).collect();
     let seen = batches.into_iter().fold(Witness::default(), Witness::add);
     eprintln!("10,000 scenarios: {seen:?}");
     let hard = [
@@ -450,7 +483,10 @@ fn plain_and_fast_paths_agree_to_the_byte() {
         seen.failed,
         seen.decisions,
         seen.moved,
+        seen.asked_again,
+        seen.swapped,
         seen.profile_iterations,
     ];
-    assert!(hard.iter().all(|count| *count > 1000), "a hard case hardly occurred: {seen:?}");
+    let hard = hard.iter().chain(&seen.schedulers).chain(&seen.orders);
+    assert!({ hard }.all(|count| *count > 1000), "a hard case hardly occurred: {seen:?}");
 }

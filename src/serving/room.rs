@@ -3,10 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::config::DeploymentConfig;
+use super::config::{DeploymentConfig, RequestTerms, StreamRoute};
 use super::deployment::Deployment;
 use super::replica::{PrefixTotals, Replica, ReplicaTotals};
 use super::request::{NONE, Phase, Request, Requests, Slot};
+use crate::policies::Policy as _;
+use crate::policies::request_order::RequestFacts;
 use crate::sim::{Ctx, Seed};
 use crate::units::{Duration, Flop, Instant};
 
@@ -72,8 +74,10 @@ pub struct Departure {
     pub prompt: u32,
     /// Output tokens asked for.
     pub output: u32,
-    /// How often it was preempted and started again.
+    /// How often it was preempted, or lost its replica, and started again.
     pub retries: u16,
+    /// How often its client had asked before.
+    pub attempt: u16,
     /// How it ended.
     pub outcome: Outcome,
 }
@@ -115,6 +119,8 @@ pub struct NewRequest {
     pub output: u32,
     /// The user of a closed loop or the session of a trace.
     pub session: Option<u64>,
+    /// How often its client has asked before.
+    pub attempt: u16,
     /// The hashes of the blocks of its prompt, where they are known.
     pub hashes: Option<Arc<[u64]>>,
 }
@@ -135,6 +141,8 @@ pub struct DeploymentTotals {
     pub batch_changes: u64,
     /// Requests preempted.
     pub preemptions: u64,
+    /// KV blocks copied to host memory.
+    pub swapped_blocks: u64,
     /// Requests rejected because they are longer than the context or than a replica's KV cache.
     pub too_long: u64,
     /// Σ over iterations of the requests in the batch.
@@ -152,8 +160,10 @@ pub struct Serving {
     pub(super) deployments: Vec<Deployment>,
     pub(super) replicas: Vec<Member>,
     time_outs: Vec<TimeOuts>,
-    /// The deployments that serve each stream.
-    routes: Vec<Vec<usize>>,
+    /// The deployments that serve each stream, and on what terms.
+    routes: Vec<(Vec<usize>, RequestTerms)>,
+    /// For each stream, from how many requests on the next deployment is taken.
+    pub(super) spill_over: Vec<Option<u32>>,
     finished: Vec<Slot>,
     plain: bool,
 }
@@ -198,20 +208,22 @@ pub(super) enum Standing {
 pub(super) type Context<'a> = Ctx<'a, Event, Effect>;
 
 impl Serving {
-    /// The room before the first event. `routes` has for each stream the deployments that serve it and the
-    /// time after which its requests give up. With `plain` every iteration is an event of its own.
+    /// The room before the first event, with the route of each stream. With `plain` every iteration is an
+    /// event of its own.
     pub fn new(
         deployments: Vec<DeploymentConfig>,
-        routes: Vec<(Vec<usize>, Option<Duration>)>,
+        routes: Vec<StreamRoute>,
         seed: Seed,
         plain: bool,
     ) -> Self {
-        let (routes, after): (Vec<_>, Vec<_>) = routes.into_iter().unzip();
+        let after: Vec<_> = routes.iter().map(|route| route.timeout).collect();
+        let routes: Vec<_> = routes.into_iter().map(|route| (route.deployments, route.terms)).collect();
         Self {
             requests: Requests::default(),
             deployments: deployments.into_iter().map(|config| Deployment::new(config, seed)).collect(),
             replicas: Vec::new(),
             time_outs: after.into_iter().map(|after| TimeOuts { after, ..TimeOuts::default() }).collect(),
+            spill_over: vec![None; routes.len()],
             routes,
             finished: Vec::new(),
             plain,
@@ -257,7 +269,17 @@ impl Serving {
     /// A request arrives.
     pub fn arrive(&mut self, ctx: &mut Context<'_>, new: NewRequest) {
         let deployment = self.choose_deployment(new.stream);
-        let keeps_prefixes = self.deployments[deployment as usize].config.prefix_tokens.is_some();
+        let config = &self.deployments[deployment as usize].config;
+        let keeps_prefixes = config.prefix_tokens.is_some();
+        let terms = self.routes[usize::from(new.stream)].1;
+        let facts = RequestFacts {
+            arrival: ctx.now,
+            prompt: new.prompt,
+            output: new.output,
+            priority: terms.priority,
+            deadline: terms.deadline.map_or(Instant::MAX, |within| ctx.now.saturating_add(within)),
+        };
+        let mut order = config.batching.order;
         let request = Request {
             id: new.id,
             arrival: ctx.now,
@@ -268,6 +290,11 @@ impl Serving {
             shared: 0,
             stream: new.stream,
             retries: 0,
+            attempt: new.attempt,
+            tenant: terms.tenant,
+            preemptible: terms.preemptible,
+            key: order.decide(ctx.now, &facts).0,
+            swapped: 0,
             deployment,
             replica: NONE,
             prompt: new.prompt.max(1),
@@ -312,13 +339,22 @@ impl Serving {
     /// Among several deployments of a stream, the one whose least loaded replica has the fewest outstanding
     /// requests, the first of several; one whose queue there is full only when all are.
     pub(super) fn choose_deployment(&self, stream: u16) -> u32 {
-        let routes = &self.routes[usize::from(stream)];
+        let routes = &self.routes[usize::from(stream)].0;
         let load = |deployment: &usize| {
             let owner = &self.deployments[*deployment];
             let Some((replica, load)) = owner.least_loaded() else { return (true, u64::MAX) };
             let queued = self.replicas[replica as usize].replica.queued();
             (owner.config.max_queued_requests.is_some_and(|most| queued >= most), load)
         };
+        if let Some(most) = self.spill_over[usize::from(stream)] {
+            let has_room = |deployment: &&usize| {
+                let (full, requests) = load(deployment);
+                !full && requests < u64::from(most)
+            };
+            if let Some(deployment) = routes.iter().find(has_room) {
+                return *deployment as u32;
+            }
+        }
         match routes.as_slice() {
             [only] => *only as u32,
             several => several.iter().copied().min_by_key(load).unwrap_or(0) as u32,
@@ -360,7 +396,7 @@ impl Serving {
         self.replicas[id as usize].sent += 1;
         owner.add_load(place, tokens);
         owner.queued += 1;
-        let look = self.replicas[id as usize].replica.enqueue(ctx.now, slot);
+        let look = self.replicas[id as usize].replica.enqueue(ctx.now, slot, &self.requests);
         self.schedule_look(ctx, id, look);
         ctx.tell(Effect::Load { deployment });
     }
@@ -434,7 +470,7 @@ impl Serving {
             let replica = &mut self.replicas[id as usize].replica;
             let look = if phase == Phase::Waiting {
                 self.deployments[deployment as usize].queued -= 1;
-                replica.abandon_waiting(ctx.now)
+                replica.abandon_waiting(ctx.now, slot, &mut self.requests)
             } else {
                 replica.abandon_running(ctx.now, slot)
             };
@@ -481,12 +517,21 @@ impl Serving {
         let mut totals: Vec<DeploymentTotals> = self.deployments.iter().map(own).collect();
         for member in &mut self.replicas {
             member.replica.finish(end);
-            let ReplicaTotals { iterations, batch_changes, preemptions, batched, flop, prefix, .. } =
-                member.replica.totals;
+            let ReplicaTotals {
+                iterations,
+                batch_changes,
+                preemptions,
+                swapped_blocks,
+                batched,
+                flop,
+                prefix,
+                ..
+            } = member.replica.totals;
             let sum = &mut totals[member.deployment as usize];
             sum.iterations += iterations;
             sum.batch_changes += batch_changes;
             sum.preemptions += preemptions;
+            sum.swapped_blocks += swapped_blocks;
             sum.batched += batched;
             sum.flop += flop;
             sum.prefix.asked += prefix.asked;
@@ -534,6 +579,7 @@ fn departure(request: &Request, replica: Option<u32>, end: Instant, outcome: Out
         prompt: request.prompt,
         output: request.output,
         retries: request.retries,
+        attempt: request.attempt,
         outcome,
     }
 }

@@ -7,13 +7,14 @@ use crate::scenario::kinds;
 use crate::scenario::problem::Problem;
 use crate::scenario::reader::TableReader;
 use crate::scenario::reading::Sited;
+use crate::serving::RequestTerms;
 use crate::sim::Seed;
 use crate::traffic::{
     ArrivalProcess, ClosedConfig, Length, Lengths, OpenConfig, Source, Start, Stream, StreamConfig,
     TrafficError,
 };
 use crate::units::{Duration, Rate};
-use crate::world::Slo;
+use crate::world::{RetryPlan, Slo};
 
 /// A stream.
 #[derive(Debug)]
@@ -23,6 +24,11 @@ pub struct RawStream {
     pub traffic: StreamConfig,
     pub slo: Slo,
     pub timeout: Option<Duration>,
+    pub retries: Option<RetryPlan>,
+    pub spill_over: Option<u32>,
+    /// Priority, whether it may be displaced, and deadline; the tenant is looked up by its name.
+    pub terms: RequestTerms,
+    pub tenant: Option<Sited<String>>,
     pub deployments: Vec<Sited<String>>,
 }
 
@@ -64,12 +70,22 @@ pub fn read(
         false,
         "The deployments that serve it; all that serve its model when absent.",
     );
-    t.later(&[
-        ("sessions", "sessions are"),
-        ("retries", "retries are"),
-        ("priority", "priorities of requests are"),
-        ("region", "regions are"),
-    ]);
+    let doc = "Clients whose request is turned away, gives up or is lost ask again, each time with a request of its own.";
+    let retries = t.table("retries", doc, retries);
+    let doc = "Its deployments are tried in order: the next is taken when the least loaded replica of one has so many \
+               requests; the least loaded of all when absent.";
+    let spill_over = t.optional("spill_over", &kinds::COUNT, doc);
+    let doc = "How urgent its requests are where `batching.order` is \"priority\"; smaller is more urgent.";
+    let priority = t.optional("priority", &kinds::PRIORITY, doc);
+    let doc = "A more urgent request that finds no room takes the place of one of these in the batch: for \
+               batch work beside interactive traffic.";
+    let preemptible = t.or("preemptible", &kinds::BOOL, "false", doc);
+    let doc = "How long after its arrival a request should be answered, where `batching.order` is \"edf\"; the \
+               limit of `slo` on TTFT when absent.";
+    let deadline = t.optional("deadline", &kinds::POSITIVE_TIME, doc);
+    let doc = "Whose requests these are: a name of [[tenants]].";
+    let tenant = t.optional("tenant", &kinds::REFERENCE, doc);
+    t.later(&[("sessions", "sessions are"), ("region", "regions are")]);
     if t.is_describing() {
         return None;
     }
@@ -106,14 +122,25 @@ pub fn read(
         }),
     };
     let name = name?;
+    let slo = slo.unwrap_or_default();
+    let terms = RequestTerms {
+        priority: priority.map_or(0, |priority| *priority),
+        preemptible: preemptible.is_some_and(|may| *may),
+        tenant: 0,
+        deadline: deadline.map(|deadline| *deadline).or(slo.ttft),
+    };
     let traffic = StreamConfig { name: name.value.clone(), source };
     check(t, &traffic, window);
     Some(RawStream {
         name,
         model: model?,
         traffic,
-        slo: slo.unwrap_or_default(),
+        slo,
         timeout: timeout.map(|timeout| *timeout),
+        retries,
+        spill_over: spill_over.map(|most| *most),
+        terms,
+        tenant,
         deployments: deployments?,
     })
 }
@@ -159,7 +186,10 @@ fn consistent(t: &mut TableReader<'_>, closed: Option<bool>) {
         return forbid(t, &keys, "its arrivals and lengths come from the trace");
     }
     match closed {
-        Some(true) => forbid(t, &["rate", "shape"], "in a closed loop the users set the rate"),
+        Some(true) => {
+            forbid(t, &["rate", "shape"], "in a closed loop the users set the rate");
+            forbid(t, &["retries"], "in a closed loop a user who is turned away asks again anyway");
+        }
         Some(false) => need(t, "rate", "a mean rate, as in rate = \"12/s\"; or give a `trace`"),
         None => {}
     }
@@ -196,4 +226,15 @@ fn slo(t: &mut TableReader<'_>) -> Option<Slo> {
         e2e: e2e.map(|limit| *limit),
         attainment: attainment.map(|share| *share),
     })
+}
+
+fn retries(t: &mut TableReader<'_>) -> Option<RetryPlan> {
+    let attempts = t.or("attempts", &kinds::COUNT, "3", "How often a client asks again at most.");
+    let backoff = t.or("backoff", &kinds::TIME, "\"1s\"", "The wait before the first time.");
+    let factor =
+        t.or("factor", &kinds::POSITIVE, "2", "By how much each wait is longer than the one before.");
+    let most = t.or("most", &kinds::TIME, "\"1m\"", "The longest wait.");
+    let jitter = t.or("jitter", &kinds::SHARE, "0.5", "The share of a wait that is drawn at random.");
+    let attempts = u16::try_from(*attempts?).unwrap_or(u16::MAX);
+    Some(RetryPlan { attempts, backoff: *backoff?, factor: *factor?, most: *most?, jitter: *jitter? })
 }

@@ -1,7 +1,8 @@
 //! Deployments: the plan on each pool, what fits, and how long iterations take.
 
 use super::assumptions::Ledger;
-use super::lifecycle;
+use super::engine;
+use super::lifecycle::{self, Comes};
 use super::names::{dangling, not_found, unknown};
 use super::pools::{Pool, Resolved};
 use super::step_time;
@@ -15,7 +16,7 @@ use crate::scenario::dom::Step;
 use crate::scenario::problem::Problem;
 use crate::scenario::raw::{Parallelism, RawDeployment, RawScenario, Split};
 use crate::scenario::reading::{Reading, Sited};
-use crate::serving::{DeploymentConfig, ReplicaOption};
+use crate::serving::{DeploymentConfig, HostMemory, ReplicaOption};
 use crate::traffic::BlockHashes;
 use crate::world::StreamPlan;
 
@@ -45,7 +46,7 @@ pub fn resolve(
     let deployments = scenario.deployments.iter().enumerate().map(|(index, raw)| Deployment {
         name: raw.name.value.clone(),
         model: canonical(catalog, &raw.model),
-        config: deployment(index, raw, catalog, pools, reading, ledger),
+        config: deployment(index, raw, scenario, catalog, pools, reading, ledger),
     });
     deployments.collect()
 }
@@ -67,6 +68,7 @@ fn bad_precision(text: &Sited<String>, error: &ParsePrecisionError) -> Problem {
 fn deployment(
     index: usize,
     raw: &RawDeployment,
+    scenario: &RawScenario,
     catalog: &Catalog,
     pools: &[Pool],
     reading: &mut Reading,
@@ -98,7 +100,8 @@ fn deployment(
     };
     let (weights, kv, pools) = (weights?, kv?, pools?);
     let measured = step_time::measured(raw, &pools, reading)?;
-    let choice = Choice { raw, dims: dims.as_ref().filter(|_| !stated), weights, kv, measured };
+    let needed = dims.as_ref().filter(|_| !stated);
+    let choice = Choice { raw, dims: needed, known: dims.as_ref(), weights, kv, measured };
     let mut options = Vec::new();
     let mut misfits = Vec::new();
     for (id, name, pool) in &pools {
@@ -135,8 +138,12 @@ fn deployment(
     step_time::note(raw, &options[0].1.option.step, ledger);
     note(raw, model, dims.as_ref(), &pools, weights, catalog, ledger);
     let elastic = pools.iter().any(|(_, _, pool)| pool.plan.fleet.supply.is_some());
-    let changes = raw.changes || elastic;
-    let lifecycle = lifecycle::resolve(raw, changes, dims.as_ref(), weights, catalog, reading, ledger)?;
+    let comes = match (elastic, raw.changes) {
+        (true, _) => Comes::WithNodes,
+        (false, true) => Comes::Later,
+        (false, false) => Comes::AtFirst,
+    };
+    let lifecycle = lifecycle::resolve(raw, comes, dims.as_ref(), weights, catalog, reading, ledger)?;
     let context = context(dims.as_ref());
     if let (Some(asked), Some(context)) = (raw.max_context, context)
         && asked > context
@@ -156,6 +163,7 @@ fn deployment(
         lifecycle,
         max_context: raw.max_context.or(context),
         prefix_tokens: prefix_tokens(raw, reading),
+        tenants: engine::tenants(raw, scenario),
     })
 }
 
@@ -230,6 +238,8 @@ struct Choice<'a> {
     raw: &'a RawDeployment,
     /// `None` when memory and iteration times are stated.
     dims: Option<&'a ModelDims>,
+    /// What is known all the same.
+    known: Option<&'a ModelDims>,
     weights: Precision,
     kv: Precision,
     /// Iteration times that are stated.
@@ -307,6 +317,7 @@ impl Choice<'_> {
             kv_blocks,
             block_tokens: self.raw.block_tokens,
             window: dims.window.map(|window| window.tokens),
+            host: self.host(replica.plan, pool)?,
             label: self.label(replica.plan, pool),
         };
         Ok(Planned { plan: replica.plan, option })
@@ -339,9 +350,14 @@ impl Choice<'_> {
             kv_blocks,
             block_tokens: self.raw.block_tokens,
             window: None,
+            host: self.host(plan, pool)?,
             label: self.label(plan, pool),
         };
         Ok(Planned { plan, option })
+    }
+
+    fn host(&self, plan: ParallelismPlan, pool: &Resolved) -> Result<Option<HostMemory>, Misfit> {
+        engine::host_memory(self.raw, self.known, self.kv, plan, pool).map_err(Misfit::Plan)
     }
 
     fn label(&self, plan: ParallelismPlan, pool: &Resolved) -> String {

@@ -2,12 +2,12 @@
 
 use super::Replica;
 use crate::serving::request::{Phase, Requests, Slot};
-use crate::units::Instant;
+use crate::units::{Instant, Ticks};
 
 impl Replica {
     /// True when nothing runs and nobody waits.
     pub(crate) fn is_empty(&self) -> bool {
-        self.segment.is_none() && self.waiting.is_empty()
+        self.segment.is_none() && self.waiting.len() == 0
     }
 
     /// Stops at `now`, in the midst of an iteration, which is lost. All requests whose clients have not gone are
@@ -22,14 +22,16 @@ impl Replica {
         }
         self.drop_abandoned(requests);
         while let Some(slot) = self.batch.last() {
-            let generated = requests[slot].generated_by(self.boundary);
-            self.batch.remove(slot, self.boundary, requests);
+            let generated = requests[slot].generated_by(self.decoded());
+            self.leave(slot, requests);
             requests[slot].generated = generated;
             left.push(slot);
         }
         left.reverse();
         self.batch.clear_chunks();
-        for slot in self.waiting.drain(..) {
+        while let Some(slot) = self.waiting.head() {
+            self.waiting.pop();
+            self.forget_swapped(slot, requests);
             if requests[slot].phase == Phase::Abandoned {
                 requests.remove(slot);
             } else {
@@ -37,6 +39,7 @@ impl Replica {
             }
         }
         self.abandoned_waiting = 0;
+        self.copying = Ticks::ZERO;
         self.segment = None;
         self.target = self.boundary;
         self.generation = self.generation.wrapping_add(1);

@@ -102,6 +102,7 @@ pub(in crate::validate) fn replay(case: &Case, logged: &Logged) -> Result<Repeat
     set_up.batching = Batching {
         max_batch_requests: logged.max_batch_requests.max(1),
         max_batch_tokens: logged.max_batch_tokens.max(logged.max_batch_requests),
+        ..Batching::default()
     };
     let rows: String = logged
         .requests
@@ -166,6 +167,7 @@ impl SetUp {
         let mut batching = Batching {
             max_batch_requests: case.engine.max_batch_requests(),
             max_batch_tokens: case.engine.max_batch_tokens(),
+            ..Batching::default()
         };
         if let Load::Static(batch) = case.load {
             let prompts = u64::from(batch) * u64::from(case.prompt.max);
@@ -300,6 +302,7 @@ impl SetUp {
             kv_blocks: self.fit.kv_blocks,
             block_tokens: KV_BLOCK_TOKENS as u32,
             window: case.model.window.map(|window| window.tokens),
+            host: None,
             label: self.plan.to_string(),
         };
         WorldConfig {
@@ -313,6 +316,9 @@ impl SetUp {
                 deployments: vec![0],
                 slo: Slo::default(),
                 timeout: None,
+                retries: None,
+                spill_over: None,
+                terms: Default::default(),
             }],
             pools: vec![PoolPlan {
                 fleet: PoolConfig {
@@ -348,6 +354,7 @@ impl SetUp {
                 replicas: self.replicas,
                 max_context: None,
                 prefix_tokens: None,
+                tenants: Default::default(),
             }],
             scalers: Vec::new(),
             jobs: Vec::new(),
