@@ -21,6 +21,10 @@ pub(super) enum Event {
     DrainEnd {
         seat: u32,
     },
+    /// A client asks again.
+    Retry {
+        number: u64,
+    },
     /// A deployment's metrics are scraped.
     Scrape {
         scaler: u16,
@@ -64,6 +68,7 @@ impl Ranked for Event {
             Self::Arrive { stream, user } => {
                 (20, u64::from(stream) << 33 | user.map_or(0, |user| 1 + u64::from(user)))
             }
+            Self::Retry { number } => (21, number),
             Self::Serving(serving::Event::TimeOut { stream }) => (30, u64::from(stream)),
             Self::Serving(serving::Event::Flow { .. }) => (35, 0),
             Self::Serving(serving::Event::Boundary { replica, .. }) => (40, u64::from(replica)),

@@ -156,6 +156,8 @@ impl World<'_> {
 
     /// Orders nodes for what is pending, and gives idle ones back.
     pub(super) fn buy(&mut self, now: Instant) {
+        // An order that is refused at once is looked at anew within this instant: another pool may have some.
+        self.buys_at = None;
         let wants = self.wants();
         if !wants.is_empty() {
             let rooms: Vec<PoolRoom> = (0..self.config.pools.len()).map(|p| self.room_of(now, p)).collect();
@@ -172,7 +174,6 @@ impl World<'_> {
         for pool in (0..self.config.pools.len() as u16).map(PoolId) {
             self.give_back_idle(now, pool);
         }
-        self.buys_at = None;
     }
 
     /// Claims that are pending and jobs that wait.
