@@ -41,6 +41,8 @@ fn takes(every: Duration) -> (f64, f64) {
         job_trace: Some(Arc::new(list)),
         queue_order: QueueOrder::Fifo,
         placement: PlacementKind::FirstFit,
+        scalers: Vec::new(),
+        node_scaler: None,
         assumptions: Vec::new(),
     };
     let summary = run(&config, RunOptions::default()).expect("the books balance").summary.jobs;

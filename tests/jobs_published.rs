@@ -54,6 +54,8 @@ fn world(
         job_trace: Some(list),
         queue_order: order,
         placement,
+        scalers: Vec::new(),
+        node_scaler: None,
         assumptions: Vec::new(),
     }
 }

@@ -185,7 +185,7 @@ fn what_is_not_built_yet() {
     let text = SOUND
         .replace("nodes = 2", "nodes = { min = 0, max = 8 }\npurchase = \"spot\"")
         .replace("pools = [\"base\"]", "pools = [\"base\"]\nautoscaler = { policy = \"hpa\" }");
-    let text = format!("{text}\n[scheduler]\nplacement = \"fgd\"\n[plan]\nbudget = 1\n");
+    let text = format!("{text}\n[scheduler]\nplacement = \"fgd\"\n");
     insta::assert_snapshot!(errors(&text, &[]));
 }
 

@@ -492,6 +492,18 @@ impl<'a> TableReader<'a> {
             .collect()
     }
 
+    /// Reads the scalar under a key that may be anything.
+    pub fn other_scalar<T>(&mut self, key: &str, kind: &Kind<T>, doc: &'static str) -> Option<Sited<T>> {
+        self.document(key, kind.what, None, false, doc);
+        self.others.insert(key.to_owned());
+        self.node(key).and_then(|node| self.scalar(key, node, kind))
+    }
+
+    /// Notes that a key which may be anything has been read.
+    pub fn taken(&mut self, key: &str) {
+        self.others.insert(key.to_owned());
+    }
+
     /// Reads the table under a key that may be anything.
     pub fn other<T>(
         &mut self,
@@ -507,6 +519,7 @@ impl<'a> TableReader<'a> {
     /// Reports a file that is not there, with what to do about it.
     pub fn file_exists(&mut self, written: &Sited<String>, path: &Path, help: &[String]) {
         if path.is_file() {
+            self.reading.files.push(path.to_owned());
             return;
         }
         let mut problem =

@@ -1,5 +1,6 @@
 //! `[[jobs]]`.
 
+use super::training::{self, RawTraining};
 use crate::jobs::{Checkpoint, JobExtra, JobTerms};
 use crate::scenario::dom::Value;
 use crate::scenario::kinds;
@@ -38,6 +39,7 @@ pub enum Work {
         precision: Sited<String>,
         batch_tokens: Option<u64>,
         sequence: Option<u32>,
+        plan: RawTraining,
     },
     /// Hold its cards for a stated time.
     Stated(Duration),
@@ -65,6 +67,7 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawJob> {
     } else {
         (None, None, None)
     };
+    let plan = (t.is_describing() || !t.has("work")).then(|| training::read(t));
     let user = t.or("user", &OPTIONAL_TEXT, "\"\"", "Who submitted it.");
     let queue = t.or("queue", &OPTIONAL_TEXT, "\"\"", "The queue that it waits in.");
     let priority = t.or("priority", &PRIORITY, "0", "Higher goes first, under `priority`.");
@@ -82,11 +85,7 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawJob> {
     let doc = "How it saves its state. Without, it keeps what it has done when it is stopped, at no cost.";
     let checkpoint = t.table("checkpoint", doc, checkpoint);
     let broken = checkpoint.is_none() && t.has("checkpoint");
-    t.later(&[
-        ("preemptible", "preemption is"),
-        ("elastic", "elastic jobs are"),
-        ("parallelism", "plans of training jobs are"),
-    ]);
+    t.later(&[("preemptible", "preemption is"), ("elastic", "elastic jobs are")]);
     if t.is_describing() {
         return None;
     }
@@ -101,6 +100,7 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawJob> {
             precision: precision?,
             batch_tokens: batch_tokens.map(|tokens| *tokens),
             sequence: sequence.map(|tokens| *tokens),
+            plan: plan?,
         },
         _ => {
             let problem =
