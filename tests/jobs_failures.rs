@@ -38,8 +38,6 @@ fn takes(every: Duration) -> (f64, f64) {
         pools: vec![pool],
         deployments: Vec::new(),
         jobs: Vec::new(),
-        node_scaler: None,
-        scalers: Vec::new(),
         job_trace: Some(Arc::new(list)),
         queue_order: QueueOrder::Fifo,
         placement: PlacementKind::FirstFit,
