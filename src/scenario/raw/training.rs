@@ -3,7 +3,6 @@
 use crate::perf::{TrainingState, Zero};
 use crate::scenario::dom::Value;
 use crate::scenario::kinds;
-use crate::scenario::problem::Place;
 use crate::scenario::reader::TableReader;
 use crate::scenario::reading::{Kind, Unfit};
 
@@ -21,8 +20,6 @@ pub struct RawTraining {
     pub state: TrainingState,
     pub recomputation: Option<Recomputation>,
     pub memory_utilization: Option<f64>,
-    /// Where the plan stands, or the job.
-    pub place: Place,
 }
 
 /// What of the activations is computed again in the backward pass.
@@ -72,7 +69,6 @@ pub fn read(t: &mut TableReader<'_>) -> RawTraining {
         state: TrainingState::default(),
         recomputation: None,
         memory_utilization: None,
-        place: t.place_of("parallelism"),
     };
     let doc = "How the model is cut over the cards; by rule where absent: the smallest tp that fits.";
     t.table("parallelism", doc, |t| {
