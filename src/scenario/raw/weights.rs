@@ -7,7 +7,7 @@ use crate::scenario::reader::TableReader;
 use crate::scenario::reading::{Kind, Sited, Unfit};
 
 /// How weights are made smaller, kept and used.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct RawWeights {
     /// Whether they are 2:4 sparse, and where that is said.
     pub sparse: Option<Place>,

@@ -1,7 +1,9 @@
 //! Deployments: the plan on each pool, what fits, and how long iterations take.
 
 use super::assumptions::Ledger;
+use super::disaggregated;
 use super::engine;
+use super::lifecycle;
 use super::names::{dangling, not_found, unknown};
 use super::pools::{Pool, Resolved};
 use super::{step_time, weights};
@@ -16,8 +18,9 @@ use crate::scenario::dom::Step;
 use crate::scenario::problem::Problem;
 use crate::scenario::raw::{Parallelism, RawDeployment, RawScenario};
 use crate::scenario::reading::{Reading, Sited};
-use crate::serving::{DeploymentConfig, HostMemory, ReplicaOption};
+use crate::serving::{DeploymentConfig, HostMemory, ReplicaLinks, ReplicaOption, Role};
 use crate::traffic::BlockHashes;
+use crate::units::BytesPerSecond;
 use crate::world::StreamPlan;
 
 /// A deployment with its names, resolved or not.
@@ -43,12 +46,25 @@ pub fn resolve(
     reading: &mut Reading,
     ledger: &mut Ledger,
 ) -> Vec<Deployment> {
-    let deployments = scenario.deployments.iter().enumerate().map(|(index, raw)| Deployment {
+    let one = |index, raw: &RawDeployment, reading: &mut Reading, ledger: &mut Ledger| Deployment {
         name: raw.name.value.clone(),
         model: canonical(catalog, &raw.model),
         config: deployment(index, raw, (scenario, catalog), pools, reading, ledger),
-    });
-    deployments.collect()
+    };
+    let mut found: Vec<Deployment> = Vec::new();
+    for (index, raw) in scenario.deployments.iter().enumerate() {
+        // The replicas that decode stand where the deployment does, and answer to its name.
+        let raw = disaggregated::decode(raw);
+        found.push(one(index, &raw, reading, ledger));
+    }
+    for (index, raw) in scenario.deployments.iter().enumerate() {
+        if let Some(raw) = disaggregated::prefill(raw) {
+            let prefill = one(index, &raw, reading, ledger);
+            found.push(prefill);
+            disaggregated::tie(&mut found, index, &scenario.deployments[index], pools, reading);
+        }
+    }
+    found
 }
 
 /// Reads the name of a format.
@@ -100,10 +116,11 @@ fn deployment(
     };
     let (weights, kv, pools) = (weights?, kv?, pools?);
     let measured = step_time::measured(raw, &pools, reading)?;
+    let known = dims.as_ref();
     let choice = Choice {
         raw,
-        dims: dims.as_ref().filter(|_| !stated),
-        known: dims.as_ref(),
+        dims: known.filter(|_| !stated),
+        known,
         weights,
         kv,
         weights_as,
@@ -150,6 +167,9 @@ fn deployment(
     step_time::covers(raw, &of_options, context(dims.as_ref()), reading)?;
     step_time::note(raw, &options[0].1.option.step, ledger);
     note(raw, model, dims.as_ref(), &pools, weights, catalog, ledger);
+    let elastic = pools.iter().any(|(_, _, pool)| pool.plan.fleet.supply.is_some());
+    let changes = raw.changes || elastic;
+    let lifecycle = lifecycle::resolve(raw, changes, dims.as_ref(), weights, catalog, reading, ledger)?;
     let context = context(dims.as_ref());
     if let (Some(asked), Some(context)) = (raw.max_context, context)
         && asked > context
@@ -165,9 +185,11 @@ fn deployment(
         batching: raw.batching,
         max_queued_requests: raw.max_queued_requests,
         router: raw.routing,
-        replicas: raw.replicas,
+        replicas: raw.replicas.initial,
+        lifecycle,
         max_context: raw.max_context.or(context),
         prefix_tokens: prefix_tokens(raw, reading),
+        role: Role::Whole,
         tenants: engine::tenants(raw, scenario),
     })
 }
@@ -330,6 +352,7 @@ impl Choice<'_> {
             kv_blocks,
             block_tokens: self.raw.block_tokens,
             window: dims.window.map(|window| window.tokens),
+            links: self.links(replica.plan.cards(), pool),
             host: self.host(replica.plan, pool)?,
             label: self.label(replica.plan, pool),
         };
@@ -362,10 +385,27 @@ impl Choice<'_> {
             kv_blocks,
             block_tokens: self.raw.block_tokens,
             window: None,
+            links: self.links(plan.cards(), pool),
             host: self.host(plan, pool)?,
             label: self.label(plan, pool),
         };
         Ok(Planned { plan, option, auto: None })
+    }
+
+    /// What bulk transfers need to know, where it is known.
+    fn links(&self, cards: u32, pool: &Resolved) -> Option<ReplicaLinks> {
+        let of_model = |dims: &ModelDims| {
+            // What heads are copied to several cards is sent once.
+            self.kv.bytes_of(dims.kv_values_per_layer(1) * u64::from(dims.layers))
+        };
+        let kv_per_token = self.raw.kv_per_token.or_else(|| self.known.map(of_model))?;
+        // A network that nobody knows carries nothing; who needs it asks for it.
+        let (scale_up, scale_out) = match &pool.node {
+            Ok(node) => (node.card.card_link.unwrap_or(node.card.pcie), node.scale_out),
+            Err(_) => (BytesPerSecond(0.0), None),
+        };
+        let scale_up = BytesPerSecond(scale_up.as_f64() * f64::from(cards));
+        Some(ReplicaLinks { kv_per_token, scale_up, scale_out: scale_out.unwrap_or_default() })
     }
 
     fn host(&self, plan: ParallelismPlan, pool: &Resolved) -> Result<Option<HostMemory>, Misfit> {
@@ -410,12 +450,12 @@ fn enough_cards(
         })
     });
     let room: u64 = room.sum();
-    if u64::from(raw.replicas) <= room {
+    if u64::from(raw.replicas.initial) <= room {
         return Some(());
     }
     let message = format!(
         "deployment `{}` has {} replicas, but its pools have room for {room}, were they empty",
-        *raw.name, raw.replicas
+        *raw.name, raw.replicas.initial
     );
     let plans: Vec<&str> = options.iter().map(|(_, planned)| planned.option.label.as_str()).collect();
     let help = format!("a replica is {}; raise `nodes` of a pool or lower `replicas`", plans.join(", or "));
@@ -430,7 +470,7 @@ fn fill_plan(
     options: &[(&Sited<String>, Planned)],
     reading: &mut Reading,
 ) {
-    if !matches!(raw.parallelism.value, Parallelism::Auto) {
+    if !matches!(raw.parallelism.value, Parallelism::Auto) || raw.disaggregated.is_some() {
         return;
     }
     // The plans that are chosen have neither ranks nor groups of experts.
