@@ -116,8 +116,8 @@ pub enum PlanError {
         layers: u32,
         /// The model.
         model: String,
-        /// The nearest number of stages.
-        nearest: u32,
+        /// The nearest that works, in words.
+        nearest: String,
     },
     /// Experts or ranks that can't be divided so.
     #[error("{plan} does not suit {model}: {why}; the nearest that does: {nearest}")]
@@ -344,12 +344,18 @@ fn check_experts(model: &ModelDims, plan: ParallelismPlan) -> Result<(), PlanErr
 pub fn check_stages(model: &ModelDims, pp: u32, interleave: u32) -> Result<(), PlanError> {
     let (layers, parts) = (model.layers, interleave.max(1));
     let stages = pp.saturating_mul(parts);
-    if stages == 0 || stages > layers || layers.is_multiple_of(stages) {
+    if pp == 0 || pp > layers || layers.is_multiple_of(stages) {
         // None, or more than layers: reported by the checks of the plan itself.
         return Ok(());
     }
-    let divides = |pp: &u32| layers.is_multiple_of(pp.saturating_mul(parts));
-    let nearest = (1..=layers / parts).filter(divides).min_by_key(|known| known.abs_diff(pp)).unwrap_or(1);
+    let cuts = (1..=layers).flat_map(|pp| (1..=parts.min(layers)).map(move |parts| (pp, parts)));
+    let divides = |(pp, parts): &(u32, u32)| layers.is_multiple_of(pp.saturating_mul(*parts));
+    let far = |(other, fewer): &(u32, u32)| (other.abs_diff(pp), parts - fewer);
+    let (pp, fewer) = cuts.filter(divides).min_by_key(far).unwrap_or((1, 1));
+    let nearest = match parts {
+        1 => format!("pp = {pp}"),
+        _ => format!("pp = {pp} with interleave = {fewer}"),
+    };
     Err(PlanError::StagesDoNotDivideLayers { stages, layers, model: model.name.clone(), nearest })
 }
 

@@ -105,10 +105,10 @@ pub fn read(t: &mut TableReader<'_>) -> RawTraining {
         ("selective", Some(Recomputation::Selective)),
         ("full", Some(Recomputation::Full)),
     ];
-    let doc = "What the backward pass computes again: nothing, so that attention's scores are kept; attention, as fused \
+    let doc = "What the backward pass computes again: nothing (attention's scores are kept); attention, as fused \
                kernels do (selective); all but each layer's input (full); selective, or full when it must (auto).";
     plan.recomputation = given(t, "recomputation", &choices, "auto", doc).flatten();
-    let doc = "The share of a card's memory that the job may fill; the rest is left to fragmentation. 0.95 when absent.";
+    let doc = "The share of a card's memory that the job may fill, the rest being for fragmentation; 0.95 when absent.";
     plan.memory_utilization = t.optional("memory_utilization", &UTILIZATION, doc).map(|share| *share);
     plan
 }
