@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod calibrate;
 mod catalog;
 mod check;
 mod compare;
@@ -28,6 +29,7 @@ enum Verb {
     Run(run::Args),
     Compare(compare::Args),
     Sweep(sweep::Args),
+    Calibrate(calibrate::Args),
     Catalog(catalog::Args),
     Check(check::Args),
     Policy(policy::Args),
@@ -53,6 +55,7 @@ pub fn main() -> ExitCode {
         Verb::Run(args) => run::run(args),
         Verb::Compare(args) => compare::run(&args),
         Verb::Sweep(args) => sweep::run(args),
+        Verb::Calibrate(args) => calibrate::run(&args),
         Verb::Catalog(args) => catalog::run(args),
         Verb::Check(args) => check::run(&args),
         Verb::Policy(args) => policy::run(args),

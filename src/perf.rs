@@ -20,7 +20,7 @@ mod training;
 
 pub use auto::{AutoPlan, auto_plan};
 pub use card::{CardSpec, NodeSpec};
-pub use collectives::{Library, Operation, collective_time};
+pub use collectives::{Library, Operation, collective_time, collective_time_with};
 pub use dims::{Attention, Experts, ModelDims, SlidingWindow};
 pub use from_catalog::UnknownFigures;
 pub use memory::{Fit, cards_for_weights, fit, weight_bytes};

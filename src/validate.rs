@@ -7,6 +7,7 @@
 //! silently: predicted + skipped = rows in the files.
 
 mod bench;
+mod calibrate;
 mod collectives;
 mod inference;
 mod names;
@@ -16,35 +17,82 @@ mod silicon;
 mod table;
 mod training;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-pub use report::{Group, Overall, Report, Skipped};
+pub use calibrate::{Calibration, LeftOut, Settings, calibrate};
+pub use report::{Compared, Group, Overall, Report, Skipped};
 pub use table::ValidateError;
 
+use bench::Readings;
 use report::Row;
 use table::{Kind, Table};
+
+use crate::perf::constants::Constants;
 
 /// Compares every row of these files with the model; a folder stands for the files in it that are known.
 ///
 /// # Errors
 /// When a file cannot be read or is none that is known, or a folder holds none.
 pub fn validate(paths: &[PathBuf]) -> Result<Report, ValidateError> {
-    let mut rows = Vec::new();
-    for path in table::files(paths)? {
-        rows.extend(rows_of(&path)?);
-    }
-    Ok(Report::of(rows))
+    compare(paths, &Constants::PUBLISHED).map(|(report, _)| report)
 }
 
-fn rows_of(path: &Path) -> Result<Vec<Row>, ValidateError> {
-    if table::is_request_log(path) {
-        return requests::rows(path);
+/// The same with other constants, and every row that was predicted.
+///
+/// # Errors
+/// As for [`validate`].
+pub fn compare(paths: &[PathBuf], constants: &Constants) -> Result<(Report, Vec<Compared>), ValidateError> {
+    let rows = Tables::read(paths)?.rows(constants)?;
+    let report = Report::of(&rows);
+    Ok((report, rows.into_iter().flatten().collect()))
+}
+
+/// Tables, read once and compared as often as wanted.
+struct Tables(Vec<Source>);
+
+enum Source {
+    Bench(Readings),
+    Training(Table),
+    Collectives(Table),
+    Log(PathBuf),
+}
+
+impl Tables {
+    fn read(paths: &[PathBuf]) -> Result<Self, ValidateError> {
+        let one = |path: PathBuf| {
+            if table::is_request_log(&path) {
+                return Ok(Source::Log(path));
+            }
+            let table = Table::read(&path)?;
+            Ok(match table.kind {
+                Kind::Inference => Source::Bench(Readings::of(&table, inference::read)),
+                Kind::Silicon => Source::Bench(Readings::of(&table, silicon::read)),
+                Kind::Training => Source::Training(table),
+                Kind::Collectives => Source::Collectives(table),
+            })
+        };
+        table::files(paths)?.into_iter().map(one).collect::<Result<_, _>>().map(Self)
     }
-    let table = Table::read(path)?;
-    Ok(match table.kind {
-        Kind::Inference => bench::rows(&table, inference::read),
-        Kind::Silicon => bench::rows(&table, silicon::read),
-        Kind::Training => training::rows(&table),
-        Kind::Collectives => collectives::rows(&table),
-    })
+
+    /// At most so many rows of each group of simulated runs.
+    fn thinned(self, most: usize) -> Self {
+        let thin = |source| match source {
+            Source::Bench(readings) => Source::Bench(readings.thinned(most)),
+            other => other,
+        };
+        Self(self.0.into_iter().map(thin).collect())
+    }
+
+    fn rows(&self, constants: &Constants) -> Result<Vec<Row>, ValidateError> {
+        let mut rows = Vec::new();
+        for source in &self.0 {
+            rows.extend(match source {
+                Source::Bench(readings) => readings.compare(constants),
+                Source::Training(table) => training::rows(table, constants),
+                Source::Collectives(table) => collectives::rows(table, constants),
+                Source::Log(path) => requests::rows(path, constants)?,
+            });
+        }
+        Ok(rows)
+    }
 }

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::{Failure, print};
-use crate::validate::{Report, validate};
+use crate::perf::constants::Constants;
+use crate::validate::{Compared, Report, compare};
 
 /// Compare the simulator with measurements: errors by source, accelerator, model and metric.
 #[derive(Debug, clap::Args)]
@@ -17,17 +18,62 @@ pub struct Args {
     /// Print the errors as JSON, as fractions.
     #[arg(long)]
     json: bool,
+    /// Write every row that was predicted to this CSV file.
+    #[arg(long, value_name = "FILE")]
+    rows: Option<PathBuf>,
+    /// Compare with another value of one of the model's constants; can be given several times.
+    #[arg(long, value_name = "NAME=VALUE")]
+    constant: Vec<String>,
 }
 
 /// Runs the verb.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let report = validate(&args.data).map_err(|error| Failure::BadInput(format!("error: {error}")))?;
+    let constants = constants(&args.constant)?;
+    let (report, rows) =
+        compare(&args.data, &constants).map_err(|error| Failure::BadInput(format!("error: {error}")))?;
+    if let Some(path) = &args.rows {
+        write_rows(path, &rows)
+            .map_err(|error| Failure::Failed(format!("error: {}: {error}", path.display())))?;
+    }
     if args.json {
         let json =
             serde_json::to_string_pretty(&report).map_err(|error| Failure::Failed(error.to_string()))?;
         return print(&format!("{json}\n"));
     }
     print(&text(&report))
+}
+
+/// The published constants, some of them set by `NAME=VALUE`.
+fn constants(settings: &[String]) -> Result<Constants, Failure> {
+    let mut constants = Constants::PUBLISHED;
+    for setting in settings {
+        let bad = |why: String| Failure::BadInput(format!("error: --constant {setting}: {why}"));
+        let (name, value) = setting.split_once('=').ok_or_else(|| bad("write NAME=VALUE".to_owned()))?;
+        let value: f64 = value.parse().map_err(|_| bad(format!("`{value}` is not a number")))?;
+        let Some(known) = Constants::ALL.iter().find(|known| known.name == name) else {
+            let nearest = Constants::ALL
+                .iter()
+                .max_by(|a, b| {
+                    strsim::jaro_winkler(a.name, name).total_cmp(&strsim::jaro_winkler(b.name, name))
+                })
+                .map_or("", |known| known.name);
+            return Err(bad(format!("there is no such constant; nearest: {nearest}")));
+        };
+        if !(known.low..=known.high).contains(&value) {
+            return Err(bad(format!("it must be from {} to {}", known.low, known.high)));
+        }
+        constants.set(name, value);
+    }
+    Ok(constants)
+}
+
+fn write_rows(path: &std::path::Path, rows: &[Compared]) -> Result<(), csv::Error> {
+    let mut writer = csv::Writer::from_path(path)?;
+    for row in rows {
+        writer.serialize(row)?;
+    }
+    writer.flush()?;
+    Ok(())
 }
 
 fn text(report: &Report) -> String {

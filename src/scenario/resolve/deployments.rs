@@ -252,9 +252,6 @@ impl Choice<'_> {
         let Some(dims) = self.dims else { return self.stated(id, wanted, per_node, pool) };
         let node = pool.node.as_ref().map_err(|missing| Misfit::Unknown(missing.clone()))?;
         let mut replica = Replica {
-            model: dims,
-            node,
-            weights: self.weights,
             kv: self.kv,
             plan: wanted.map_or(ParallelismPlan::tensor(1), |Split { tp, pp }| ParallelismPlan {
                 pp,
@@ -262,6 +259,7 @@ impl Choice<'_> {
             }),
             memory_utilization: self.raw.memory_utilization,
             max_batch_tokens: self.raw.batching.max_batch_tokens,
+            ..Replica::new(dims, node, self.weights)
         };
         let filled = match wanted {
             Some(_) => fit(&replica)?,

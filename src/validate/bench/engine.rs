@@ -1,16 +1,6 @@
 //! What serving engines do differently, as far as a table that names the engine says it.
 
-use crate::perf::constants as c;
-
-/// The engine that a row was measured with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::validate) enum Engine {
-    Vllm,
-    TensorRtLlm,
-    SgLang,
-    /// Not named.
-    Other,
-}
+use crate::perf::constants::{self as c, Engine};
 
 impl Engine {
     /// The engine that a text names.
