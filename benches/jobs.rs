@@ -1,5 +1,6 @@
 //! A million jobs over 10,000 nodes of 8 cards, by queue order, in CPU-bound wall-clock time:
-//! `cargo bench --bench jobs` (`-- JOBS NODES ORDER...` for other sizes).
+//! `cargo bench --bench jobs` (`-- JOBS NODES ORDER...` for other sizes; `-- trace FILE JOBS NODES` writes the
+//! jobs as a trace instead, which `scenarios/bench/jobs.toml` replays).
 
 #![allow(
     clippy::disallowed_methods,
@@ -53,6 +54,12 @@ fn jobs(count: u32, cards: u32) -> JobList {
 fn main() {
     let arguments: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    if let [word, file, ..] = arguments.as_slice()
+        && word == "trace"
+    {
+        let number = |place: usize| arguments.get(place).and_then(|n| n.parse().ok());
+        return write_trace(file, &jobs(number(2).unwrap_or(20_000), number(3).unwrap_or(200) * 8));
+    }
     let number =
         |place: usize, default: u32| arguments.get(place).and_then(|n| n.parse().ok()).unwrap_or(default);
     let (count, nodes) = (number(0, 1_000_000), number(1, 10_000));
@@ -113,6 +120,19 @@ fn main() {
             peak_memory()
         );
     }
+}
+
+/// Writes jobs as a generic trace.
+fn write_trace(file: &str, list: &JobList) {
+    let mut text = "id,submit_s,duration_s,accelerators,estimate_s\n".to_owned();
+    for job in 0..list.len() as u32 {
+        let facts = list.facts(job);
+        let estimate = facts.estimate.as_secs_f64();
+        let (submit, cards) = (facts.submit.as_secs_f64(), facts.cards);
+        let duration = list.duration(job, 0).as_secs_f64();
+        text += &format!("{job},{submit:.0},{duration:.0},{cards},{estimate:.0}\n");
+    }
+    std::fs::write(file, text).expect("the file can be written");
 }
 
 /// The most memory that this process has had so far, where the system says.

@@ -1,4 +1,4 @@
-//! Whole scenarios, each in a process of its own: requests per CPU-second, peak memory, iterations and batch
+//! Whole scenarios, each in a process of its own: requests (or jobs) per CPU-second, peak memory, iterations and batch
 //! changes per request, and the same with every iteration as an event of its own.
 //!
 //! `cargo bench --bench scenarios`; names as arguments choose. CPU time and peak memory are read from /proc,
@@ -13,7 +13,7 @@ use fleetsim::scenario;
 use fleetsim::world::{RunOptions, run};
 
 /// Name, file, values set, and whether `--step` is measured too.
-const SCENARIOS: [(&str, &str, &[&str], bool); 6] = [
+const SCENARIOS: [(&str, &str, &[&str], bool); 7] = [
     ("quickstart", "scenarios/quickstart.toml", &[], true),
     (
         "azure-conversation",
@@ -25,6 +25,7 @@ const SCENARIOS: [(&str, &str, &[&str], bool); 6] = [
     ("serving-50m", "scenarios/bench/serving-50m.toml", &[], false),
     ("long-decode", "scenarios/bench/long-decode.toml", &[], true),
     ("fleet-800", "scenarios/bench/fleet-800.toml", &[], false),
+    ("jobs", "scenarios/bench/jobs.toml", &[], false),
 ];
 
 fn main() {
@@ -69,7 +70,7 @@ fn measure(name: &str, plain: bool) {
     let before = cpu_seconds();
     let results = run(&loaded.config, RunOptions { plain, ..RunOptions::default() }).expect("it runs");
     let seconds = cpu_seconds() - before;
-    let requests = results.summary.requests.arrived as f64;
+    let requests = (results.summary.requests.arrived + results.summary.jobs.submitted) as f64;
     let sum = |of: fn(&fleetsim::metrics::results::DeploymentSummary) -> u64| -> f64 {
         results.summary.deployments.iter().map(of).sum::<u64>() as f64 / requests
     };

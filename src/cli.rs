@@ -9,6 +9,7 @@ mod calibrate;
 mod catalog;
 mod check;
 mod compare;
+mod estimate;
 mod figures;
 mod policy;
 mod run;
@@ -32,6 +33,7 @@ enum Verb {
     Calibrate(calibrate::Args),
     Catalog(catalog::Args),
     Check(check::Args),
+    Estimate(Box<estimate::Args>),
     Policy(policy::Args),
     Trace(trace::Args),
     Validate(validate::Args),
@@ -58,6 +60,7 @@ pub fn main() -> ExitCode {
         Verb::Calibrate(args) => calibrate::run(&args),
         Verb::Catalog(args) => catalog::run(args),
         Verb::Check(args) => check::run(&args),
+        Verb::Estimate(args) => estimate::run(&args),
         Verb::Policy(args) => policy::run(args),
         Verb::Trace(args) => trace::run(args),
         Verb::Validate(args) => validate::run(&args),

@@ -3,6 +3,7 @@
 pub mod billing;
 pub mod catalog;
 pub mod cli;
+pub mod estimate;
 pub mod fleet;
 pub mod jobs;
 pub mod metrics;

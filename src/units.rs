@@ -21,5 +21,5 @@ pub use parse::ParseUnitError;
 pub use power::Watts;
 pub use rate::Rate;
 pub use tariff::{UsdPerGb, UsdPerMillionTokens};
-pub use ticks::Ticks;
+pub use ticks::{TickChange, Ticks};
 pub use time::{Duration, Instant};

@@ -6,7 +6,7 @@ use fleetsim::perf::{
     Attention, BatchShape, CardSpec, Experts, ModelDims, NodeSpec, ParallelismPlan, PlanError, Replica,
     Roofline, Segment, SlidingWindow, StepModel, auto_plan, cards_for_weights, fit,
 };
-use fleetsim::units::{Bytes, BytesPerSecond, FlopPerSecond};
+use fleetsim::units::{Bytes, BytesPerSecond, FlopPerSecond, Ticks};
 use proptest::prelude::*;
 
 fn model(name: &str) -> ModelDims {
@@ -108,7 +108,7 @@ fn roofline_by_hand() {
         + (16_000.0 * 131_072.0 + 16.0 * moved) / kv_read
         + elementwise(16.0);
     close(segment.first.as_secs_f64(), wanted, 1e-3);
-    close(segment.slope.as_secs_f64(), 16.0 * 131_072.0 / kv_read, 1e-6);
+    close(Ticks(segment.slope.0.unsigned_abs()).as_secs_f64(), 16.0 * 131_072.0 / kv_read, 1e-6);
     assert_eq!(segment.max_iterations, u64::MAX);
     // 2 FLOP a weight and token; 4 · 4,096 FLOP a pair in each of 32 layers.
     close(segment.flop_first.as_f64(), 16.0 * weights + 16_000.0 * 4.0 * 4096.0 * 32.0, 1e-3);

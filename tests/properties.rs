@@ -7,10 +7,11 @@ mod support;
 use std::cell::Cell;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use fleetsim::fleet::PoolId;
 use fleetsim::jobs::{JobConfig, JobOption};
-use fleetsim::perf::{AffineStep, StepModel};
+use fleetsim::perf::{AffineStep, Profile, StepModel};
 use fleetsim::policies::router::RouterKind;
 use fleetsim::sim::Seed;
 use fleetsim::traffic::{
@@ -42,6 +43,9 @@ struct Dice {
     max_queued: Option<u32>,
     router: usize,
     step_ns: [u64; 4],
+    /// Rows of a measured profile that replaces the coefficients: for each of a few numbers of requests, times
+    /// in microseconds at a few contexts, which may fall.
+    profile: Option<[[u64; 4]; 3]>,
     users: Option<u32>,
     jobs: Vec<(u64, u32, u64)>,
     /// A trace whose prompts share beginnings: (time in ms, which of a few documents, prompt tokens, output).
@@ -60,17 +64,19 @@ fn dice() -> impl Strategy<Value = Dice> {
         prop_oneof![Just(0u64), 0u64..100_000],
         prop_oneof![Just(0u64), 0u64..50_000],
     );
+    let row = || [1_000u64..20_000, 1_000..20_000, 1_000..20_000, 1_000..20_000];
+    let profile = prop::option::weighted(0.3, [row(), row(), row()]);
     let asked = (0u64..30_000, 0u64..5, 1u32..120, 1u32..20);
     let shared = prop_oneof![Just(Vec::new()), prop::collection::vec(asked, 1..100)];
     let jobs = prop::collection::vec((0u64..60, 1u32..4, 0u64..20), 0..4);
-    let others = (prop::option::of(1u32..20), jobs, shared);
+    let others = (prop::option::of(1u32..20), jobs, shared, profile);
     (traffic, replica, limits, step_ns, others).prop_map(
         |(
             (seed, rate, cv, max_prompt, max_output),
             (servers, spare, replicas, kv_blocks, block_tokens, window),
             (timeout_ms, max_queued, router),
             (a, b, c, d),
-            (users, jobs, shared),
+            (users, jobs, shared, profile),
         )| Dice {
             seed,
             rate,
@@ -87,6 +93,7 @@ fn dice() -> impl Strategy<Value = Dice> {
             max_queued,
             router,
             step_ns: [a, b, c, d],
+            profile,
             users,
             jobs,
             shared,
@@ -119,14 +126,35 @@ fn shared_prompts(dice: &Dice) -> String {
     lines
 }
 
+/// A profile with knots at odd contexts, and prompts' times along with them.
+fn profile(rows: &[[u64; 4]; 3], dice: &Dice, folder: &Path) -> StepModel {
+    let mut table = "kind,decode_requests,prefill_tokens,context_tokens,iteration_s\n".to_owned();
+    for (requests, times) in [1, 3, 7].into_iter().zip(rows) {
+        for (context, micros) in [0, 7, 30, 90].into_iter().zip(times) {
+            let seconds = *micros as f64 / 1e6;
+            writeln!(table, "decode,{requests},0,{context},{seconds}").expect("writing to a string");
+            writeln!(table, "prefill,,{},{context},{seconds}", requests * 9).expect("writing to a string");
+            if micros.is_multiple_of(2) {
+                writeln!(table, "mixed,{requests},5,{context},{seconds}").expect("writing to a string");
+            }
+        }
+    }
+    let file = folder.join(format!("{}.csv", dice.seed));
+    std::fs::write(&file, table).expect("the folder is there");
+    StepModel::Profile(Arc::new(Profile::read(&file).expect("a sound table")))
+}
+
 fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
     let ticks = |nanos| Ticks::from_duration(Duration::from_nanos(nanos));
-    let step = StepModel::Affine(AffineStep {
-        base: ticks(dice.step_ns[0]),
-        per_request: ticks(dice.step_ns[1]),
-        per_prefill_token: ticks(dice.step_ns[2]),
-        per_context_token: ticks(dice.step_ns[3]),
-    });
+    let affine = || {
+        StepModel::Affine(AffineStep {
+            base: ticks(dice.step_ns[0]),
+            per_request: ticks(dice.step_ns[1]),
+            per_prefill_token: ticks(dice.step_ns[2]),
+            per_context_token: ticks(dice.step_ns[3]),
+        })
+    };
+    let step = dice.profile.as_ref().map_or_else(affine, |rows| profile(rows, dice, folder));
     let mut served = deployment(dice.replicas, dice.servers, step, RouterKind::ALL[dice.router].1);
     served.batching.max_batch_tokens = dice.tokens;
     served.max_queued_requests = dice.max_queued;
@@ -207,6 +235,7 @@ fn everything(config: &WorldConfig, plain: bool) -> (String, Witness) {
     let summary = serde_json::to_string(&results.summary).expect("a summary is JSON");
     witness.rejected = results.summary.requests.rejected;
     witness.completed = results.summary.requests.completed;
+    witness.profile_iterations = results.summary.deployments[0].iterations;
     let prefix_cache = results.summary.deployments[0].prefix_cache;
     witness.prefix_hits = prefix_cache.map_or(0, |cache| cache.found_blocks);
     write!(
@@ -230,6 +259,8 @@ struct Witness {
     ties: u64,
     /// Scenarios with a sliding window.
     windows: u64,
+    /// Iterations of scenarios with a measured profile.
+    profile_iterations: u64,
     /// Blocks of prompts found in a prefix cache.
     prefix_hits: u64,
 }
@@ -243,6 +274,7 @@ impl Witness {
         self.timed_out_waiting += other.timed_out_waiting;
         self.ties += other.ties;
         self.windows += other.windows;
+        self.profile_iterations += other.profile_iterations;
         self.prefix_hits += other.prefix_hits;
         self
     }
@@ -266,6 +298,7 @@ fn batch_of_scenarios(seed: u8, cases: u32) -> Witness {
             prop_assert!(fast == everything(&config, false).0, "the same seed gives another result");
         }
         witness.windows = u64::from(dice.window.is_some());
+        witness.profile_iterations *= u64::from(dice.profile.is_some());
         seen.set(seen.get().add(witness));
         Ok(())
     };
@@ -286,6 +319,7 @@ fn plain_and_fast_paths_agree_to_the_byte() {
         seen.ties,
         seen.windows,
         seen.prefix_hits,
+        seen.profile_iterations,
     ];
     assert!(hard.iter().all(|count| *count > 1000), "a hard case hardly occurred: {seen:?}");
 }

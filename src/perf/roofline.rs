@@ -17,7 +17,7 @@ use super::plan::{PlanError, Replica, check_plan};
 use super::segment::Segment;
 use super::step::BatchShape;
 use crate::catalog::Precision;
-use crate::units::{Duration, Flop, Ticks};
+use crate::units::{Duration, Flop, TickChange, Ticks};
 
 /// Ticks in a second.
 const TICKS: f64 = 1e9 * (1u64 << Ticks::SHIFT) as f64;
@@ -285,7 +285,7 @@ impl Roofline {
         }
         Segment {
             first: Ticks(first.max(1)),
-            slope: Ticks(global.slope + windowed.slope),
+            slope: TickChange((global.slope + windowed.slope) as i128),
             flop_first: Flop(flop),
             flop_slope: Flop(
                 u128::from(decoding) * u128::from(self.flop.decode_pair_global)

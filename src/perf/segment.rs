@@ -1,6 +1,6 @@
 //! A segment: the iterations between two changes of a replica's batch, in closed form.
 
-use crate::units::{Flop, Ticks};
+use crate::units::{Flop, TickChange, Ticks};
 
 /// Iterations of an unchanging batch. Iteration `k` (from 0) lasts `first + slope·k` ticks and does
 /// `flop_first + flop_slope·k` FLOP: every decoding request's context grows by one token an iteration, so
@@ -10,8 +10,9 @@ use crate::units::{Flop, Ticks};
 pub struct Segment {
     /// How long iteration 0 lasts; at least one tick.
     pub first: Ticks,
-    /// By how much each iteration lasts longer than the one before it.
-    pub slope: Ticks,
+    /// By how much each iteration lasts longer than the one before it; below zero only where measured times
+    /// fall, and then every one of `max_iterations` still lasts at least a tick.
+    pub slope: TickChange,
     /// FLOP of iteration 0.
     pub flop_first: Flop,
     /// By how much each iteration does more FLOP than the one before it.
@@ -24,12 +25,13 @@ pub struct Segment {
 impl Segment {
     /// How long iteration `k` lasts (`k` < [`Segment::max_iterations`]).
     pub fn duration(&self, k: u64) -> Ticks {
-        Ticks(self.first.0 + self.slope.0 * u128::from(k))
+        Ticks(changed(self.first.0, self.slope, u128::from(k)))
     }
 
     /// How long the first `n` iterations last together: n·a + s·n(n−1)/2.
     pub fn elapsed(&self, n: u64) -> Ticks {
-        Ticks(series(self.first.0, self.slope.0, n))
+        let n = u128::from(n);
+        Ticks(changed(n * self.first.0, self.slope, n * n.saturating_sub(1) / 2))
     }
 
     /// FLOP done in the first `n` iterations.
@@ -38,9 +40,10 @@ impl Segment {
     }
 
     /// How many iterations are complete `elapsed` ticks after the segment began: the largest `n` with
-    /// `self.elapsed(n) <= elapsed`.
+    /// `self.elapsed(n) <= elapsed`, where iterations grow shorter at most `max_iterations`.
     pub fn iterations_by(&self, elapsed: Ticks) -> u64 {
-        let (a, s, t) = (self.first.0, self.slope.0, elapsed.0);
+        let (a, t) = (self.first.0, elapsed.0);
+        let Ok(s) = u128::try_from(self.slope.0) else { return self.shrinking_iterations_by(elapsed) };
         let mut n = if s == 0 {
             t / a.max(1)
         } else {
@@ -60,6 +63,22 @@ impl Segment {
         }
         n
     }
+
+    /// The same where iterations grow shorter, which is rare: by bisection.
+    fn shrinking_iterations_by(&self, elapsed: Ticks) -> u64 {
+        let (mut least, mut most) = (0, self.max_iterations);
+        while least < most {
+            let middle = least + (most - least).div_ceil(2);
+            if self.elapsed(middle) <= elapsed { least = middle } else { most = middle - 1 }
+        }
+        least
+    }
+}
+
+/// `value + times·change`; never below zero where the segment's promise holds.
+fn changed(value: u128, change: TickChange, times: u128) -> u128 {
+    let by = change.0.unsigned_abs() * times;
+    if change.0 < 0 { value - by } else { value + by }
 }
 
 /// n·a + s·n(n−1)/2
@@ -76,7 +95,7 @@ mod tests {
     fn segment(first: u64, slope: u64) -> Segment {
         Segment {
             first: Ticks(u128::from(first)),
-            slope: Ticks(u128::from(slope)),
+            slope: TickChange(i128::from(slope)),
             flop_first: Flop(u128::from(first)),
             flop_slope: Flop(u128::from(slope)),
             max_iterations: u64::MAX,
@@ -94,6 +113,23 @@ mod tests {
             prop_assert_eq!(segment.iterations_by(summed), n);
             let between = Ticks(summed.0 + (late * (segment.duration(n).0 as f64 - 1.0)) as u128);
             prop_assert_eq!(segment.iterations_by(between), n);
+        }
+
+        /// The same of iterations that grow shorter.
+        #[test]
+        fn shrinking_iterations(
+            last in 1u64..1 << 40, fall in 1i128..1 << 30, all in 1u64..3000, share in 0.0f64..1.0
+        ) {
+            let first = Ticks(u128::from(last) + fall as u128 * u128::from(all - 1));
+            let segment =
+                Segment { first, slope: TickChange(-fall), max_iterations: all, ..segment(1, 0) };
+            let n = (share * all as f64) as u64;
+            let summed = (0..n).fold(Ticks::ZERO, |sum, k| sum + segment.duration(k));
+            prop_assert_eq!(segment.elapsed(n), summed);
+            prop_assert_eq!(segment.iterations_by(summed), n);
+            let between = Ticks(summed.0 + segment.duration(n).0 - 1);
+            prop_assert_eq!(segment.iterations_by(between), n);
+            prop_assert_eq!(segment.iterations_by(Ticks(u128::MAX >> 1)), all);
         }
     }
 }

@@ -1,8 +1,11 @@
 //! The step model of a replica: from what is in the batch to how long iterations last.
 
+use std::sync::Arc;
+
+use super::profile::Profile;
 use super::roofline::Roofline;
 use super::segment::Segment;
-use crate::units::{Flop, Ticks};
+use crate::units::{Flop, TickChange, Ticks};
 
 /// What one iteration has to process, summed over the requests in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,6 +52,8 @@ pub enum StepModel {
     Affine(AffineStep),
     /// Coefficients that follow from the model, the card and the plan.
     Roofline(Roofline),
+    /// A table of measured times.
+    Profile(Arc<Profile>),
 }
 
 impl StepModel {
@@ -58,6 +63,7 @@ impl StepModel {
         match self {
             Self::Affine(step) => step.segment(batch),
             Self::Roofline(roofline) => roofline.segment(batch),
+            Self::Profile(profile) => profile.segment(batch),
         }
     }
 }
@@ -71,7 +77,7 @@ impl AffineStep {
             + self.per_context_token.0 * u128::from(batch.decode_context);
         Segment {
             first: Ticks(first.max(1)),
-            slope: Ticks(self.per_context_token.0 * u128::from(batch.decode_requests)),
+            slope: TickChange((self.per_context_token.0 * u128::from(batch.decode_requests)) as i128),
             flop_first: Flop::ZERO,
             flop_slope: Flop::ZERO,
             max_iterations: if batch.prefill_requests > 0 { 1 } else { u64::MAX },

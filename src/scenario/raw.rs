@@ -8,7 +8,7 @@ mod scheduler;
 mod stream;
 mod traffic;
 
-pub use deployment::{Parallelism, RawDeployment, Split, read as deployment};
+pub use deployment::{Parallelism, RawDeployment, Split, StepTime, read as deployment};
 pub use job::{RawJob, Work, read as job};
 pub use pool::{PRICE_KEYS, RawPool, RawPrices, prices, read as pool};
 pub use scheduler::{RawJobTrace, RawOrder, RawScheduler};
@@ -87,7 +87,8 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawScen
         stream(t, around, start.unwrap_or_default(), window)
     });
     let pools = t.tables("pools", "pool", "Like nodes from one offer.", pool);
-    let deployments = t.tables("deployments", "deployment", "A model served somewhere.", deployment);
+    let deployments =
+        t.tables("deployments", "deployment", "A model served somewhere.", |t| deployment(t, around));
     let jobs = t.tables("jobs", "job", "A training or batch job.", job);
     let job_trace = scheduler::job_trace(t, around);
     let doc = "Which waiting job is next, and where it goes.";

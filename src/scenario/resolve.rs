@@ -9,6 +9,7 @@ mod jobs;
 mod names;
 mod pools;
 mod scheduler;
+mod step_time;
 mod streams;
 
 use super::problem::Severity;

@@ -11,6 +11,10 @@ use super::time::{Duration, Instant, TIME};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Ticks(pub u128);
 
+/// By how much a length of time changes, in [`Ticks`]; negative when it shrinks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct TickChange(pub i128);
+
 impl Ticks {
     /// Ticks per nanosecond, as a shift.
     pub const SHIFT: u32 = 20;

@@ -1,5 +1,8 @@
 //! `[[deployments]]`.
 
+use std::path::PathBuf;
+
+use super::Surroundings;
 use crate::perf::AffineStep;
 use crate::policies::router::RouterKind;
 use crate::scenario::dom::Value;
@@ -27,7 +30,7 @@ pub struct RawDeployment {
     pub max_context: Option<u32>,
     pub prefix_caching: bool,
     pub block_tokens_place: Place,
-    pub step_time: Option<AffineStep>,
+    pub step_time: Option<StepTime>,
     pub kv_blocks: Option<u64>,
     pub block_tokens: u32,
     pub memory_utilization: f64,
@@ -50,6 +53,22 @@ pub enum Parallelism {
 pub struct Split {
     pub tp: u32,
     pub pp: u32,
+}
+
+/// How long iterations take, where the scenario says so.
+#[derive(Debug, Clone)]
+pub enum StepTime {
+    /// Measured coefficients.
+    Affine(AffineStep),
+    /// A table of measured times.
+    Profile {
+        /// The path as written.
+        file: Sited<String>,
+        /// The same from where the process runs.
+        path: PathBuf,
+        /// Whether the table's last slopes go on where it ends.
+        extend: bool,
+    },
 }
 
 /// A time that may be shorter than a nanosecond.
@@ -98,7 +117,7 @@ const UTILIZATION: Kind<f64> = Kind {
 };
 
 /// Reads one deployment.
-pub fn read(t: &mut TableReader<'_>) -> Option<RawDeployment> {
+pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawDeployment> {
     let name = t.required("name", &kinds::NAME, "Its name.");
     let model = t.required("model", &kinds::REFERENCE, "The model that it serves; streams find it by this.");
     let doc = "The format of the weights: bf16, fp16, fp8, int8, int4, fp4, ...";
@@ -123,8 +142,8 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawDeployment> {
     });
     let doc = "Longest prompt and output together; longer requests are rejected. The model's when absent.";
     let max_context = t.optional("max_context", &kinds::TOKENS, doc);
-    let doc = "Measured coefficients of an iteration's time, instead of the performance model.";
-    let step_time = t.table("step_time", doc, step_time);
+    let doc = "Measured times of iterations, instead of the performance model: coefficients, or a table.";
+    let step_time = t.table("step_time", doc, |t| step_time(t, around));
     let doc = "KV blocks of a replica, instead of what memory leaves.";
     let kv_blocks = t.optional("kv_blocks", &kinds::LARGE_COUNT, doc);
     let block_tokens = t.or("block_tokens", &kinds::COUNT, "16", "Tokens in a KV block.");
@@ -138,7 +157,6 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawDeployment> {
         ("speculative", "speculative decoding is"),
         ("start", "start-up times are"),
         ("lora", "adapters are"),
-        ("profile", "measured profiles are"),
     ]);
     // What is wrong has been reported; stand-ins let the rest be checked all the same.
     let format = |given: Option<Sited<String>>| {
@@ -241,7 +259,47 @@ fn batching(t: &mut TableReader<'_>) -> Option<Batching> {
     Some(Batching { max_batch_requests: *requests, max_batch_tokens: *tokens })
 }
 
-fn step_time(t: &mut TableReader<'_>) -> Option<AffineStep> {
+fn step_time(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<StepTime> {
+    const COEFFICIENTS: [&str; 4] = ["base", "per_request", "per_prefill_token", "per_context_token"];
+    if t.is_describing() {
+        profile(t, around);
+    } else if t.has("profile") {
+        for key in COEFFICIENTS {
+            t.declare(key, "a time", None, "A coefficient.");
+        }
+        if COEFFICIENTS.iter().any(|key| t.has(key)) {
+            let message = format!("{} gives both coefficients and a table", t.noun());
+            t.problem(Problem::error(t.place, message).help("keep either `profile` or the coefficients"));
+        }
+        return profile(t, around);
+    } else {
+        t.declare("profile", "the path of a file", None, "A table.");
+        t.declare("beyond", "one of two", None, "What holds where it ends.");
+        if t.has("beyond") {
+            let message = format!("{} has `beyond` and no `profile` that could end", t.noun());
+            t.problem(Problem::error(t.place_of("beyond"), message).help("take it out, or add `profile`"));
+        }
+    }
+    coefficients(t).map(StepTime::Affine)
+}
+
+fn profile(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<StepTime> {
+    let doc = "A CSV file of measured iterations of one accelerator, model and plan, with the columns kind \
+               (decode, prefill, mixed), decode_requests, prefill_tokens, context_tokens (mean of a decoding \
+               request, or ahead of the prompt), iteration_s; linear in between.";
+    let file = t.optional("profile", &kinds::PATH, doc);
+    let doc =
+        "What holds where the table ends and the deployment may ask for more: an error, or its last slopes.";
+    let beyond = t.choice("beyond", &[("refuse", false), ("extend", true)], &[], Some("refuse"), doc);
+    let file = file?;
+    let path = around.path(&file);
+    t.absolute("profile", &path);
+    t.file_exists(&file, &path, &[]);
+    path.is_file().then_some(())?;
+    Some(StepTime::Profile { file, path, extend: *beyond? })
+}
+
+fn coefficients(t: &mut TableReader<'_>) -> Option<AffineStep> {
     let base = t.or("base", &STEP, "\"0s\"", "Time that every iteration takes.");
     let per_request = t.or("per_request", &STEP, "\"0s\"", "Time for each request in the batch.");
     let doc = "Time for each prompt token processed.";

@@ -3,6 +3,7 @@
 use super::assumptions::Ledger;
 use super::names::{dangling, not_found, unknown};
 use super::pools::{Pool, Resolved};
+use super::step_time;
 use crate::catalog::{Catalog, Model, ParsePrecisionError, Precision};
 use crate::fleet::PoolId;
 use crate::perf::constants::KV_BLOCK_TOKENS;
@@ -95,7 +96,8 @@ fn deployment(
         }
     };
     let (weights, kv, pools) = (weights?, kv?, pools?);
-    let choice = Choice { raw, dims: dims.as_ref().filter(|_| !stated), weights, kv };
+    let measured = step_time::measured(raw, &pools, reading)?;
+    let choice = Choice { raw, dims: dims.as_ref().filter(|_| !stated), weights, kv, measured };
     let mut options = Vec::new();
     let mut misfits = Vec::new();
     for (id, name, pool) in &pools {
@@ -127,8 +129,11 @@ fn deployment(
     }
     enough_cards(raw, &pools, &options, reading)?;
     fill_plan(index, raw, &options, reading);
+    let of_options: Vec<&ReplicaOption> = options.iter().map(|(_, planned)| &planned.option).collect();
+    step_time::covers(raw, &of_options, context(dims.as_ref()), reading)?;
+    step_time::note(raw, &options[0].1.option.step, ledger);
     note(raw, model, dims.as_ref(), &pools, weights, catalog, ledger);
-    let context = dims.as_ref().map(|dims| u32::try_from(dims.max_context).unwrap_or(u32::MAX));
+    let context = context(dims.as_ref());
     if let (Some(asked), Some(context)) = (raw.max_context, context)
         && asked > context
     {
@@ -147,6 +152,11 @@ fn deployment(
         max_context: raw.max_context.or(context),
         prefix_tokens: prefix_tokens(raw, reading),
     })
+}
+
+/// The longest context that the model takes.
+fn context(dims: Option<&ModelDims>) -> Option<u32> {
+    dims.map(|dims| u32::try_from(dims.max_context).unwrap_or(u32::MAX))
 }
 
 /// Tokens of one hash of a prompt, when prefixes are kept. The only traces with hashes are Mooncake's.
@@ -217,6 +227,8 @@ struct Choice<'a> {
     dims: Option<&'a ModelDims>,
     weights: Precision,
     kv: Precision,
+    /// Iteration times that are stated.
+    measured: Option<StepModel>,
 }
 
 struct Planned {
@@ -277,8 +289,8 @@ impl Choice<'_> {
                 "the KV cache holds {kv_tokens} tokens, less than one block of {tokens}"
             )));
         }
-        let step = match self.raw.step_time {
-            Some(step) => StepModel::Affine(step),
+        let step = match &self.measured {
+            Some(step) => step.clone(),
             None => StepModel::Roofline(Roofline::new(&replica)?),
         };
         let option = ReplicaOption {
@@ -310,13 +322,13 @@ impl Choice<'_> {
                 "{plan} needs {cards} cards in one node, and a node has {per_node} {card}"
             )));
         }
-        let (Some(step), Some(kv_blocks)) = (self.raw.step_time, self.raw.kv_blocks) else {
+        let (Some(step), Some(kv_blocks)) = (self.measured.clone(), self.raw.kv_blocks) else {
             return Err(Misfit::Plan("neither the model nor its step time is known".to_owned()));
         };
         let option = ReplicaOption {
             pool: id,
             cards: plan.cards(),
-            step: StepModel::Affine(step),
+            step,
             kv_blocks,
             block_tokens: self.raw.block_tokens,
             window: None,
@@ -330,7 +342,7 @@ impl Choice<'_> {
         let cards = plan.cards();
         let plural = if cards == 1 { "" } else { "s" };
         let fleet = &pool.plan.fleet;
-        let stated = if self.raw.step_time.is_some() { ", measured step time" } else { "" };
+        let stated = step_time::label(self.raw);
         format!(
             "{}, TP={}{stages} on {} ({cards} {card}{plural}){stated}",
             self.weights,
