@@ -11,15 +11,17 @@ mod calibrate;
 mod collectives;
 mod inference;
 mod names;
+mod own_run;
 mod report;
 mod requests;
 mod silicon;
 mod table;
 mod training;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use calibrate::{Calibration, LeftOut, Settings, calibrate};
+pub use own_run::{Figure, Machine, correct, is_own_run};
 pub use report::{Compared, Group, Overall, Report, Skipped};
 pub use table::ValidateError;
 
@@ -29,7 +31,8 @@ use table::{Kind, Table};
 
 use crate::perf::constants::Constants;
 
-/// Compares every row of these files with the model; a folder stands for the files in it that are known.
+/// Compares every row of these files with the model; a folder stands for the files in it that are known. Without
+/// files, the project's own small table.
 ///
 /// # Errors
 /// When a file cannot be read or is none that is known, or a folder holds none.
@@ -50,6 +53,13 @@ pub fn compare(paths: &[PathBuf], constants: &Constants) -> Result<(Report, Vec<
 /// Tables, read once and compared as often as wanted.
 struct Tables(Vec<Source>);
 
+/// A small table of the project's own, for `validate` without data.
+const OWN: [&str; 3] = [
+    include_str!("validate/own/inference.csv"),
+    include_str!("validate/own/training.csv"),
+    include_str!("validate/own/collectives.csv"),
+];
+
 enum Source {
     Bench(Readings),
     Training(Table),
@@ -59,17 +69,19 @@ enum Source {
 
 impl Tables {
     fn read(paths: &[PathBuf]) -> Result<Self, ValidateError> {
-        let one = |path: PathBuf| {
-            if table::is_request_log(&path) {
-                return Ok(Source::Log(path));
-            }
-            let table = Table::read(&path)?;
-            Ok(match table.kind {
-                Kind::Inference => Source::Bench(Readings::of(&table, inference::read)),
-                Kind::Silicon => Source::Bench(Readings::of(&table, silicon::read)),
-                Kind::Training => Source::Training(table),
-                Kind::Collectives => Source::Collectives(table),
-            })
+        let of = |table: Table| match table.kind {
+            Kind::Inference => Source::Bench(Readings::of(&table, inference::read)),
+            Kind::Silicon => Source::Bench(Readings::of(&table, silicon::read)),
+            Kind::Training => Source::Training(table),
+            Kind::Collectives => Source::Collectives(table),
+        };
+        if paths.is_empty() {
+            let own = |text: &&str| Table::parse(text.as_bytes(), Path::new("the project's own table"));
+            return OWN.iter().map(|text| own(text).map(of)).collect::<Result<_, _>>().map(Self);
+        }
+        let one = |path: PathBuf| match table::is_request_log(&path) {
+            true => Ok(Source::Log(path)),
+            false => Table::read(&path).map(of),
         };
         table::files(paths)?.into_iter().map(one).collect::<Result<_, _>>().map(Self)
     }

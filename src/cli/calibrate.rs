@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use comfy_table::{Table, presets};
 
 use super::{Failure, print};
+use crate::catalog::Precision;
 use crate::perf::constants::Constants;
-use crate::validate::{Calibration, LeftOut, Settings, calibrate};
+use crate::validate::{Calibration, LeftOut, Machine, Settings, calibrate, correct, is_own_run};
 
 /// Fit the constants of the performance model on measurements, and score the fit on groups that it did not see.
 #[derive(Debug, clap::Args)]
@@ -26,6 +27,21 @@ pub struct Args {
     /// Fit again without each source or each accelerator, and score that fit on it.
     #[arg(long, value_name = "WHAT", value_parser = ["sources", "accelerators"])]
     leave_out: Option<String>,
+    /// The card of your own run, when DATA are results of `vllm bench serve --save-result` (*.json).
+    #[arg(long, value_name = "CARD")]
+    accelerator: Option<String>,
+    /// The model of your own run, where the result does not tell.
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
+    /// Tensor parallelism of your own run.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    tp: u32,
+    /// The format of the weights of your own run.
+    #[arg(long, value_name = "FORMAT", default_value = "bf16")]
+    weights: String,
+    /// Write the correction from your own run to this file, which a deployment names as its `correction`.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -33,6 +49,14 @@ pub struct Args {
 
 /// Runs the verb.
 pub fn run(args: &Args) -> Result<(), Failure> {
+    let own = args.data.iter().filter(|path| is_own_run(path)).count();
+    if own == args.data.len() {
+        return own_runs(args);
+    }
+    if own > 0 {
+        let why = "error: --data mixes your own runs (*.json) with tables; give one kind at a time";
+        return Err(Failure::BadInput(why.to_owned()));
+    }
     for name in &args.only {
         if !Constants::ALL.iter().any(|known| known.name == name) {
             let names: Vec<&str> = Constants::ALL.iter().map(|known| known.name).collect();
@@ -59,6 +83,40 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         return print(&format!("{json}\n"));
     }
     print(&text(&calibration))
+}
+
+/// The correction from a user's own runs.
+fn own_runs(args: &Args) -> Result<(), Failure> {
+    let bad = |why: String| Failure::BadInput(format!("error: {why}"));
+    let accelerator = args.accelerator.clone().ok_or_else(|| {
+        bad("which card the run was on is not in its result; give --accelerator, as in --accelerator H100".to_owned())
+    })?;
+    let weights = Precision::parse(&args.weights).map_err(|_| {
+        bad(format!("--weights {}: give fp32, bf16, fp16, fp8, int8, fp4 or int4", args.weights))
+    })?;
+    if args.tp == 0 {
+        return Err(bad("--tp 0: at least 1".to_owned()));
+    }
+    let machine = Machine { accelerator, model: args.model.clone(), tp: args.tp, weights };
+    let (correction, figures) = correct(&args.data, &machine).map_err(|error| bad(error.to_string()))?;
+    let written = toml::to_string(&correction).map_err(|error| Failure::Failed(error.to_string()))?;
+    if let Some(path) = &args.out {
+        std::fs::write(path, &written)
+            .map_err(|error| Failure::Failed(format!("error: {}: {error}", path.display())))?;
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(["run", "metric", "measured", "published", "corrected"]);
+    for figure in &figures {
+        let error = |found: f64| format!("{:+.1} %", (found / figure.measured - 1.0) * 100.0);
+        table.add_row([
+            figure.run.display().to_string(),
+            figure.metric.to_owned(),
+            format!("{:.5}", figure.measured),
+            error(figure.published),
+            error(figure.corrected),
+        ]);
+    }
+    print(&format!("{table}\n\n{written}"))
 }
 
 fn text(calibration: &Calibration) -> String {

@@ -1,5 +1,7 @@
 //! `fleetsim validate`: the simulator against published measurements.
 
+mod document;
+
 use std::path::PathBuf;
 
 use comfy_table::{CellAlignment, Table, presets};
@@ -12,8 +14,8 @@ use crate::validate::{Compared, Report, compare};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A table of measurements (CSV, recognised by its header), a log of single requests (RUN.jsonl beside
-    /// RUN.meta.json), or a folder of them. Can be given several times.
-    #[arg(long, value_name = "FILE", required = true)]
+    /// RUN.meta.json), or a folder of them. Can be given several times; the project's own small table when absent.
+    #[arg(long, value_name = "FILE")]
     data: Vec<PathBuf>,
     /// Print the errors as JSON, as fractions.
     #[arg(long)]
@@ -21,6 +23,9 @@ pub struct Args {
     /// Write every row that was predicted to this CSV file.
     #[arg(long, value_name = "FILE")]
     rows: Option<PathBuf>,
+    /// Write the error tables and plots of predicted against measured values to this folder.
+    #[arg(long, value_name = "DIR")]
+    document: Option<PathBuf>,
     /// Compare with another value of one of the model's constants; can be given several times.
     #[arg(long, value_name = "NAME=VALUE")]
     constant: Vec<String>,
@@ -34,6 +39,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if let Some(path) = &args.rows {
         write_rows(path, &rows)
             .map_err(|error| Failure::Failed(format!("error: {}: {error}", path.display())))?;
+    }
+    if let Some(folder) = &args.document {
+        document::write(folder, &report, &rows).map_err(|why| Failure::Failed(format!("error: {why}")))?;
     }
     if args.json {
         let json =
@@ -50,19 +58,7 @@ fn constants(settings: &[String]) -> Result<Constants, Failure> {
         let bad = |why: String| Failure::BadInput(format!("error: --constant {setting}: {why}"));
         let (name, value) = setting.split_once('=').ok_or_else(|| bad("write NAME=VALUE".to_owned()))?;
         let value: f64 = value.parse().map_err(|_| bad(format!("`{value}` is not a number")))?;
-        let Some(known) = Constants::ALL.iter().find(|known| known.name == name) else {
-            let nearest = Constants::ALL
-                .iter()
-                .max_by(|a, b| {
-                    strsim::jaro_winkler(a.name, name).total_cmp(&strsim::jaro_winkler(b.name, name))
-                })
-                .map_or("", |known| known.name);
-            return Err(bad(format!("there is no such constant; nearest: {nearest}")));
-        };
-        if !(known.low..=known.high).contains(&value) {
-            return Err(bad(format!("it must be from {} to {}", known.low, known.high)));
-        }
-        constants.set(name, value);
+        constants.set_checked(name, value).map_err(bad)?;
     }
     Ok(constants)
 }

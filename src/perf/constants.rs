@@ -77,6 +77,22 @@ pub enum Engine {
     Other,
 }
 
+impl Engine {
+    /// The engine that a text names.
+    pub fn named(text: &str) -> Self {
+        let text = text.to_lowercase();
+        if text.contains("sglang") {
+            Self::SgLang
+        } else if text.contains("trt") || text.contains("tensorrt") {
+            Self::TensorRtLlm
+        } else if text.contains("vllm") {
+            Self::Vllm
+        } else {
+            Self::Other
+        }
+    }
+}
+
 /// What a family of cards and an engine make of the global constants.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Factors {

@@ -132,12 +132,12 @@ impl Roofline {
         };
         let k = replica.constants;
         let factors = Factors::of(k, &card.name, replica.engine);
-        let linear_rate = rate(weights)? * factors.linear(k, weights);
+        let linear_rate = rate(weights)? * factors.linear(k, weights) / k.kernels;
         // Attention and the output head stay in 16 bits where weights are narrower.
         let wide = if weights.bits() < 16 { Precision::Bf16 } else { weights };
-        let head_rate = rate(wide)? * factors.linear(k, wide);
-        let attention_rate = rate(wide)? * k.attention_compute * factors.compute;
-        let bandwidth = card.memory_bandwidth.as_f64();
+        let head_rate = rate(wide)? * factors.linear(k, wide) / k.kernels;
+        let attention_rate = rate(wide)? * k.attention_compute * factors.compute / k.kernels;
+        let bandwidth = card.memory_bandwidth.as_f64() / k.kernels;
         let read_rate = bandwidth * k.weight_bandwidth * factors.bandwidth;
         let tp = f64::from(plan.tp);
         // A rank's part of the tokens; a stage works on one micro-batch while the others work on theirs, so
@@ -417,8 +417,8 @@ impl FlopCounts {
 fn attention(replica: &Replica<'_>, layers: u32, rate: f64, share: f64) -> AttentionOperator {
     let model = replica.model;
     let (layers, tp) = (f64::from(layers) * share, f64::from(replica.plan.tp));
-    let bandwidth = replica.node.card.memory_bandwidth.as_f64()
-        * replica.constants.kv_bandwidth
+    let bandwidth = replica.node.card.memory_bandwidth.as_f64() * replica.constants.kv_bandwidth
+        / replica.constants.kernels
         * Factors::of(replica.constants, &replica.node.card.name, replica.engine).bandwidth;
     let kv_bytes = model.kv_values_per_layer(replica.plan.tp) as f64 * f64::from(replica.kv.bits()) / 8.0;
     // Queries in and outputs out, 16 bits a value, split over the cards.

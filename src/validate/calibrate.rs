@@ -135,13 +135,28 @@ fn search(
     counts: impl Fn(&Compared) -> bool + Copy,
     progress: &mut impl FnMut(&str),
 ) -> Result<Constants, ValidateError> {
-    let wanted =
-        |known: &&Constant| settings.only.is_empty() || settings.only.iter().any(|name| name == known.name);
-    let moved: Vec<&Constant> = Constants::ALL.iter().filter(wanted).collect();
+    let wanted = |name: &&str| settings.only.is_empty() || settings.only.iter().any(|only| only == name);
+    let moved: Vec<&str> = Constants::ALL.iter().map(|known| known.name).filter(wanted).collect();
+    pattern(start, &moved, settings.rounds, |constants| {
+        let found = objective(&tables.rows(constants)?, counts);
+        progress(&format!("{found:.4}"));
+        Ok(found)
+    })
+}
+
+/// The pattern search: each constant in turn is moved up, then down, by its step; what lowers the error is kept
+/// and its step grows, else it shrinks.
+pub(super) fn pattern(
+    start: Constants,
+    moved: &[&str],
+    rounds: u32,
+    mut error: impl FnMut(&Constants) -> Result<f64, ValidateError>,
+) -> Result<Constants, ValidateError> {
+    let moved: Vec<&Constant> =
+        moved.iter().filter_map(|name| Constants::ALL.iter().find(|known| known.name == *name)).collect();
     let mut steps = vec![FIRST_STEP; moved.len()];
-    let mut best = start;
-    let mut least = objective(&tables.rows(&best)?, counts);
-    for round in 1..=settings.rounds {
+    let (mut best, mut least) = (start, error(&start)?);
+    for _ in 0..rounds {
         for (known, step) in moved.iter().zip(&mut steps) {
             let now = best.get(known.name).unwrap_or(known.value);
             let size = *step * (known.high - known.low);
@@ -153,15 +168,14 @@ fn search(
                 }
                 let mut constants = best;
                 constants.set(known.name, value);
-                let objective = objective(&tables.rows(&constants)?, counts);
-                if objective < least {
-                    (best, least, found) = (constants, objective, true);
+                let error = error(&constants)?;
+                if error < least {
+                    (best, least, found) = (constants, error, true);
                     break;
                 }
             }
-            *step *= if found { 1.5 } else { 0.4 };
+            *step *= if found { 1.3 } else { 0.4 };
         }
-        progress(&format!("round {round}: {least:.4}"));
     }
     Ok(best)
 }

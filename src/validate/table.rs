@@ -91,13 +91,16 @@ pub(super) struct Fields<'a> {
 
 impl Table {
     pub(super) fn read(path: &Path) -> Result<Self, ValidateError> {
+        let file = fs::File::open(path)
+            .map_err(|error| ValidateError::Unreadable { path: path.to_owned(), why: error.to_string() })?;
+        Self::parse(file, path)
+    }
+
+    /// A table by its text; `path` is for messages.
+    pub(super) fn parse(text: impl std::io::Read, path: &Path) -> Result<Self, ValidateError> {
         let unreadable =
             |error: csv::Error| ValidateError::Unreadable { path: path.to_owned(), why: error.to_string() };
-        let mut reader = csv::ReaderBuilder::new()
-            .flexible(true)
-            .trim(csv::Trim::All)
-            .from_path(path)
-            .map_err(unreadable)?;
+        let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(text);
         let names: Vec<String> = reader.headers().map_err(unreadable)?.iter().map(str::to_owned).collect();
         let lacks = |kind: Kind| {
             kind.columns()

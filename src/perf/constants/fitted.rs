@@ -47,6 +47,24 @@ macro_rules! fitted {
                 }
             }
 
+            /// Sets the one of this name, within its range.
+            ///
+            /// # Errors
+            /// In words: no constant of this name, with the nearest; or a value out of its range.
+            pub fn set_checked(&mut self, name: &str, value: f64) -> Result<(), String> {
+                let Some(known) = Self::ALL.iter().find(|known| known.name == name) else {
+                    let near = |known: &&Constant| strsim::jaro_winkler(known.name, name);
+                    let nearest = Self::ALL.iter().max_by(|a, b| near(a).total_cmp(&near(b)));
+                    let nearest = nearest.map_or("", |known| known.name);
+                    return Err(format!("there is no constant `{name}`; nearest: {nearest}"));
+                };
+                if !(known.low..=known.high).contains(&value) {
+                    return Err(format!("`{name}` is {value}; it must be from {} to {}", known.low, known.high));
+                }
+                self.set(name, value);
+                Ok(())
+            }
+
             /// Sets the one of this name; `false` when there is none.
             pub fn set(&mut self, name: &str, value: f64) -> bool {
                 match name {
@@ -60,6 +78,8 @@ macro_rules! fitted {
 }
 
 fitted! {
+    /// How many times as long all kernels take as the other constants say: 1, but for a user's own correction.
+    kernels: 1.0 in 0.5 to 2.0;
     /// Share of the dense peak that large matrix products of linear layers reach in 16 bits.
     linear_compute_16: 0.87 in 0.5 to 0.95;
     /// The same of the 8-bit peak.

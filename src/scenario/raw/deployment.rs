@@ -31,6 +31,8 @@ pub struct RawDeployment {
     pub prefix_caching: bool,
     pub block_tokens_place: Place,
     pub step_time: Option<StepTime>,
+    /// A correction of the performance model for this card and engine: the file's name as given, and its path.
+    pub correction: Option<(Sited<String>, PathBuf)>,
     pub kv_blocks: Option<u64>,
     pub block_tokens: u32,
     pub memory_utilization: f64,
@@ -144,6 +146,13 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawDepl
     let max_context = t.optional("max_context", &kinds::TOKENS, doc);
     let doc = "Measured times of iterations, instead of the performance model: coefficients, or a table.";
     let step_time = t.table("step_time", doc, |t| step_time(t, around));
+    let doc = "A file that `fleetsim calibrate` wrote: constants of the performance model for this card and engine.";
+    let correction = t.optional("correction", &kinds::PATH, doc).and_then(|file| {
+        let path = around.path(&file);
+        t.absolute("correction", &path);
+        t.file_exists(&file, &path, &[]);
+        path.is_file().then_some((file, path))
+    });
     let doc = "KV blocks of a replica, instead of what memory leaves.";
     let kv_blocks = t.optional("kv_blocks", &kinds::LARGE_COUNT, doc);
     let block_tokens = t.or("block_tokens", &kinds::COUNT, "16", "Tokens in a KV block.");
@@ -176,6 +185,7 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawDepl
         max_queued_requests: queue,
         max_context: max_context.map(|tokens| *tokens),
         step_time,
+        correction,
         kv_blocks: kv_blocks.map(|blocks| *blocks),
         prefix_caching: prefix_caching.as_ref().is_none_or(|keep| keep.value),
         block_tokens_place: block_tokens.as_ref().map_or(t.place, |tokens| tokens.place),

@@ -6,7 +6,7 @@ use super::pools::{Pool, Resolved};
 use super::step_time;
 use crate::catalog::{Catalog, Model, ParsePrecisionError, Precision};
 use crate::fleet::PoolId;
-use crate::perf::constants::KV_BLOCK_TOKENS;
+use crate::perf::constants::{Constants, Engine, KV_BLOCK_TOKENS};
 use crate::perf::{
     ModelDims, ParallelismPlan, PlanError, Replica, Roofline, StepModel, UnknownFigures, auto_plan, fit,
 };
@@ -97,7 +97,8 @@ fn deployment(
     };
     let (weights, kv, pools) = (weights?, kv?, pools?);
     let measured = step_time::measured(raw, &pools, reading)?;
-    let choice = Choice { raw, dims: dims.as_ref().filter(|_| !stated), weights, kv, measured };
+    let corrected = step_time::corrected(raw, &pools, reading)?;
+    let choice = Choice { raw, dims: dims.as_ref().filter(|_| !stated), weights, kv, measured, corrected };
     let mut options = Vec::new();
     let mut misfits = Vec::new();
     for (id, name, pool) in &pools {
@@ -229,6 +230,8 @@ struct Choice<'a> {
     kv: Precision,
     /// Iteration times that are stated.
     measured: Option<StepModel>,
+    /// The performance model's constants, and the engine that they are of.
+    corrected: (Constants, Engine),
 }
 
 struct Planned {
@@ -271,6 +274,8 @@ impl Choice<'_> {
             }),
             memory_utilization: self.raw.memory_utilization,
             max_batch_tokens: self.raw.batching.max_batch_tokens,
+            constants: &self.corrected.0,
+            engine: self.corrected.1,
             ..Replica::new(dims, node, self.weights)
         };
         let filled = match wanted {

@@ -336,3 +336,66 @@ fn nanoseconds(ticks: Ticks) -> u64 {
 fn ticks(nanoseconds: u64) -> Ticks {
     Ticks(u128::from(nanoseconds) << Ticks::SHIFT)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{Catalog, Precision};
+    use crate::perf::constants::Engine;
+    use crate::validate::bench::Habits;
+    use crate::validate::names;
+
+    fn case(users: u32, output: u32) -> Case {
+        let catalog = Catalog::embedded();
+        Case {
+            model: names::model(&catalog, "llama-3.1-8b").expect("known").figures,
+            node: names::node(&catalog, "H100", 8).expect("known").figures,
+            cards: 1,
+            plan: Some(ParallelismPlan::tensor(1)),
+            weights: Precision::Bf16,
+            kv: Precision::Bf16,
+            prompt: Length::constant(2000),
+            output: Length::constant(output),
+            load: Load::Closed(users),
+            engine: Engine::Vllm,
+            habits: Habits::default(),
+            prefill: Some(Prefill { workers: 1, plan: None, cards: 1 }),
+            draft: None,
+        }
+    }
+
+    /// Two stages in tandem: a lone user waits for both, many are as fast as the slower stage lets them be.
+    #[test]
+    fn the_slower_stage_decides() {
+        let k = Constants::PUBLISHED;
+        let prefill = Prefill { workers: 1, plan: None, cards: 1 };
+        let alone = simulate(&case(1, 2), prefill, &k).expect("runs");
+        let set_up = SetUp::of(&case(1, 2), &k).expect("fits");
+        let prompt = BatchShape {
+            prefill_requests: 1,
+            prefill_tokens: 2000,
+            prefill_pairs: 2000 * 2001 / 2,
+            prefill_context: 2000,
+            ..BatchShape::default()
+        };
+        let seconds = |shape: &BatchShape| set_up.step.segment(shape).first.as_secs_f64();
+        let decode = BatchShape { decode_requests: 1, decode_context: 2000, ..BatchShape::default() };
+        let found = alone.answers[0];
+        let late = k.front_us * 1e-6 + k.late_iterations * seconds(&decode);
+        assert!((found.e2e - found.ttft - seconds(&decode)).abs() < 1e-6, "{found:?}");
+        let wanted = seconds(&prompt) + k.hand_over_us * 1e-6 + late;
+        assert!(found.ttft > wanted && found.ttft < wanted + 0.01, "{found:?} against {wanted}");
+        // Short answers: the prompts' card is busy all the time.
+        let many = simulate(&case(64, 2), prefill, &k).expect("runs");
+        assert_eq!(many.answers.len(), 64 * 8);
+        let each = many.seconds / many.requests;
+        let four = BatchShape {
+            prefill_requests: 4,
+            prefill_tokens: 8000,
+            prefill_pairs: 4 * prompt.prefill_pairs,
+            prefill_context: 8000,
+            ..prompt
+        };
+        assert!((each / (seconds(&four) / 4.0) - 1.0).abs() < 0.1, "{each}");
+    }
+}

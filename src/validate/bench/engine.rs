@@ -3,20 +3,6 @@
 use crate::perf::constants::{self as c, Engine};
 
 impl Engine {
-    /// The engine that a text names.
-    pub(in crate::validate) fn named(text: &str) -> Self {
-        let text = text.to_lowercase();
-        if text.contains("sglang") {
-            Self::SgLang
-        } else if text.contains("trt") || text.contains("tensorrt") {
-            Self::TensorRtLlm
-        } else if text.contains("vllm") {
-            Self::Vllm
-        } else {
-            Self::Other
-        }
-    }
-
     /// Requests in a batch at most: vLLM's `max_num_seqs` for large cards (1,024) and TensorRT-LLM's
     /// `max_batch_size` (2,048).
     pub(super) const fn max_batch_requests(self) -> u32 {
