@@ -8,6 +8,7 @@ mod books;
 mod config;
 mod error;
 mod events;
+mod fleet;
 mod job_cards;
 mod recorder;
 mod run;

@@ -6,6 +6,7 @@ mod lengths;
 mod pool;
 mod scheduler;
 mod stream;
+mod supply;
 mod traffic;
 
 pub use deployment::{Parallelism, RawDeployment, Split, StepTime, read as deployment};
@@ -13,6 +14,7 @@ pub use job::{RawJob, Work, read as job};
 pub use pool::{PRICE_KEYS, RawPool, RawPrices, prices, read as pool};
 pub use scheduler::{RawJobTrace, RawOrder, RawScheduler};
 pub use stream::{RawStream, read as stream};
+pub use supply::{Count, RawProvisioning};
 
 use super::dom::Node;
 use super::kinds;
