@@ -26,7 +26,7 @@ pub use collectives::{Library, Operation, collective_time, collective_time_with}
 pub use correction::{Correction, CorrectionError};
 pub use dims::{Attention, Experts, ModelDims, SlidingWindow};
 pub use from_catalog::UnknownFigures;
-pub use memory::{Fit, cards_for_weights, fit, weight_bytes};
+pub use memory::{Fit, cards_for_weights, fit, kv_bytes_per_token, weight_bytes};
 pub use plan::{DoesNotFit, ParallelismPlan, PlanError, Replica};
 pub use profile::{Profile, ProfileError, ProfileLimits};
 pub use roofline::Roofline;

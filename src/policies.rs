@@ -8,6 +8,7 @@ pub mod node_autoscale;
 pub mod placement;
 pub mod queue_order;
 pub mod replay;
+pub mod request_order;
 pub mod router;
 pub mod spec;
 

@@ -12,7 +12,11 @@ mod prefix;
 mod replica;
 mod request;
 mod room;
+mod schedule;
+mod waiting;
 
-pub use config::{Batching, DeploymentConfig, ReplicaOption};
+pub use config::{
+    Batching, DeploymentConfig, HostMemory, Preemption, ReplicaOption, RequestTerms, Scheduler, StreamRoute,
+};
 pub use replica::PrefixTotals;
 pub use room::{Departure, DeploymentTotals, Effect, Event, NewRequest, Outcome, Serving};

@@ -12,7 +12,9 @@ use std::sync::Arc;
 use fleetsim::fleet::PoolId;
 use fleetsim::jobs::{JobConfig, JobOption};
 use fleetsim::perf::{AffineStep, Profile, StepModel};
+use fleetsim::policies::request_order::RequestOrder;
 use fleetsim::policies::router::RouterKind;
+use fleetsim::serving::Scheduler;
 use fleetsim::sim::Seed;
 use fleetsim::traffic::{
     ArrivalProcess, ClosedConfig, Cv, Length, LengthDist, Lengths, Source, StreamConfig, Think, TraceConfig,
@@ -22,6 +24,7 @@ use fleetsim::world::{RunOptions, StreamPlan, WorldConfig, run};
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use rayon::prelude::*;
+use support::engine::{EngineDice, engine_dice};
 use support::{deployment, pool, stream, world};
 
 /// What a random scenario is made of.
@@ -50,6 +53,7 @@ struct Dice {
     jobs: Vec<(u64, u32, u64)>,
     /// A trace whose prompts share beginnings: (time in ms, which of a few documents, prompt tokens, output).
     shared: Vec<(u64, u64, u32, u32)>,
+    engine: Option<EngineDice>,
 }
 
 fn dice() -> impl Strategy<Value = Dice> {
@@ -70,13 +74,14 @@ fn dice() -> impl Strategy<Value = Dice> {
     let shared = prop_oneof![Just(Vec::new()), prop::collection::vec(asked, 1..100)];
     let jobs = prop::collection::vec((0u64..60, 1u32..4, 0u64..20), 0..4);
     let others = (prop::option::of(1u32..20), jobs, shared, profile);
-    (traffic, replica, limits, step_ns, others).prop_map(
+    (traffic, replica, limits, step_ns, others, engine_dice()).prop_map(
         |(
             (seed, rate, cv, max_prompt, max_output),
             (servers, spare, replicas, kv_blocks, block_tokens, window),
             (timeout_ms, max_queued, router),
             (a, b, c, d),
             (users, jobs, shared, profile),
+            engine,
         )| Dice {
             seed,
             rate,
@@ -97,6 +102,7 @@ fn dice() -> impl Strategy<Value = Dice> {
             users,
             jobs,
             shared,
+            engine,
         },
     )
 }
@@ -188,6 +194,9 @@ fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
             ..config.streams[0].clone()
         });
     }
+    if let Some(engine) = &dice.engine {
+        engine.apply(&mut config);
+    }
     config.pools.push(pool(3));
     config.pools[1].fleet.name = "jobs".to_owned();
     config.jobs = dice
@@ -237,6 +246,7 @@ fn everything(config: &WorldConfig, plain: bool) -> (String, Witness) {
     witness.completed = results.summary.requests.completed;
     witness.profile_iterations = results.summary.deployments[0].iterations;
     let prefix_cache = results.summary.deployments[0].prefix_cache;
+    witness.swapped = results.summary.deployments[0].engine.swapped_blocks.unwrap_or(0);
     witness.prefix_hits = prefix_cache.map_or(0, |cache| cache.found_blocks);
     write!(
         text,
@@ -263,6 +273,11 @@ struct Witness {
     profile_iterations: u64,
     /// Blocks of prompts found in a prefix cache.
     prefix_hits: u64,
+    /// KV blocks that went to host memory.
+    swapped: u64,
+    /// Completed requests by scheduler, and by order.
+    schedulers: [u64; Scheduler::ALL.len()],
+    orders: [u64; RequestOrder::ALL.len()],
 }
 
 impl Witness {
@@ -276,6 +291,9 @@ impl Witness {
         self.windows += other.windows;
         self.profile_iterations += other.profile_iterations;
         self.prefix_hits += other.prefix_hits;
+        self.swapped += other.swapped;
+        self.schedulers.iter_mut().zip(other.schedulers).for_each(|(sum, more)| *sum += more);
+        self.orders.iter_mut().zip(other.orders).for_each(|(sum, more)| *sum += more);
         self
     }
 }
@@ -297,6 +315,9 @@ fn batch_of_scenarios(seed: u8, cases: u32) -> Witness {
         if dice.seed.is_multiple_of(8) {
             prop_assert!(fast == everything(&config, false).0, "the same seed gives another result");
         }
+        let (scheduler, order) = dice.engine.as_ref().map_or((0, 0), EngineDice::rules);
+        witness.schedulers[scheduler] = witness.completed;
+        witness.orders[order] = witness.completed;
         witness.windows = u64::from(dice.window.is_some());
         witness.profile_iterations *= u64::from(dice.profile.is_some());
         seen.set(seen.get().add(witness));
@@ -319,7 +340,9 @@ fn plain_and_fast_paths_agree_to_the_byte() {
         seen.ties,
         seen.windows,
         seen.prefix_hits,
+        seen.swapped,
         seen.profile_iterations,
     ];
-    assert!(hard.iter().all(|count| *count > 1000), "a hard case hardly occurred: {seen:?}");
+    let hard = hard.iter().chain(&seen.schedulers).chain(&seen.orders);
+    assert!({ hard }.all(|count| *count > 1000), "a hard case hardly occurred: {seen:?}");
 }

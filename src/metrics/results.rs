@@ -1,6 +1,10 @@
 //! The results of one run. Field names and their units are the file format of `summary.json`; the
 //! report, the plots and the exporters read these types and nothing else of the run.
 
+mod engine;
+
+pub use engine::EngineSummary;
+
 use serde::Serialize;
 
 use super::RequestStats;
@@ -279,6 +283,9 @@ pub struct DeploymentSummary {
     pub mean_batch: Option<f64>,
     /// What its prefix caches did; null where no prompt had hashes.
     pub prefix_cache: Option<PrefixCacheSummary>,
+    /// What only some engines do.
+    #[serde(flatten)]
+    pub engine: EngineSummary,
 }
 
 /// What the prefix caches of a deployment did.

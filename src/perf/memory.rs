@@ -84,11 +84,16 @@ pub(super) fn fill(replica: &Replica<'_>, plan: ParallelismPlan) -> Fit {
     let activations = tokens_of_rank * u64::from(model.hidden) * 2 * ACTIVATION_VECTORS / tp;
     let reserve_per_card = Bytes(ENGINE_RESERVE.0 + activations);
     let kv_per_card = Bytes(budget.0.saturating_sub(weights_per_card.0 + reserve_per_card.0));
-    let layers = u64::from(model.layers).div_ceil(pp);
-    let kv_bytes_per_token = kv.bytes_of(model.kv_values_per_layer(plan.tp) * layers);
+    let kv_bytes_per_token = kv_bytes_per_token(model, kv, plan);
     // Each rank has a cache of its own.
     let kv_blocks = dp * (kv_per_card.0 / (kv_bytes_per_token.0 * KV_BLOCK_TOKENS).max(1));
     Fit { budget, weights_per_card, reserve_per_card, kv_per_card, kv_bytes_per_token, kv_blocks }
+}
+
+/// KV cache of one token on each card of a plan: see [`Fit::kv_bytes_per_token`].
+pub fn kv_bytes_per_token(model: &ModelDims, kv: Precision, plan: ParallelismPlan) -> Bytes {
+    let layers = u64::from(model.layers).div_ceil(u64::from(plan.pp.max(1)));
+    kv.bytes_of(model.kv_values_per_layer(plan.tp) * layers)
 }
 
 fn does_not_fit(replica: &Replica<'_>, fit: &Fit) -> DoesNotFit {

@@ -28,6 +28,13 @@ pub struct BatchShape {
     pub prefill_context: u64,
 }
 
+impl BatchShape {
+    /// The same prompts with nobody decoding beside them.
+    pub const fn prefill_only(&self) -> Self {
+        Self { decode_requests: 0, decode_context: 0, window_context: 0, window_growing: 0, ..*self }
+    }
+}
+
 /// A step time that is affine in what is in the batch, for engines whose coefficients were measured.
 ///
 /// An iteration lasts `base + per_request·(decoding + prefilling requests) + per_prefill_token·(prompt

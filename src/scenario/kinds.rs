@@ -2,7 +2,7 @@
 
 use super::dom::Value;
 use super::reading::{Kind, Unfit};
-use crate::units::{Duration, ParseUnitError, Rate};
+use crate::units::{Bytes, BytesPerSecond, Duration, ParseUnitError, Rate};
 
 /// Longest time that a scenario may name; below the 584 years of the clock, so that sums stay within it.
 const LONGEST: Duration = Duration::from_secs(100 * 31_536_000);
@@ -147,6 +147,49 @@ pub const SHARE: Kind<f64> = Kind {
             return Ok(number);
         }
         Err(Unfit::Value(format!("it is {number}; it must be from 0 to 1 (99 % is 0.99)")))
+    },
+};
+
+/// An amount of memory above zero.
+pub const BYTES: Kind<Bytes> = Kind {
+    what: "an amount of memory such as \"4 GiB\"",
+    read: |value| {
+        let Value::Text(text) = value else { return Err(Unfit::Type) };
+        match Bytes::parse(text).map_err(unit)? {
+            Bytes(0) => Err(Unfit::Value(format!("`{text}` is nothing"))),
+            bytes => Ok(bytes),
+        }
+    },
+};
+
+/// A bandwidth above zero.
+pub const BANDWIDTH: Kind<BytesPerSecond> = Kind {
+    what: "a bandwidth such as \"25 GB/s\"",
+    read: |value| {
+        let Value::Text(text) = value else { return Err(Unfit::Type) };
+        match BytesPerSecond::parse(text).map_err(unit)? {
+            bandwidth if bandwidth.as_f64() >= 1.0 => Ok(bandwidth),
+            _ => Err(Unfit::Value(format!("`{text}` is less than a byte a second"))),
+        }
+    },
+};
+
+/// A share against others' shares.
+pub const WEIGHT: Kind<f64> = Kind {
+    what: "a weight from 0.001 to 1000",
+    read: |value| match number(value)? {
+        weight if (0.001..=1000.0).contains(&weight) => Ok(weight),
+        weight => Err(Unfit::Value(format!("it is {weight}; a weight is from 0.001 to 1000"))),
+    },
+};
+
+/// A priority.
+pub const PRIORITY: Kind<i32> = Kind {
+    what: "a whole number; smaller is more urgent",
+    read: |value| match value {
+        Value::Integer(number) => i32::try_from(*number)
+            .map_err(|_| Unfit::Value(format!("it is {number}; a priority is of 32 bits"))),
+        _ => Err(Unfit::Type),
     },
 };
 

@@ -1,5 +1,6 @@
 //! What a scenario file says, read and checked by itself: types and places, but no name looked up yet.
 
+mod batching;
 mod deployment;
 mod job;
 mod lengths;
@@ -7,6 +8,7 @@ mod pool;
 mod scheduler;
 mod stream;
 mod supply;
+mod tenant;
 mod traffic;
 
 pub use deployment::{Parallelism, RawDeployment, Split, StepTime, read as deployment};
@@ -15,6 +17,7 @@ pub use pool::{PRICE_KEYS, RawPool, RawPrices, prices, read as pool};
 pub use scheduler::{RawJobTrace, RawOrder, RawScheduler};
 pub use stream::{RawStream, read as stream};
 pub use supply::{Count, RawProvisioning};
+pub use tenant::{RawTenant, read as tenant};
 
 use super::dom::Node;
 use super::kinds;
@@ -32,6 +35,7 @@ pub struct RawScenario {
     pub duration: Duration,
     pub warmup: Duration,
     pub streams: Vec<RawStream>,
+    pub tenants: Vec<RawTenant>,
     pub pools: Vec<RawPool>,
     pub deployments: Vec<RawDeployment>,
     pub jobs: Vec<RawJob>,
@@ -88,6 +92,8 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawScen
     let streams = t.tables("streams", "stream", "Traffic of one kind.", |t| {
         stream(t, around, start.unwrap_or_default(), window)
     });
+    let doc = "Whose requests streams are: shares of a fleet that they have together.";
+    let tenants = t.tables("tenants", "tenant", doc, tenant);
     let pools = t.tables("pools", "pool", "Like nodes from one offer.", pool);
     let deployments =
         t.tables("deployments", "deployment", "A model served somewhere.", |t| deployment(t, around));
@@ -117,6 +123,7 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawScen
         duration: window,
         warmup: warmup.map_or(Duration::ZERO, |warmup| *warmup),
         streams,
+        tenants,
         pools,
         deployments,
         jobs,

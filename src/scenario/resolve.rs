@@ -5,6 +5,7 @@ mod assumptions;
 mod capacity;
 mod catalog;
 mod deployments;
+mod engine;
 mod jobs;
 mod names;
 mod pools;
@@ -26,6 +27,7 @@ use assumptions::Ledger;
 /// Resolves a scenario. `None` after errors have been recorded in `reading`.
 pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConfig> {
     duplicates(reading, "streams", scenario.streams.iter().map(|stream| &stream.name));
+    duplicates(reading, "tenants", scenario.tenants.iter().map(|tenant| &tenant.name));
     duplicates(reading, "pools", scenario.pools.iter().map(|pool| &pool.name));
     duplicates(reading, "deployments", scenario.deployments.iter().map(|deployment| &deployment.name));
     duplicates(reading, "jobs", scenario.jobs.iter().map(|job| &job.name));

@@ -48,6 +48,8 @@ pub(crate) struct Batch {
     first: Slot,
     last: Slot,
     len: u32,
+    /// How many of them may be displaced by more urgent ones.
+    preemptible: u32,
 }
 
 impl Batch {
@@ -63,6 +65,7 @@ impl Batch {
             first: NONE,
             last: NONE,
             len: 0,
+            preemptible: 0,
         }
     }
 
@@ -79,6 +82,18 @@ impl Batch {
         (self.last != NONE).then_some(self.last)
     }
 
+    /// Whether somebody may be displaced by a more urgent request.
+    pub(crate) fn has_preemptible(&self) -> bool {
+        self.preemptible > 0
+    }
+
+    /// The requests in the batch, the one admitted last first.
+    pub(crate) fn newest_first<'a>(&self, requests: &'a Requests) -> impl Iterator<Item = Slot> + use<'a> {
+        let ahead = |slot: &Slot| Some(requests[*slot].before);
+        let real = |slot: &Slot| *slot != NONE;
+        std::iter::successors(Some(self.last).filter(real), move |slot| ahead(slot).filter(real))
+    }
+
     /// Puts a request at the end of the batch, to process its prompt.
     pub(crate) fn admit(&mut self, slot: Slot, requests: &mut Requests) {
         let before = self.last;
@@ -86,6 +101,7 @@ impl Batch {
         request.phase = Phase::Prefill;
         request.before = before;
         request.after = NONE;
+        self.preemptible += u32::from(request.preemptible);
         if before == NONE {
             self.first = slot;
         } else {
@@ -206,6 +222,7 @@ impl Batch {
         }
         self.len -= 1;
         let request = &requests[slot];
+        self.preemptible -= u32::from(request.preemptible);
         let cached = request.cached_tokens(boundary);
         let shared_tokens =
             self.covered(u64::from(request.shared) * self.prefix_tokens.unwrap_or(0), request);

@@ -2,7 +2,9 @@
 
 use crate::fleet::PoolId;
 use crate::perf::StepModel;
+use crate::policies::request_order::{RequestOrder, TenantWeights};
 use crate::policies::router::RouterKind;
+use crate::units::{Duration, Ticks};
 
 /// A model served somewhere.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +28,32 @@ pub struct DeploymentConfig {
     /// Keeps the KV blocks of prompts for later prompts that begin alike: how many tokens one hash of a
     /// prompt covers, a multiple of the KV block. `None` keeps nothing.
     pub prefix_tokens: Option<u32>,
+    /// The tenants' weights, for [`RequestOrder::Vtc`].
+    pub tenants: TenantWeights,
+}
+
+/// What the requests of a stream bring with them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RequestTerms {
+    /// Smaller is more urgent.
+    pub priority: i32,
+    /// Whether a more urgent request may take the place of one of them in a batch.
+    pub preemptible: bool,
+    /// Whose they are, by number.
+    pub tenant: u16,
+    /// How long after its arrival one should be answered.
+    pub deadline: Option<Duration>,
+}
+
+/// Where the requests of a stream go, and on what terms.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StreamRoute {
+    /// The deployments that serve it; at least one.
+    pub deployments: Vec<usize>,
+    /// The time after which a request gives up.
+    pub timeout: Option<Duration>,
+    /// What its requests bring with them.
+    pub terms: RequestTerms,
 }
 
 /// One way to run a replica: the pool, the cards that it needs there, and what they can do.
@@ -43,24 +71,105 @@ pub struct ReplicaOption {
     pub block_tokens: u32,
     /// Length of the model's sliding window in tokens, if it has one.
     pub window: Option<u32>,
+    /// Host memory for the KV cache of preempted requests; needed for [`Preemption::Swap`].
+    pub host: Option<HostMemory>,
     /// The plan in words: `fp8, TP=8 on aws-h100 (8 cards)`.
     pub label: String,
 }
 
-/// Limits of a batch, as vLLM names them `max_num_seqs` and `max_num_batched_tokens`.
+/// How a replica fills its batch: what is in an iteration, and who is next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Batching {
-    /// Most requests in a batch; at least 1.
+    /// Most requests in a batch (vLLM's `max_num_seqs`); at least 1.
     pub max_batch_requests: u32,
-    /// Most tokens processed in an iteration; at least `max_batch_requests`, so that every request in the
-    /// batch can decode in each iteration.
+    /// Most tokens processed in an iteration (vLLM's `max_num_batched_tokens`); at least
+    /// `max_batch_requests`, so that every request in the batch can decode in each iteration.
     pub max_batch_tokens: u32,
+    /// What goes into an iteration.
+    pub scheduler: Scheduler,
+    /// Which waiting request is next.
+    pub order: RequestOrder,
+    /// What becomes of a request when KV blocks run out.
+    pub preemption: Preemption,
+    /// How long a [`Scheduler::Static`] batch may wait to be filled, from the arrival of its oldest request.
+    pub max_wait: Duration,
 }
 
 impl Default for Batching {
     /// vLLM's defaults for online serving: 256 sequences and 2,048 tokens (vLLM v1 `SchedulerConfig`; larger
-    /// cards default to 8,192 tokens).
+    /// cards default to 8,192 tokens), in order of arrival, preemption by recomputation.
     fn default() -> Self {
-        Self { max_batch_requests: 256, max_batch_tokens: 2048 }
+        Self {
+            max_batch_requests: 256,
+            max_batch_tokens: 2048,
+            scheduler: Scheduler::VllmV1,
+            order: RequestOrder::Fcfs,
+            preemption: Preemption::Recompute,
+            max_wait: Duration::ZERO,
+        }
     }
+}
+
+/// What goes into an iteration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scheduler {
+    /// vLLM v1: every decoding request gets its token; what is left of the tokens goes to prompts, in chunks;
+    /// a chunk takes the KV blocks of its own tokens.
+    #[default]
+    VllmV1,
+    /// vLLM v0 without chunked prefill (`Scheduler._schedule_default`): while a whole prompt can be admitted,
+    /// iterations process prompts only and decoding waits. A prompt that is longer than the tokens of an
+    /// iteration has one for itself. One block in a hundred is kept free (`BlockSpaceManager.watermark`).
+    PrefillFirst,
+    /// Sarathi-Serve's stall-free batches (Agrawal et al., OSDI 2024, algorithm 3): as vLLM v1, but a request
+    /// is admitted only when the KV blocks of its whole prompt are free, and has them from then on, with one
+    /// in a hundred kept free (`sarathi_scheduler.py`, `BlockSpaceManager.can_allocate`).
+    Sarathi,
+    /// Request-level batches, as before continuous batching (Orca, OSDI 2022, section 2): a batch begins when
+    /// it is full or its oldest request has waited long enough, and nobody joins until all of it have ended.
+    Static,
+}
+
+impl Scheduler {
+    /// All schedulers, with the names that scenarios use.
+    pub const ALL: [(&'static str, Self); 4] = [
+        ("vllm-v1", Self::VllmV1),
+        ("prefill-first", Self::PrefillFirst),
+        ("sarathi", Self::Sarathi),
+        ("static", Self::Static),
+    ];
+
+    /// KV blocks that admissions leave free while anybody is in the batch.
+    pub(crate) const fn watermark(self, blocks: u64) -> u64 {
+        match self {
+            Self::PrefillFirst | Self::Sarathi => blocks / 100,
+            Self::VllmV1 | Self::Static => 0,
+        }
+    }
+}
+
+/// What becomes of a request that gives its KV blocks up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Preemption {
+    /// Its prompt and what it had made are processed again.
+    #[default]
+    Recompute,
+    /// Its blocks are copied to host memory, and back when it goes on; while they are copied the replica does
+    /// nothing else (vLLM v0's `swap`). What host memory has no room for is recomputed, and so is a request
+    /// that had no token yet.
+    Swap,
+}
+
+impl Preemption {
+    /// Both, with the names that scenarios use.
+    pub const ALL: [(&'static str, Self); 2] = [("recompute", Self::Recompute), ("swap", Self::Swap)];
+}
+
+/// Room for KV blocks in host memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostMemory {
+    /// Blocks that it holds.
+    pub blocks: u64,
+    /// How long it takes to copy one block there, or back: each card moves its own part over its own link.
+    pub copy: Ticks,
 }

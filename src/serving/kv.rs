@@ -50,6 +50,16 @@ impl KvCache {
         u64::from(self.classes[(iteration % self.block_tokens) as usize])
     }
 
+    /// Blocks that nobody uses.
+    pub(crate) fn free(&self) -> u64 {
+        self.total - self.used
+    }
+
+    /// All blocks.
+    pub(crate) fn total(&self) -> u64 {
+        self.total
+    }
+
     /// Blocks left once `iteration`'s decoding requests have theirs; negative demand is a shortage.
     pub(crate) fn free_at(&self, iteration: u64) -> Option<u64> {
         self.total.checked_sub(self.used + self.demand(iteration))

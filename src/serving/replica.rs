@@ -1,21 +1,17 @@
 //! A replica: one copy of a model that runs iterations over a batch.
 //!
-//! The scheduler is that of vLLM v1 (`vllm/v1/core/sched/scheduler.py`): in each iteration every decoding
-//! request gets a token; what is left of the token budget goes to the prompt that is being processed, then
-//! to waiting requests in order of arrival, in chunks; a request is admitted when its chunk's KV blocks are
-//! free; when blocks run out, the request admitted last is preempted, loses its blocks and starts again at
-//! the head of the queue. An iteration in which somebody was preempted admits nobody.
+//! What goes into an iteration is decided in `schedule.rs`; here iterations pass.
 //!
 //! The batch is looked at only when it changes. Between two changes the segment's closed forms hold; with
 //! `plain` every iteration is an event of its own, and both ways give the same result to the bit.
 
-use std::collections::VecDeque;
-
-use super::batch::{Batch, CachedPrefix};
-use super::config::{Batching, DeploymentConfig};
+use super::batch::Batch;
+use super::config::{Batching, DeploymentConfig, HostMemory, Scheduler};
 use super::kv::KvCache;
 use super::request::{Phase, Requests, Slot};
+use super::waiting::Waiting;
 use crate::perf::{Segment, StepModel};
+use crate::policies::request_order::RequestOrder;
 use crate::units::{Flop, Instant, Ticks};
 
 /// What a replica did, for its deployment's summary.
@@ -24,6 +20,8 @@ pub(crate) struct ReplicaTotals {
     pub(crate) iterations: u64,
     pub(crate) batch_changes: u64,
     pub(crate) preemptions: u64,
+    /// KV blocks copied to host memory.
+    pub(crate) swapped_blocks: u64,
     /// Σ over iterations of the requests in the batch.
     pub(crate) batched: u128,
     pub(crate) flop: Flop,
@@ -45,21 +43,31 @@ pub struct PrefixTotals {
 #[derive(Debug)]
 pub(crate) struct Replica {
     step: StepModel,
-    batching: Batching,
+    pub(super) batching: Batching,
     plain: bool,
-    pub(crate) waiting: VecDeque<Slot>,
+    pub(super) waiting: Waiting,
     /// Entries of `waiting` whose client has gone.
-    abandoned_waiting: u32,
+    pub(super) abandoned_waiting: u32,
     /// Requests in the batch whose client has gone.
     abandoned_running: Vec<Slot>,
     pub(crate) batch: Batch,
     /// The boundary at which the clock stands: how many iterations are complete.
     boundary: u64,
+    /// Iterations among them in which decoding requests waited for prompts.
+    paused: u64,
     clock: Ticks,
     /// The segment that runs, and how many of its iterations are complete; `None` when idle.
     segment: Option<(Segment, u64)>,
     /// Somebody may be admitted at the next boundary though nothing else changes until then.
-    admits_again: bool,
+    pub(super) admits_again: bool,
+    /// In the iteration that runs, only prompts are processed.
+    pub(super) decoding_waits: bool,
+    /// Requests that may still join a static batch.
+    pub(super) cohort: u32,
+    /// Free blocks of host memory, and what it takes to use them.
+    pub(super) host: HostMemory,
+    /// How long copies between the cards and the host hold up the next iteration.
+    pub(super) copying: Ticks,
     /// The boundary at which the pending event fires.
     target: u64,
     /// Events of older generations are stale.
@@ -75,14 +83,19 @@ impl Replica {
             step: option.step.clone(),
             batching,
             plain,
-            waiting: VecDeque::new(),
+            waiting: Waiting::new(batching.order, &config.tenants),
             abandoned_waiting: 0,
             abandoned_running: Vec::new(),
             batch: Batch::new(id, kv, option.window, config.prefix_tokens),
             boundary: 0,
+            paused: 0,
             clock: Ticks::ZERO,
             segment: None,
             admits_again: false,
+            decoding_waits: false,
+            cohort: 0,
+            host: option.host.unwrap_or(HostMemory { blocks: 0, copy: Ticks::ZERO }),
+            copying: Ticks::ZERO,
             target: 0,
             generation: 0,
             totals: ReplicaTotals::default(),
@@ -104,17 +117,53 @@ impl Replica {
         self.segment.is_none()
     }
 
+    /// Iterations complete in which the decoding requests made a token each: what the batch counts by.
+    pub(super) fn decoded(&self) -> u64 {
+        self.boundary - self.paused
+    }
+
     /// Queues a request. Returns when the replica must next be looked at, if that changed.
-    pub(crate) fn enqueue(&mut self, now: Instant, slot: Slot) -> Option<Instant> {
-        self.waiting.push_back(slot);
-        // Behind others it changes nothing: the head of the queue is what waits for room.
-        (self.waiting.len() == 1).then(|| self.look_soon(now)).flatten()
+    pub(crate) fn enqueue(&mut self, now: Instant, slot: Slot, requests: &Requests) -> Option<Instant> {
+        self.catch_up(now);
+        let head = self.waiting.push(slot, &requests[slot]);
+        // Behind others it changes nothing: the head of the queue is what waits for room. Only a static batch
+        // that is not full yet counts who is behind.
+        let counts = self.segment.is_none() && self.batching.scheduler == Scheduler::Static;
+        (head || counts).then(|| self.look_soon(now)).flatten()
     }
 
     /// A waiting request's client has gone. Returns when the replica must next be looked at, if that changed.
-    pub(crate) fn abandon_waiting(&mut self, now: Instant) -> Option<Instant> {
-        self.abandoned_waiting += 1;
+    pub(crate) fn abandon_waiting(
+        &mut self,
+        now: Instant,
+        slot: Slot,
+        requests: &mut Requests,
+    ) -> Option<Instant> {
+        if self.waiting.forget(slot, &requests[slot]) {
+            self.forget_swapped(slot, requests);
+            requests.remove(slot);
+        } else {
+            self.abandoned_waiting += 1;
+        }
         self.look_soon(now)
+    }
+
+    /// Brings tenants' counters up to what is complete before `now`, so that who arrives is compared with
+    /// what others have been served by now and not with when the batch was last looked at.
+    fn catch_up(&mut self, now: Instant) {
+        if self.batching.order == RequestOrder::Vtc
+            && let Some((segment, done)) = self.segment
+        {
+            self.advance(self.complete_before(now, segment, done));
+        }
+    }
+
+    /// Iterations of the segment, beyond the `done` ones, whose boundary lies before `now`.
+    fn complete_before(&self, now: Instant, segment: Segment, done: u64) -> u64 {
+        let origin = segment.elapsed(done);
+        let before_now = Ticks::from_instant(now).0.checked_sub(1 << Ticks::SHIFT);
+        let since = before_now.and_then(|before| before.checked_sub(self.clock.0));
+        since.map_or(0, |since| segment.iterations_by(Ticks(origin.0 + since)) - done)
     }
 
     /// The client of a request in the batch has gone: it leaves at the next boundary.
@@ -132,16 +181,13 @@ impl Replica {
             self.generation = self.generation.wrapping_add(1);
             return Some(now);
         };
-        let full = self.batch.len() >= self.batching.max_batch_requests;
+        let full = self.batch.len() >= self.batching.max_batch_requests && !self.batch.has_preemptible();
         if self.plain || (full && self.abandoned_running.is_empty()) {
             return None;
         }
         // The first boundary whose event has not fired yet: one that lies before `now` has, and so has the
         // one at which the clock stands.
-        let origin = segment.elapsed(done);
-        let before_now = Ticks::from_instant(now).0.checked_sub(1 << Ticks::SHIFT);
-        let since = before_now.and_then(|before| before.checked_sub(self.clock.0));
-        let n = since.map_or(0, |since| segment.iterations_by(Ticks(origin.0 + since)) - done) + 1;
+        let n = self.complete_before(now, segment, done) + 1;
         self.aim(n.min(self.target - self.boundary))
     }
 
@@ -166,11 +212,14 @@ impl Replica {
         requests: &mut Requests,
         finished: &mut Vec<Slot>,
     ) -> Option<Instant> {
+        if self.segment.is_none() {
+            self.clock = Ticks::from_instant(now);
+        }
         self.advance(self.target - self.boundary);
         let mut changed = self.segment.is_none_or(|(segment, done)| done >= segment.max_iterations);
         changed |= self.end_chunks(now, requests, finished);
         changed |= self.drop_abandoned(requests);
-        while let Some(slot) = self.batch.next_due(self.boundary, requests, &mut changed) {
+        while let Some(slot) = self.batch.next_due(self.decoded(), requests, &mut changed) {
             self.end(slot, requests, finished);
             changed = true;
         }
@@ -178,15 +227,39 @@ impl Replica {
         if self.batch.is_empty() {
             self.segment = None;
             self.target = self.boundary;
-            return None;
+            return self.wake(now, requests);
         }
         if changed {
             self.totals.batch_changes += 1;
-            self.segment = Some((self.step.segment(&self.batch.shape), 0));
+            self.segment = Some((self.next_segment(), 0));
         }
         let n = self.iterations_to_next_change(requests);
         self.target = self.boundary;
         self.aim(n)
+    }
+
+    /// The segment that begins with the batch as it is now.
+    fn next_segment(&mut self) -> Segment {
+        let shape = &self.batch.shape;
+        let mut segment = match self.decoding_waits {
+            true => self.step.segment(&shape.prefill_only()),
+            false => self.step.segment(shape),
+        };
+        if self.copying > Ticks::ZERO {
+            segment.first += std::mem::replace(&mut self.copying, Ticks::ZERO);
+            segment.max_iterations = 1;
+        }
+        segment
+    }
+
+    /// When an idle replica must be looked at: a static batch that is not full waits for its time.
+    fn wake(&mut self, now: Instant, requests: &Requests) -> Option<Instant> {
+        if self.batching.scheduler != Scheduler::Static || self.queued() == 0 {
+            return None;
+        }
+        let due = self.oldest(requests)?.saturating_add(self.batching.max_wait);
+        self.generation = self.generation.wrapping_add(1);
+        Some(due.max(now))
     }
 
     /// Ends `n` iterations of the running segment.
@@ -208,8 +281,13 @@ impl Replica {
         self.totals.flop += work;
         self.totals.iterations += n;
         self.totals.batched += u128::from(self.batch.len()) * u128::from(n);
-        self.batch.advance(self.boundary, n);
         self.boundary += n;
+        if self.decoding_waits {
+            self.paused += n;
+        } else {
+            self.batch.advance(self.boundary - n - self.paused, n);
+            self.waiting.decoded(n);
+        }
     }
 
     /// Ends the prompt chunks of the iteration before this boundary: a request whose prompt is processed
@@ -225,12 +303,15 @@ impl Replica {
             if request.phase != Phase::Prefill || request.prefilled < request.prefill_length() {
                 continue;
             }
+            let tenant = request.tenant;
             request.first_token.get_or_insert(now);
             request.generated += 1;
+            self.waiting.first_token(tenant);
             if request.generated == request.output {
                 self.end(slot, requests, finished);
             } else {
-                self.batch.join_decoding(slot, self.boundary, requests);
+                self.batch.join_decoding(slot, self.decoded(), requests);
+                self.waiting.decoding(tenant, 1);
             }
         }
         self.batch.chunks = chunks;
@@ -240,9 +321,17 @@ impl Replica {
 
     /// A request has got its last token.
     fn end(&mut self, slot: Slot, requests: &mut Requests, finished: &mut Vec<Slot>) {
-        self.batch.remove(slot, self.boundary, requests);
+        self.leave(slot, requests);
         requests[slot].phase = Phase::Done;
         finished.push(slot);
+    }
+
+    /// Takes a request out of the batch. Its phase is left as it is.
+    pub(super) fn leave(&mut self, slot: Slot, requests: &mut Requests) {
+        if requests[slot].phase == Phase::Decode {
+            self.waiting.decoding(requests[slot].tenant, -1);
+        }
+        self.batch.remove(slot, self.decoded(), requests);
     }
 
     /// Takes requests whose client has gone out of the batch.
@@ -252,7 +341,7 @@ impl Replica {
             let request = &mut requests[slot];
             // It was counted in the batch's sums as what it was when its client went.
             request.phase = request.abandoned_in;
-            self.batch.remove(slot, self.boundary, requests);
+            self.leave(slot, requests);
             requests[slot].phase = Phase::Abandoned;
             requests.remove(slot);
             dropped = true;
@@ -260,105 +349,15 @@ impl Replica {
         dropped
     }
 
-    /// Fills the next iteration. True when the composition of the batch changed.
-    fn schedule(&mut self, now: Instant, requests: &mut Requests) -> bool {
-        let mut preempted = false;
-        self.admits_again = false;
-        while self.batch.kv.free_at(self.boundary).is_none() {
-            preempted |= self.preempt_last(requests);
-        }
-        let mut budget = self.batching.max_batch_tokens - self.batch.shape.decode_requests;
-        // At most one prompt is half-way: it took the whole budget when it was last looked at, so nobody
-        // was admitted behind it.
-        if let Some(slot) = self.batch.last().filter(|slot| requests[*slot].phase == Phase::Prefill) {
-            match self.chunk(slot, budget, 0, requests) {
-                Some(tokens) => {
-                    self.batch.add_chunk(slot, tokens, requests);
-                    budget -= tokens;
-                }
-                None => preempted |= self.preempt_last(requests),
-            }
-        }
-        let mut admitted = false;
-        while !preempted && budget > 0 && self.batch.len() < self.batching.max_batch_requests {
-            let Some(slot) = self.next_waiting(requests) else { break };
-            let cached = self.batch.cached_prefix(&requests[slot]);
-            requests[slot].prefilled = cached.tokens;
-            let Some(tokens) = self.chunk(slot, budget, cached.unused_blocks, requests) else {
-                // As decoding goes on it evicts some of what this one would reuse, and needs to keep; then
-                // a chunk of it may fit.
-                self.admits_again = cached.unused_blocks > 0;
-                break;
-            };
-            self.waiting.pop_front();
-            self.count_prefix(slot, cached, requests);
-            self.batch.share_prefix(slot, cached.used, requests);
-            self.batch.admit(slot, requests);
-            requests[slot].first_scheduled.get_or_insert(now);
-            self.batch.add_chunk(slot, tokens, requests);
-            budget -= tokens;
-            admitted = true;
-        }
-        self.admits_again |= preempted;
-        preempted || admitted
-    }
-
-    /// The next chunk of a request's prompt within `budget` tokens, if its blocks are free beside `reused` ones of its
-    /// prefix.
-    fn chunk(&self, slot: Slot, budget: u32, reused: u64, requests: &Requests) -> Option<u32> {
-        let request = &requests[slot];
-        let tokens = (request.prefill_length() - request.prefilled).min(budget);
-        let kv = &self.batch.kv;
-        let before = u64::from(request.prefilled);
-        let blocks = kv.blocks(before + u64::from(tokens)) - kv.blocks(before);
-        (blocks + reused <= kv.free_at(self.boundary).unwrap_or(0)).then_some(tokens)
-    }
-
-    /// Counts what the prefix cache had for a request.
-    fn count_prefix(&mut self, slot: Slot, cached: CachedPrefix, requests: &Requests) {
-        if let Some(hashes) = &requests[slot].hashes {
-            self.totals.prefix.asked += hashes.len() as u64;
-            self.totals.prefix.found += cached.found as u64;
-            self.totals.prefix.tokens += u64::from(cached.tokens);
-        }
-    }
-
-    /// The head of the queue, once those whose client has gone are out of the way.
-    fn next_waiting(&mut self, requests: &mut Requests) -> Option<Slot> {
-        while let Some(slot) = self.waiting.front().copied() {
-            if requests[slot].phase != Phase::Abandoned {
-                return Some(slot);
-            }
-            self.waiting.pop_front();
-            self.abandoned_waiting -= 1;
-            requests.remove(slot);
-        }
-        None
-    }
-
-    /// Preempts the request admitted last: its blocks go back, it goes to the head of the queue.
-    fn preempt_last(&mut self, requests: &mut Requests) -> bool {
-        let slot = self.batch.last().expect("blocks run out only while somebody holds them");
-        let generated = requests[slot].generated_by(self.boundary);
-        self.batch.remove(slot, self.boundary, requests);
-        let request = &mut requests[slot];
-        request.generated = generated;
-        request.prefilled = 0;
-        request.retries = request.retries.saturating_add(1);
-        request.phase = Phase::Waiting;
-        self.waiting.push_front(slot);
-        self.totals.preemptions += 1;
-        true
-    }
-
     fn iterations_to_next_change(&mut self, requests: &Requests) -> u64 {
         let Some((segment, done)) = self.segment else { return 0 };
         if self.plain || self.admits_again {
             return 1;
         }
-        let known = self.batch.next_change(requests).saturating_sub(self.boundary);
+        let decoded = self.decoded();
+        let known = self.batch.next_change(requests).saturating_sub(decoded);
         let limit = known.min(segment.max_iterations - done).max(1);
-        self.batch.kv.iterations_before_shortage(self.boundary, limit).max(1)
+        self.batch.kv.iterations_before_shortage(decoded, limit).max(1)
     }
 
     /// Counts the iterations that are complete before the end of the run.

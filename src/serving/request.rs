@@ -41,6 +41,14 @@ pub(crate) struct Request {
     pub(crate) shared: u32,
     pub(crate) stream: u16,
     pub(crate) retries: u16,
+    /// Whose request it is, by number.
+    pub(crate) tenant: u16,
+    /// Whether a more urgent request may take its place in the batch.
+    pub(crate) preemptible: bool,
+    /// Its place in the deployment's order: the smallest goes first.
+    pub(crate) key: u64,
+    /// Tokens of its KV cache that lie in host memory; 0 for none.
+    pub(crate) swapped: u32,
     pub(crate) deployment: u32,
     pub(crate) replica: u32,
     pub(crate) prompt: u32,

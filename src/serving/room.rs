@@ -3,10 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::config::DeploymentConfig;
+use super::config::{DeploymentConfig, RequestTerms, StreamRoute};
 use super::deployment::Deployment;
 use super::replica::{PrefixTotals, Replica, ReplicaTotals};
 use super::request::{NONE, Phase, Request, Requests, Slot};
+use crate::policies::Policy as _;
+use crate::policies::request_order::RequestFacts;
 use crate::sim::{Ctx, Seed};
 use crate::units::{Duration, Flop, Instant};
 
@@ -123,6 +125,8 @@ pub struct DeploymentTotals {
     pub batch_changes: u64,
     /// Requests preempted.
     pub preemptions: u64,
+    /// KV blocks copied to host memory.
+    pub swapped_blocks: u64,
     /// Requests rejected because they are longer than the context or than a replica's KV cache.
     pub too_long: u64,
     /// Σ over iterations of the requests in the batch.
@@ -140,8 +144,8 @@ pub struct Serving {
     deployments: Vec<Deployment>,
     replicas: Vec<Member>,
     time_outs: Vec<TimeOuts>,
-    /// The deployments that serve each stream.
-    routes: Vec<Vec<usize>>,
+    /// The deployments that serve each stream, and on what terms.
+    routes: Vec<(Vec<usize>, RequestTerms)>,
     finished: Vec<Slot>,
     plain: bool,
 }
@@ -161,15 +165,16 @@ struct Member {
 type Context<'a> = Ctx<'a, Event, Effect>;
 
 impl Serving {
-    /// The room before the first event. `routes` has for each stream the deployments that serve it and the
-    /// time after which its requests give up. With `plain` every iteration is an event of its own.
+    /// The room before the first event, with the route of each stream. With `plain` every iteration is an
+    /// event of its own.
     pub fn new(
         deployments: Vec<DeploymentConfig>,
-        routes: Vec<(Vec<usize>, Option<Duration>)>,
+        routes: Vec<StreamRoute>,
         seed: Seed,
         plain: bool,
     ) -> Self {
-        let (routes, after): (Vec<_>, Vec<_>) = routes.into_iter().unzip();
+        let after: Vec<_> = routes.iter().map(|route| route.timeout).collect();
+        let routes = routes.into_iter().map(|route| (route.deployments, route.terms)).collect();
         Self {
             requests: Requests::default(),
             deployments: deployments.into_iter().map(|config| Deployment::new(config, seed)).collect(),
@@ -221,7 +226,17 @@ impl Serving {
     /// A request arrives.
     pub fn arrive(&mut self, ctx: &mut Context<'_>, new: NewRequest) {
         let deployment = self.choose_deployment(new.stream);
-        let keeps_prefixes = self.deployments[deployment as usize].config.prefix_tokens.is_some();
+        let config = &self.deployments[deployment as usize].config;
+        let keeps_prefixes = config.prefix_tokens.is_some();
+        let terms = self.routes[usize::from(new.stream)].1;
+        let facts = RequestFacts {
+            arrival: ctx.now,
+            prompt: new.prompt,
+            output: new.output,
+            priority: terms.priority,
+            deadline: terms.deadline.map_or(Instant::MAX, |within| ctx.now.saturating_add(within)),
+        };
+        let mut order = config.batching.order;
         let request = Request {
             id: new.id,
             arrival: ctx.now,
@@ -232,6 +247,10 @@ impl Serving {
             shared: 0,
             stream: new.stream,
             retries: 0,
+            tenant: terms.tenant,
+            preemptible: terms.preemptible,
+            key: order.decide(ctx.now, &facts).0,
+            swapped: 0,
             deployment,
             replica: NONE,
             prompt: new.prompt.max(1),
@@ -274,7 +293,7 @@ impl Serving {
     /// Among several deployments of a stream, the one whose least loaded replica has the fewest outstanding
     /// requests, the first of several; one whose queue there is full only when all are.
     fn choose_deployment(&self, stream: u16) -> u32 {
-        let routes = &self.routes[usize::from(stream)];
+        let routes = &self.routes[usize::from(stream)].0;
         let load = |deployment: &usize| {
             let owner = &self.deployments[*deployment];
             let Some((replica, load)) = owner.least_loaded() else { return (true, u64::MAX) };
@@ -313,7 +332,7 @@ impl Serving {
         self.requests[slot].replica = id;
         owner.add_load(place, tokens);
         owner.queued += 1;
-        let look = replica.enqueue(ctx.now, slot);
+        let look = replica.enqueue(ctx.now, slot, &self.requests);
         self.schedule_look(ctx, id, look);
         ctx.tell(Effect::Load { deployment });
     }
@@ -378,7 +397,7 @@ impl Serving {
             let replica = &mut self.replicas[id as usize].replica;
             let look = if phase == Phase::Waiting {
                 self.deployments[deployment as usize].queued -= 1;
-                replica.abandon_waiting(ctx.now)
+                replica.abandon_waiting(ctx.now, slot, &mut self.requests)
             } else {
                 replica.abandon_running(ctx.now, slot)
             };
@@ -416,12 +435,20 @@ impl Serving {
         let mut totals: Vec<DeploymentTotals> = self.deployments.iter().map(own).collect();
         for member in &mut self.replicas {
             member.replica.finish(end);
-            let ReplicaTotals { iterations, batch_changes, preemptions, batched, flop, prefix } =
-                member.replica.totals;
+            let ReplicaTotals {
+                iterations,
+                batch_changes,
+                preemptions,
+                swapped_blocks,
+                batched,
+                flop,
+                prefix,
+            } = member.replica.totals;
             let sum = &mut totals[member.deployment as usize];
             sum.iterations += iterations;
             sum.batch_changes += batch_changes;
             sum.preemptions += preemptions;
+            sum.swapped_blocks += swapped_blocks;
             sum.batched += batched;
             sum.flop += flop;
             sum.prefix.asked += prefix.asked;

@@ -8,7 +8,7 @@ use crate::jobs::{JobConfig, JobList};
 use crate::metrics::results::Assumption;
 use crate::policies::placement::PlacementKind;
 use crate::policies::queue_order::QueueOrder;
-use crate::serving::DeploymentConfig;
+use crate::serving::{DeploymentConfig, RequestTerms};
 use crate::sim::Seed;
 use crate::units::{Duration, FlopPerSecond};
 
@@ -54,6 +54,8 @@ pub struct StreamPlan {
     pub slo: Slo,
     /// A request that is not complete so long after its arrival gives up.
     pub timeout: Option<Duration>,
+    /// What its requests bring with them: priority, tenant, deadline.
+    pub terms: RequestTerms,
 }
 
 /// A pool with its price and its peak.

@@ -13,7 +13,7 @@ use crate::billing::{Ledger, Metered};
 use crate::fleet::{Claim, ClaimResult, Holder, Inventory, LeaseId, Nodes, PoolId, Reservation, Shape};
 use crate::jobs::{self, JobList, Jobs};
 use crate::metrics::results::DecisionRow;
-use crate::serving::{self, NewRequest, Serving};
+use crate::serving::{self, NewRequest, Serving, StreamRoute};
 use crate::sim::{Ctx, EventQueue};
 use crate::units::{Duration, Instant};
 
@@ -72,7 +72,12 @@ impl<'a> World<'a> {
         let end = Instant::ZERO + config.duration;
         let source = |plan| Source::new(plan, config.seed, config.duration);
         let sources = config.streams.iter().map(source).collect::<Result<Vec<_>, _>>()?;
-        let routes = config.streams.iter().map(|plan| (plan.deployments.clone(), plan.timeout)).collect();
+        let route = |plan: &super::StreamPlan| StreamRoute {
+            deployments: plan.deployments.clone(),
+            timeout: plan.timeout,
+            terms: plan.terms,
+        };
+        let routes = config.streams.iter().map(route).collect();
         let mut ledger = Ledger::new();
         for (owner, pool) in config.pools.iter().enumerate() {
             ledger.open(pool.tariff, pool.fleet.cards_per_node, owner, pool.fleet.slots());

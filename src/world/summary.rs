@@ -5,9 +5,9 @@ use super::run::World;
 use crate::billing::Cause;
 use crate::fleet::PoolId;
 use crate::metrics::results::{
-    DeploymentSummary, EnergySummary, JobsSummary, PoolSummary, PrefixCacheSummary, RunResults,
-    SCHEMA_VERSION, ScenarioInfo, SloLimits, SpendSummary, StabilitySummary, StreamSummary, Summary,
-    UtilizationSummary,
+    DeploymentSummary, EnergySummary, EngineSummary, JobsSummary, PoolSummary, PrefixCacheSummary,
+    RunResults, SCHEMA_VERSION, ScenarioInfo, SloLimits, SpendSummary, StabilitySummary, StreamSummary,
+    Summary, UtilizationSummary,
 };
 use crate::metrics::{RequestStats, Sketch, judge};
 use crate::serving::DeploymentTotals;
@@ -188,6 +188,9 @@ impl World<'_> {
                 hit_rate: totals.prefix.found as f64 / totals.prefix.asked as f64,
                 saved_prompt_tokens: totals.prefix.tokens,
             }),
+            engine: EngineSummary {
+                swapped_blocks: (totals.swapped_blocks > 0).then_some(totals.swapped_blocks),
+            },
         }
     }
 

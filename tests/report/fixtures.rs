@@ -254,6 +254,7 @@ pub fn run(shape: &Shape) -> RunResults {
                 too_long: 0,
                 mean_batch: Some(17.3),
                 prefix_cache: None,
+                engine: Default::default(),
             }],
             pools: pool_names
                 .iter()

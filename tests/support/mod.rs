@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub mod engine;
+
 use fleetsim::billing::{Purchase, Tariff};
 use fleetsim::fleet::{PoolConfig, PoolId};
 use fleetsim::perf::{AffineStep, StepModel};
@@ -58,14 +60,16 @@ pub fn deployment(replicas: u32, servers: u32, step: StepModel, router: RouterKi
             kv_blocks: 1 << 50,
             block_tokens: 16,
             window: None,
+            host: None,
             label: "one card".to_owned(),
         }],
-        batching: Batching { max_batch_requests: servers, max_batch_tokens: servers },
+        batching: Batching { max_batch_requests: servers, max_batch_tokens: servers, ..Batching::default() },
         max_queued_requests: None,
         router,
         replicas,
         max_context: None,
         prefix_tokens: None,
+        tenants: Default::default(),
     }
 }
 
@@ -91,6 +95,7 @@ pub fn stream(rate: f64, arrivals: ArrivalProcess, lengths: Lengths) -> StreamPl
         deployments: vec![0],
         slo: Slo::default(),
         timeout: None,
+        terms: Default::default(),
     }
 }
 

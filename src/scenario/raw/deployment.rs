@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::Surroundings;
+use super::batching::{self, RawSwap};
 use crate::perf::AffineStep;
 use crate::policies::router::RouterKind;
 use crate::scenario::dom::Value;
@@ -24,6 +25,7 @@ pub struct RawDeployment {
     pub pools: Vec<Sited<String>>,
     pub parallelism: Sited<Parallelism>,
     pub batching: Batching,
+    pub swap: RawSwap,
     pub routing: RouterKind,
     pub replicas: u32,
     pub max_queued_requests: Option<u32>,
@@ -128,7 +130,7 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawDepl
     let doc = "The pools on which its replicas may run, in order of preference.";
     let pools = t.list("pools", &kinds::REFERENCE, true, doc);
     let parallelism = parallelism(t);
-    let batching = t.table_or_default("batching", "Limits of a replica's batch.", batching);
+    let batching = t.table_or_default("batching", "What goes into a replica's iterations.", batching::read);
     let routing = t.choice(
         "routing",
         &RouterKind::ALL,
@@ -171,6 +173,7 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawDepl
     let format = |given: Option<Sited<String>>| {
         given.unwrap_or_else(|| Sited { value: "bf16".to_owned(), place: t.place })
     };
+    let (batching, swap) = batching.unwrap_or_default();
     let automatic = Sited { value: Parallelism::Auto, place: t.place };
     Some(RawDeployment {
         name: name?,
@@ -179,7 +182,8 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawDepl
         kv_precision: format(kv_precision),
         pools: pools?,
         parallelism: parallelism.unwrap_or(automatic),
-        batching: batching.unwrap_or_default(),
+        batching,
+        swap,
         routing: routing.map_or(RouterKind::LeastOutstandingRequests, |routing| *routing),
         replicas: replicas.map_or(1, |replicas| *replicas),
         max_queued_requests: queue,
@@ -248,25 +252,6 @@ fn split(t: &mut TableReader<'_>, required: bool) -> Option<Split> {
         t.fill("pp", "1".to_owned());
     }
     Some(Split { tp: *tp?, pp: pp.map_or(1, |pp| *pp) })
-}
-
-fn batching(t: &mut TableReader<'_>) -> Option<Batching> {
-    let doc = "Most requests in a batch (vLLM's max_num_seqs).";
-    let requests = t.or("max_batch_requests", &kinds::COUNT, "256", doc);
-    let doc = "Most tokens processed in an iteration (vLLM's max_num_batched_tokens).";
-    let tokens = t.or("max_batch_tokens", &kinds::TOKENS, "2048", doc);
-    let (requests, tokens) = (requests?, tokens?);
-    if *tokens < *requests {
-        let message = format!(
-            "max_batch_tokens is {}, less than max_batch_requests, {}: a full batch could not decode in one \
-             iteration",
-            *tokens, *requests
-        );
-        t.problem(
-            Problem::error(tokens.place, message).help("raise max_batch_tokens or lower max_batch_requests"),
-        );
-    }
-    Some(Batching { max_batch_requests: *requests, max_batch_tokens: *tokens })
 }
 
 fn step_time(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<StepTime> {

@@ -7,6 +7,7 @@ use crate::scenario::kinds;
 use crate::scenario::problem::Problem;
 use crate::scenario::reader::TableReader;
 use crate::scenario::reading::Sited;
+use crate::serving::RequestTerms;
 use crate::sim::Seed;
 use crate::traffic::{
     ArrivalProcess, ClosedConfig, Length, Lengths, OpenConfig, Source, Start, Stream, StreamConfig,
@@ -23,6 +24,9 @@ pub struct RawStream {
     pub traffic: StreamConfig,
     pub slo: Slo,
     pub timeout: Option<Duration>,
+    /// Priority, whether it may be displaced, and deadline; the tenant is looked up by its name.
+    pub terms: RequestTerms,
+    pub tenant: Option<Sited<String>>,
     pub deployments: Vec<Sited<String>>,
 }
 
@@ -64,12 +68,17 @@ pub fn read(
         false,
         "The deployments that serve it; all that serve its model when absent.",
     );
-    t.later(&[
-        ("sessions", "sessions are"),
-        ("retries", "retries are"),
-        ("priority", "priorities of requests are"),
-        ("region", "regions are"),
-    ]);
+    let doc = "How urgent its requests are where `batching.order` is \"priority\"; smaller is more urgent.";
+    let priority = t.optional("priority", &kinds::PRIORITY, doc);
+    let doc = "A more urgent request that finds no room takes the place of one of these in the batch: for \
+               batch work beside interactive traffic.";
+    let preemptible = t.or("preemptible", &kinds::BOOL, "false", doc);
+    let doc = "How long after its arrival a request should be answered, where `batching.order` is \"edf\"; the \
+               limit of `slo` on TTFT when absent.";
+    let deadline = t.optional("deadline", &kinds::POSITIVE_TIME, doc);
+    let doc = "Whose requests these are: a name of [[tenants]].";
+    let tenant = t.optional("tenant", &kinds::REFERENCE, doc);
+    t.later(&[("sessions", "sessions are"), ("retries", "retries are"), ("region", "regions are")]);
     if t.is_describing() {
         return None;
     }
@@ -106,14 +115,23 @@ pub fn read(
         }),
     };
     let name = name?;
+    let slo = slo.unwrap_or_default();
+    let terms = RequestTerms {
+        priority: priority.map_or(0, |priority| *priority),
+        preemptible: preemptible.is_some_and(|may| *may),
+        tenant: 0,
+        deadline: deadline.map(|deadline| *deadline).or(slo.ttft),
+    };
     let traffic = StreamConfig { name: name.value.clone(), source };
     check(t, &traffic, window);
     Some(RawStream {
         name,
         model: model?,
         traffic,
-        slo: slo.unwrap_or_default(),
+        slo,
         timeout: timeout.map(|timeout| *timeout),
+        terms,
+        tenant,
         deployments: deployments?,
     })
 }

@@ -1,6 +1,7 @@
 //! Deployments: the plan on each pool, what fits, and how long iterations take.
 
 use super::assumptions::Ledger;
+use super::engine;
 use super::names::{dangling, not_found, unknown};
 use super::pools::{Pool, Resolved};
 use super::step_time;
@@ -14,7 +15,7 @@ use crate::scenario::dom::Step;
 use crate::scenario::problem::Problem;
 use crate::scenario::raw::{Parallelism, RawDeployment, RawScenario, Split};
 use crate::scenario::reading::{Reading, Sited};
-use crate::serving::{DeploymentConfig, ReplicaOption};
+use crate::serving::{DeploymentConfig, HostMemory, ReplicaOption};
 use crate::traffic::BlockHashes;
 use crate::world::StreamPlan;
 
@@ -44,7 +45,7 @@ pub fn resolve(
     let deployments = scenario.deployments.iter().enumerate().map(|(index, raw)| Deployment {
         name: raw.name.value.clone(),
         model: canonical(catalog, &raw.model),
-        config: deployment(index, raw, catalog, pools, reading, ledger),
+        config: deployment(index, raw, scenario, catalog, pools, reading, ledger),
     });
     deployments.collect()
 }
@@ -66,6 +67,7 @@ fn bad_precision(text: &Sited<String>, error: &ParsePrecisionError) -> Problem {
 fn deployment(
     index: usize,
     raw: &RawDeployment,
+    scenario: &RawScenario,
     catalog: &Catalog,
     pools: &[Pool],
     reading: &mut Reading,
@@ -98,7 +100,8 @@ fn deployment(
     let (weights, kv, pools) = (weights?, kv?, pools?);
     let measured = step_time::measured(raw, &pools, reading)?;
     let corrected = step_time::corrected(raw, &pools, reading)?;
-    let choice = Choice { raw, dims: dims.as_ref().filter(|_| !stated), weights, kv, measured, corrected };
+    let needed = dims.as_ref().filter(|_| !stated);
+    let choice = Choice { raw, dims: needed, known: dims.as_ref(), weights, kv, measured, corrected };
     let mut options = Vec::new();
     let mut misfits = Vec::new();
     for (id, name, pool) in &pools {
@@ -152,6 +155,7 @@ fn deployment(
         replicas: raw.replicas,
         max_context: raw.max_context.or(context),
         prefix_tokens: prefix_tokens(raw, reading),
+        tenants: engine::tenants(raw, scenario),
     })
 }
 
@@ -226,6 +230,8 @@ struct Choice<'a> {
     raw: &'a RawDeployment,
     /// `None` when memory and iteration times are stated.
     dims: Option<&'a ModelDims>,
+    /// What is known all the same.
+    known: Option<&'a ModelDims>,
     weights: Precision,
     kv: Precision,
     /// Iteration times that are stated.
@@ -305,6 +311,7 @@ impl Choice<'_> {
             kv_blocks,
             block_tokens: self.raw.block_tokens,
             window: dims.window.map(|window| window.tokens),
+            host: self.host(replica.plan, pool)?,
             label: self.label(replica.plan, pool),
         };
         Ok(Planned { plan: replica.plan, option })
@@ -337,9 +344,14 @@ impl Choice<'_> {
             kv_blocks,
             block_tokens: self.raw.block_tokens,
             window: None,
+            host: self.host(plan, pool)?,
             label: self.label(plan, pool),
         };
         Ok(Planned { plan, option })
+    }
+
+    fn host(&self, plan: ParallelismPlan, pool: &Resolved) -> Result<Option<HostMemory>, Misfit> {
+        engine::host_memory(self.raw, self.known, self.kv, plan, pool).map_err(Misfit::Plan)
     }
 
     fn label(&self, plan: ParallelismPlan, pool: &Resolved) -> String {

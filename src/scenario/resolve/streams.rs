@@ -4,8 +4,9 @@ use super::deployments::{Deployment, canonical};
 use super::names::dangling;
 use crate::catalog::Catalog;
 use crate::scenario::problem::{Problem, nearest, quoted};
-use crate::scenario::raw::{RawScenario, RawStream};
+use crate::scenario::raw::{RawScenario, RawStream, RawTenant};
 use crate::scenario::reading::Reading;
+use crate::serving::RequestTerms;
 use crate::world::StreamPlan;
 
 /// Resolves every stream, in the scenario's order.
@@ -15,15 +16,18 @@ pub fn resolve(
     deployments: &[Deployment],
     reading: &mut Reading,
 ) -> Vec<Option<StreamPlan>> {
-    scenario.streams.iter().map(|raw| stream(raw, catalog, deployments, reading)).collect()
+    let streams = scenario.streams.iter();
+    streams.map(|raw| stream(raw, &scenario.tenants, catalog, deployments, reading)).collect()
 }
 
 fn stream(
     raw: &RawStream,
+    tenants: &[RawTenant],
     catalog: &Catalog,
     deployments: &[Deployment],
     reading: &mut Reading,
 ) -> Option<StreamPlan> {
+    let terms = RequestTerms { tenant: tenant(raw, tenants, reading), ..raw.terms };
     let model = canonical(catalog, &raw.model);
     let serving = if raw.deployments.is_empty() {
         let all = deployments.iter().enumerate();
@@ -46,7 +50,19 @@ fn stream(
         deployments: serving,
         slo: raw.slo,
         timeout: raw.timeout,
+        terms,
     })
+}
+
+/// The number of a stream's tenant. Streams without one are those of a tenant of their own, behind the others.
+fn tenant(raw: &RawStream, tenants: &[RawTenant], reading: &mut Reading) -> u16 {
+    let Some(name) = &raw.tenant else { return tenants.len() as u16 };
+    let found = tenants.iter().position(|tenant| tenant.name.value == name.value);
+    if found.is_none() && !reading.is_broken("tenants", name) {
+        let names = tenants.iter().map(|tenant| tenant.name.as_str());
+        reading.problem(dangling(name.place, "tenant", name, names));
+    }
+    found.unwrap_or(0) as u16
 }
 
 fn listed(

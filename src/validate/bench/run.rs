@@ -133,6 +133,7 @@ pub(in crate::validate) fn replay(
     set_up.batching = Batching {
         max_batch_requests: logged.max_batch_requests.max(1),
         max_batch_tokens: logged.max_batch_tokens.max(logged.max_batch_requests),
+        ..Batching::default()
     };
     let rows: String = logged
         .requests
@@ -244,7 +245,7 @@ impl SetUp {
         };
         let (max_batch_requests, max_batch_tokens) =
             case.habits.limits.unwrap_or((case.engine.max_batch_requests(), case.engine.max_batch_tokens()));
-        let mut batching = Batching { max_batch_requests, max_batch_tokens };
+        let mut batching = Batching { max_batch_requests, max_batch_tokens, ..Batching::default() };
         if let Load::Static(batch) = case.load {
             let prompts = u64::from(batch) * u64::from(case.prompt.max);
             batching.max_batch_requests = batch;
@@ -403,6 +404,7 @@ impl SetUp {
             kv_blocks: self.fit.kv_blocks,
             block_tokens: KV_BLOCK_TOKENS as u32,
             window: case.model.window.map(|window| window.tokens),
+            host: None,
             label: self.plan.to_string(),
         };
         WorldConfig {
@@ -416,6 +418,7 @@ impl SetUp {
                 deployments: vec![0],
                 slo: Slo::default(),
                 timeout: None,
+                terms: Default::default(),
             }],
             pools: vec![PoolPlan {
                 fleet: PoolConfig {
@@ -446,6 +449,7 @@ impl SetUp {
                 replicas: self.replicas,
                 max_context: None,
                 prefix_tokens: case.habits.repeated_prompts.then_some(KV_BLOCK_TOKENS as u32),
+                tenants: Default::default(),
             }],
             jobs: Vec::new(),
             job_trace: None,
