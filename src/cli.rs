@@ -12,6 +12,8 @@ mod compare;
 mod estimate;
 mod figures;
 mod init;
+mod plan;
+mod points;
 mod policy;
 mod run;
 mod schema;
@@ -33,6 +35,7 @@ enum Verb {
     Run(run::Args),
     Compare(compare::Args),
     Sweep(sweep::Args),
+    Plan(plan::Args),
     Calibrate(calibrate::Args),
     Catalog(catalog::Args),
     Check(check::Args),
@@ -64,6 +67,7 @@ pub fn main() -> ExitCode {
         Verb::Run(args) => run::run(args),
         Verb::Compare(args) => compare::run(&args),
         Verb::Sweep(args) => sweep::run(args),
+        Verb::Plan(args) => plan::run(&args),
         Verb::Calibrate(args) => calibrate::run(&args),
         Verb::Catalog(args) => catalog::run(args),
         Verb::Check(args) => check::run(&args),
