@@ -84,7 +84,8 @@ fn tables(report: &Report, rows: &[Compared]) -> String {
             group.median_signed * 100.0
         );
     }
-    text += "\n## The worst rows\n\n| source | accelerator | model | metric | measured | predicted |\n|---|---|---|---|---:|---:|\n";
+    text += "\n## The worst rows\n\n| source | accelerator | model | metric | measured | predicted |\n\
+             |---|---|---|---|---:|---:|\n";
     let mut worst: Vec<&Compared> = rows
         .iter()
         .filter(|row| !row.metric.ends_with("_past_knee") && !row.metric.contains("_p9"))
