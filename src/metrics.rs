@@ -8,14 +8,16 @@ mod goals;
 mod over_time;
 mod requests;
 pub mod results;
+mod scrape;
 mod sketch;
 mod stability;
 mod steps;
 
 pub use cards::{CardRecorder, MAX_CARDS_PER_POOL};
 pub use goals::{Goals, MetricGoal, Objective, Survive};
-pub use over_time::{DeploymentOverTime, StreamOverTime};
+pub use over_time::{DeploymentOverTime, ReplicaCounts, StreamOverTime};
 pub use requests::{Ending, Limits, RequestEnd, RequestStats, tpot};
+pub use scrape::{Pipeline, PodSample, Sample, Signal};
 pub use sketch::{QUANTILE_ERROR, Sketch};
 pub use stability::judge;
 pub use steps::{Steps, bucket_width};

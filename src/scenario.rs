@@ -56,6 +56,8 @@ pub struct Loaded {
     pub files: Vec<PathBuf>,
     /// What can be run but is perhaps not what was meant.
     pub warnings: Diagnostics,
+    /// What was chosen for the user, and why: a sentence for each plan under `parallelism = "auto"`.
+    pub choices: Vec<String>,
 }
 
 /// Loads a scenario file.
@@ -138,9 +140,18 @@ pub fn load_text(text: &str, path: &Path, sets: &[String], seed: Option<u64>) ->
     match config {
         Some(config) if !failed => {
             let resolved_toml = resolved(document, &reading.filled);
-            let mut config = config;
+            let (mut config, choices) = (config, reading.choices);
             config.assumptions.extend(uncertain.iter().map(middle));
-            Ok(Loaded { config, resolved_toml, plan, sites, uncertain, files, warnings: diagnostics })
+            Ok(Loaded {
+                config,
+                resolved_toml,
+                plan,
+                sites,
+                uncertain,
+                files,
+                warnings: diagnostics,
+                choices,
+            })
         }
         _ => Err(diagnostics),
     }

@@ -273,7 +273,7 @@ fn loaded(config: &WorldConfig, factor: f64) -> Option<WorldConfig> {
     for stream in &mut config.streams {
         match &mut stream.traffic.source {
             Source::Open(open) => open.rate = Rate::per_second(open.rate.as_per_second() * factor),
-            Source::Closed(_) | Source::Trace(_) => return None,
+            Source::Closed(_) | Source::Trace(_) | Source::Prefixed(_) => return None,
         }
     }
     Some(config)
@@ -281,6 +281,9 @@ fn loaded(config: &WorldConfig, factor: f64) -> Option<WorldConfig> {
 
 /// Capacity over demand, from at most [`REQUESTS`] requests or so.
 fn headroom(config: &WorldConfig, window: Duration) -> f64 {
+    if !facts::is_fixed(config) {
+        return f64::INFINITY;
+    }
     let bounds = Bounds::default();
     let mut config = config.clone();
     config.duration = window;

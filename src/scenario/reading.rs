@@ -74,6 +74,8 @@ pub struct Reading {
     pub sites: Vec<PoolSite>,
     /// The files that are read.
     pub files: Vec<PathBuf>,
+    /// What was chosen for the user, and why.
+    pub choices: Vec<String>,
     /// The options met, when describing.
     pub docs: Option<Vec<OptionDoc>>,
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::config::{DeploymentConfig, RequestTerms, StreamRoute};
 use super::deployment::Deployment;
+use super::handover::{Fabric, HandoverTotals};
 use super::replica::{PrefixTotals, Replica, ReplicaTotals};
 use super::request::{NONE, Phase, Request, Requests, Slot};
 use crate::policies::Policy as _;
@@ -22,6 +23,16 @@ pub enum Event {
         /// The generation for which this was scheduled.
         generation: u32,
     },
+    /// A bulk transfer is through, or has arrived; stale if another has begun or ended since.
+    Flow {
+        /// The generation for which this was scheduled.
+        generation: u32,
+    },
+    /// Requests that a deployment holds may find a replica.
+    Pull {
+        /// The deployment.
+        deployment: u32,
+    },
     /// The oldest request of a stream reaches its time-out.
     TimeOut {
         /// The stream.
@@ -38,6 +49,8 @@ pub enum Outcome {
     Rejected,
     /// Its client gave up.
     TimedOut,
+    /// Its replica was lost, and nobody asked again.
+    Failed,
     /// It is still there at the end of the run.
     InFlight,
 }
@@ -85,6 +98,11 @@ pub enum Effect {
         /// Whether it computes now.
         busy: bool,
     },
+    /// A replica that was drained or killed has nothing more to do: its cards can be given back.
+    Gone {
+        /// The replica.
+        replica: u32,
+    },
     /// The number of requests that wait or run in a deployment may have changed.
     Load {
         /// The deployment.
@@ -107,6 +125,10 @@ pub struct NewRequest {
     pub session: Option<u64>,
     /// The hashes of the blocks of its prompt, where they are known.
     pub hashes: Option<Arc<[u64]>>,
+    /// Prompt tokens up to the end of each of these blocks; `None` when all are of the deployment's size.
+    pub ends: Option<Arc<[u32]>>,
+    /// The hash under which its answer is kept, where a later prompt may contain it.
+    pub answer: Option<u64>,
 }
 
 /// Time-outs of one stream: the same for all its requests, so the oldest is due first.
@@ -135,14 +157,17 @@ pub struct DeploymentTotals {
     pub flop: Flop,
     /// What the prefix caches were asked and had.
     pub prefix: PrefixTotals,
+    /// KV caches handed over to it.
+    pub handed: HandoverTotals,
 }
 
 /// The serving room.
 #[derive(Debug)]
 pub struct Serving {
-    requests: Requests,
-    deployments: Vec<Deployment>,
-    replicas: Vec<Member>,
+    pub(super) requests: Requests,
+    pub(super) deployments: Vec<Deployment>,
+    pub(super) replicas: Vec<Member>,
+    pub(super) fabric: Fabric,
     time_outs: Vec<TimeOuts>,
     /// The deployments that serve each stream, and on what terms.
     routes: Vec<(Vec<usize>, RequestTerms)>,
@@ -152,17 +177,42 @@ pub struct Serving {
 
 /// A replica and where it belongs.
 #[derive(Debug)]
-struct Member {
-    replica: Replica,
-    deployment: u32,
-    place: u32,
-    option: usize,
-    busy: bool,
+pub(super) struct Member {
+    pub(super) replica: Replica,
+    pub(super) deployment: u32,
+    pub(super) place: u32,
+    pub(super) option: usize,
+    pub(super) busy: bool,
+    pub(super) standing: Standing,
+    /// Requests sent to it.
+    pub(super) sent: u64,
+    /// When it began to compute last, and for how long it had before.
+    busy_since: Instant,
+    busy_before: Duration,
     /// Output tokens of the requests that it completed.
     output_tokens: u64,
 }
 
-type Context<'a> = Ctx<'a, Event, Effect>;
+impl Member {
+    /// For how long it has computed.
+    pub(super) fn busy_time(&self, now: Instant) -> Duration {
+        let now = if self.busy { now.since(self.busy_since) } else { Duration::ZERO };
+        self.busy_before + now
+    }
+}
+
+/// Where a replica is in its life, once it has been ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It takes requests.
+    Ready,
+    /// It takes no more requests, and ends what it has.
+    Draining,
+    /// It is no more.
+    Gone,
+}
+
+pub(super) type Context<'a> = Ctx<'a, Event, Effect>;
 
 impl Serving {
     /// The room before the first event, with the route of each stream. With `plain` every iteration is an
@@ -179,6 +229,7 @@ impl Serving {
             requests: Requests::default(),
             deployments: deployments.into_iter().map(|config| Deployment::new(config, seed)).collect(),
             replicas: Vec::new(),
+            fabric: Fabric::default(),
             time_outs: after.into_iter().map(|after| TimeOuts { after, ..TimeOuts::default() }).collect(),
             routes,
             finished: Vec::new(),
@@ -191,23 +242,22 @@ impl Serving {
         let id = self.replicas.len() as u32;
         let owner = &mut self.deployments[deployment];
         let replica = Replica::new(id, &owner.config, option, self.plain);
-        let place = owner.add_replica(id) as u32;
+        let place = owner.add_replica(id, owner.config.options[option].kv_blocks) as u32;
+        let mut replica = replica;
+        replica.first_tokens = owner.latencies.is_some().then(Vec::new);
         self.replicas.push(Member {
             replica,
             deployment: deployment as u32,
             place,
             option,
             busy: false,
+            standing: Standing::Ready,
+            sent: 0,
+            busy_since: ctx.now,
+            busy_before: Duration::ZERO,
             output_tokens: 0,
         });
-        while let Some(slot) = self.deployments[deployment].unrouted.pop_front() {
-            if self.requests[slot].phase == Phase::Abandoned {
-                self.requests.remove(slot);
-            } else {
-                self.deployments[deployment].queued -= 1;
-                self.send(ctx, slot);
-            }
-        }
+        self.plan_pull(ctx, deployment as u32);
         id
     }
 
@@ -225,7 +275,9 @@ impl Serving {
 
     /// A request arrives.
     pub fn arrive(&mut self, ctx: &mut Context<'_>, new: NewRequest) {
-        let deployment = self.choose_deployment(new.stream);
+        let home = self.choose_deployment(new.stream);
+        let (prompt, output) = (new.prompt.max(1), new.output.max(1));
+        let (deployment, stop) = self.first_part(home, prompt, output);
         let config = &self.deployments[deployment as usize].config;
         let keeps_prefixes = config.prefix_tokens.is_some();
         let terms = self.routes[usize::from(new.stream)].1;
@@ -244,17 +296,23 @@ impl Serving {
             first_token: None,
             session: new.session,
             hashes: new.hashes.filter(|_| keeps_prefixes),
+            ends: new.ends,
+            answer: new.answer.filter(|_| keeps_prefixes),
             shared: 0,
             stream: new.stream,
             retries: 0,
+            home,
             tenant: terms.tenant,
             preemptible: terms.preemptible,
             key: order.decide(ctx.now, &facts).0,
             swapped: 0,
             deployment,
             replica: NONE,
-            prompt: new.prompt.max(1),
-            output: new.output.max(1),
+            prompt,
+            output,
+            stop: stop.min(output),
+            received: 0,
+            held: None,
             generated: 0,
             prefilled: 0,
             phase: Phase::Waiting,
@@ -267,6 +325,7 @@ impl Serving {
             after: NONE,
         };
         let slot = self.requests.insert(request);
+        self.deployments[deployment as usize].gauge.arrived += 1;
         let time_outs = &mut self.time_outs[usize::from(new.stream)];
         if let Some(after) = time_outs.after {
             let at = ctx.now.saturating_add(after);
@@ -286,13 +345,15 @@ impl Serving {
                     self.look(ctx, replica);
                 }
             }
+            Event::Flow { generation } => self.flow(ctx, generation),
+            Event::Pull { deployment } => self.pull(ctx, deployment),
             Event::TimeOut { stream } => self.time_out(ctx, stream),
         }
     }
 
     /// Among several deployments of a stream, the one whose least loaded replica has the fewest outstanding
     /// requests, the first of several; one whose queue there is full only when all are.
-    fn choose_deployment(&self, stream: u16) -> u32 {
+    pub(super) fn choose_deployment(&self, stream: u16) -> u32 {
         let routes = &self.routes[usize::from(stream)].0;
         let load = |deployment: &usize| {
             let owner = &self.deployments[*deployment];
@@ -307,32 +368,51 @@ impl Serving {
     }
 
     /// Routes a request to a replica, or rejects it, or keeps it while no replica is ready.
-    fn send(&mut self, ctx: &mut Context<'_>, slot: Slot) {
-        let (deployment, tokens) = (self.requests[slot].deployment, tokens_of(&self.requests[slot]));
+    pub(super) fn send(&mut self, ctx: &mut Context<'_>, slot: Slot) {
+        let (deployment, tokens) = (self.requests[slot].deployment, self.requests[slot].tokens());
         let owner = &mut self.deployments[deployment as usize];
         if owner.config.max_context.is_some_and(|most| tokens > u64::from(most)) {
             owner.too_long += 1;
             return self.depart(ctx, slot, Outcome::Rejected);
         }
-        let Some(place) = owner.route(ctx.now) else {
+        let routed =
+            if owner.unrouted.is_empty() { owner.route(ctx.now, &self.requests[slot]) } else { None };
+        let Some(place) = routed else {
             owner.unrouted.push_back(slot);
             owner.queued += 1;
             ctx.tell(Effect::Load { deployment });
             return;
         };
+        self.send_to(ctx, slot, place);
+    }
+
+    /// Sends a request to the replica at a place of its deployment, or rejects it.
+    pub(super) fn send_to(&mut self, ctx: &mut Context<'_>, slot: Slot, place: usize) {
+        let (deployment, tokens) = (self.requests[slot].deployment, self.requests[slot].tokens());
+        let part = self.requests[slot].stop < self.requests[slot].output;
+        let owner = &mut self.deployments[deployment as usize];
         let id = owner.replicas[place];
-        let most_queued = owner.config.max_queued_requests;
+        let moves = self.requests[slot].held.is_some();
+        // Who is handed over was let in when it came.
+        let most_queued = owner.config.max_queued_requests.filter(|_| !moves);
         let replica = &mut self.replicas[id as usize].replica;
         // The last output token is never fed back, so it takes no room in the cache.
-        let too_long = !replica.batch.kv.can_ever_hold(tokens - 1);
+        let needed = if part { u64::from(self.requests[slot].prompt) } else { tokens - 1 };
+        let too_long = !replica.batch.kv.can_ever_hold(needed);
         if too_long || most_queued.is_some_and(|most| replica.queued() >= most) {
             owner.too_long += u64::from(too_long);
             return self.depart(ctx, slot, Outcome::Rejected);
         }
         self.requests[slot].replica = id;
+        self.replicas[id as usize].sent += 1;
         owner.add_load(place, tokens);
+        if moves {
+            self.set_out(ctx, slot, id);
+            ctx.tell(Effect::Load { deployment });
+            return;
+        }
         owner.queued += 1;
-        let look = replica.enqueue(ctx.now, slot, &self.requests);
+        let look = self.replicas[id as usize].replica.enqueue(ctx.now, slot, &self.requests);
         self.schedule_look(ctx, id, look);
         ctx.tell(Effect::Load { deployment });
     }
@@ -349,18 +429,31 @@ impl Serving {
         owner.running = owner.running + u64::from(member.replica.running()) - u64::from(running);
         let busy = !member.replica.is_idle();
         if busy != member.busy {
+            if busy {
+                member.busy_since = ctx.now;
+            } else {
+                member.busy_before = member.busy_time(ctx.now);
+            }
             member.busy = busy;
             ctx.tell(Effect::Busy { replica: id, busy });
         }
+        if let (Some(latencies), Some(first)) = (&mut owner.latencies, &mut member.replica.first_tokens) {
+            latencies.ttft.append(first);
+        }
         self.schedule_look(ctx, id, look);
         for slot in finished.drain(..) {
-            self.depart(ctx, slot, Outcome::Completed);
+            if self.requests[slot].held.is_some() {
+                self.hand_over(ctx, slot);
+            } else {
+                self.depart(ctx, slot, Outcome::Completed);
+            }
         }
         self.finished = finished;
+        self.leave_if_drained(ctx, id);
         ctx.tell(Effect::Load { deployment });
     }
 
-    fn schedule_look(&self, ctx: &mut Context<'_>, replica: u32, look: Option<Instant>) {
+    pub(super) fn schedule_look(&self, ctx: &mut Context<'_>, replica: u32, look: Option<Instant>) {
         if let Some(at) = look {
             let generation = self.replicas[replica as usize].replica.generation;
             ctx.at(at, Event::Boundary { replica, generation });
@@ -395,7 +488,11 @@ impl Serving {
             self.deployments[deployment as usize].queued -= 1;
         } else {
             let replica = &mut self.replicas[id as usize].replica;
-            let look = if phase == Phase::Waiting {
+            let look = if phase == Phase::Moving {
+                // Its place is freed when its KV cache arrives.
+                self.deployments[deployment as usize].queued -= 1;
+                None
+            } else if phase == Phase::Waiting {
                 self.deployments[deployment as usize].queued -= 1;
                 replica.abandon_waiting(ctx.now, slot, &mut self.requests)
             } else {
@@ -407,11 +504,18 @@ impl Serving {
     }
 
     /// A request leaves for good.
-    fn depart(&mut self, ctx: &mut Context<'_>, slot: Slot, outcome: Outcome) {
+    pub(super) fn depart(&mut self, ctx: &mut Context<'_>, slot: Slot, outcome: Outcome) {
         if outcome == Outcome::Completed {
             let request = &self.requests[slot];
             self.replicas[request.replica as usize].output_tokens += u64::from(request.output);
+            let decoded = u64::from(request.output.saturating_sub(1));
+            if let (Some(latencies), Some(first), 1..) =
+                (&mut self.deployments[request.deployment as usize].latencies, request.first_token, decoded)
+            {
+                latencies.tpot.push(ctx.now.since(first) / decoded);
+            }
         }
+        self.let_go(ctx, slot);
         self.requests[slot].phase = Phase::Done;
         self.tell_departure(ctx, slot, outcome);
         self.requests.remove(slot);
@@ -421,8 +525,11 @@ impl Serving {
         let request = &self.requests[slot];
         let place = (request.replica != NONE).then(|| self.replicas[request.replica as usize].place);
         if let Some(place) = place {
-            self.deployments[request.deployment as usize].remove_load(place as usize, tokens_of(request));
+            let deployment = request.deployment;
+            self.deployments[deployment as usize].remove_load(place as usize, request.tokens());
+            self.plan_pull(ctx, deployment);
         }
+        let request = &self.requests[slot];
         ctx.tell(Effect::Departed(departure(request, place, ctx.now, outcome)));
     }
 
@@ -430,9 +537,13 @@ impl Serving {
     pub fn finish(&mut self, end: Instant) -> Vec<DeploymentTotals> {
         let own = |deployment: &Deployment| DeploymentTotals {
             too_long: deployment.too_long,
+            handed: deployment.handed,
             ..DeploymentTotals::default()
         };
         let mut totals: Vec<DeploymentTotals> = self.deployments.iter().map(own).collect();
+        for (deployment, sum) in (0u32..).zip(&mut totals) {
+            sum.handed.bytes_moving = self.bytes_moving(deployment);
+        }
         for member in &mut self.replicas {
             member.replica.finish(end);
             let ReplicaTotals {
@@ -443,6 +554,7 @@ impl Serving {
                 batched,
                 flop,
                 prefix,
+                ..
             } = member.replica.totals;
             let sum = &mut totals[member.deployment as usize];
             sum.iterations += iterations;
@@ -477,17 +589,13 @@ impl Serving {
     }
 }
 
-/// Prompt and output tokens of a request: what routers count and what must fit.
-fn tokens_of(request: &Request) -> u64 {
-    u64::from(request.prompt) + u64::from(request.output)
-}
-
 fn departure(request: &Request, replica: Option<u32>, end: Instant, outcome: Outcome) -> Departure {
     Departure {
         id: request.id,
         stream: request.stream,
-        deployment: request.deployment,
-        replica,
+        deployment: request.home,
+        // The number of a replica is one of its deployment's.
+        replica: replica.filter(|_| request.deployment == request.home),
         session: request.session,
         arrival: request.arrival,
         first_scheduled: request.first_scheduled,

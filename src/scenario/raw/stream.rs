@@ -2,6 +2,7 @@
 
 use super::Surroundings;
 use super::lengths::{self, joint};
+use super::prefixes::{prefixed, sessions, shared_prompt};
 use super::traffic::{arrivals, shape, trace};
 use crate::scenario::kinds;
 use crate::scenario::problem::Problem;
@@ -56,6 +57,8 @@ pub fn read(
     let output = lengths::length(t, "output_tokens", "Tokens of an output.", around);
     let joint = joint(t, around);
     let trace = trace(t, around);
+    let sessions = sessions(t, around);
+    let shared = shared_prompt(t);
     let slo = t.table("slo", "Limits that a request should meet together.", slo);
     let timeout = t.optional(
         "timeout",
@@ -78,7 +81,7 @@ pub fn read(
     let deadline = t.optional("deadline", &kinds::POSITIVE_TIME, doc);
     let doc = "Whose requests these are: a name of [[tenants]].";
     let tenant = t.optional("tenant", &kinds::REFERENCE, doc);
-    t.later(&[("sessions", "sessions are"), ("retries", "retries are"), ("region", "regions are")]);
+    t.later(&[("retries", "retries are"), ("region", "regions are")]);
     if t.is_describing() {
         return None;
     }
@@ -114,6 +117,7 @@ pub fn read(
             lengths,
         }),
     };
+    let source = prefixed(t, source, shared, sessions);
     let name = name?;
     let slo = slo.unwrap_or_default();
     let terms = RequestTerms {
