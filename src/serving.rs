@@ -7,16 +7,23 @@
 mod batch;
 mod config;
 mod deployment;
+mod front;
+mod group;
 mod kv;
+mod predict;
 mod prefix;
 mod replica;
 mod request;
 mod room;
 mod schedule;
+mod speculate;
 mod waiting;
 
 pub use config::{
-    Batching, DeploymentConfig, HostMemory, Preemption, ReplicaOption, RequestTerms, Scheduler, StreamRoute,
+    Batching, DeploymentConfig, HostMemory, Preemption, ReplicaOption, RequestKind, RequestTerms, Scheduler,
+    StreamRoute,
 };
+pub use front::{CacheHits, CacheTotals, RateLimit, ResponseCache, TenantLimits};
 pub use replica::PrefixTotals;
 pub use room::{Departure, DeploymentTotals, Effect, Event, NewRequest, Outcome, Serving};
+pub use speculate::{Draft, Speculation, SpeculationTotals};

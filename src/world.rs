@@ -6,6 +6,7 @@
 mod arrivals;
 mod books;
 mod config;
+mod engine_summary;
 mod error;
 mod events;
 mod job_cards;
@@ -14,7 +15,7 @@ mod run;
 mod summary;
 mod tables;
 
-pub use config::{PoolPlan, Slo, StreamPlan, WorldConfig};
+pub use config::{PoolPlan, Slo, StreamPlan, TenantPlan, WorldConfig};
 pub use error::RunError;
 
 use crate::metrics::results::RunResults;

@@ -1,6 +1,10 @@
 //! The results of one run. Field names and their units are the file format of `summary.json`; the
 //! report, the plots and the exporters read these types and nothing else of the run.
 
+mod engine;
+
+pub use engine::{EngineSummary, ResponseCacheSummary, SpeculationSummary, TenantSummary};
+
 use serde::Serialize;
 
 use super::RequestStats;
@@ -37,6 +41,9 @@ pub struct Summary {
     pub stability: StabilitySummary,
     /// One item a stream, in the scenario's order.
     pub streams: Vec<StreamSummary>,
+    /// One item a tenant, in the scenario's order; absent where it names none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tenants: Vec<TenantSummary>,
     /// One item a deployment, in the scenario's order.
     pub deployments: Vec<DeploymentSummary>,
     /// One item a pool, in the scenario's order.
@@ -248,6 +255,9 @@ pub struct StreamSummary {
     pub tokens: TokenCounts,
     /// Whether its queue settles.
     pub stability: StabilitySummary,
+    /// What its cache of responses did; absent where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_cache: Option<ResponseCacheSummary>,
 }
 
 /// One deployment.
@@ -282,14 +292,6 @@ pub struct DeploymentSummary {
     /// What only some engines do.
     #[serde(flatten)]
     pub engine: EngineSummary,
-}
-
-/// What only some engines do; each is absent where nothing of it happened.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
-pub struct EngineSummary {
-    /// KV blocks copied to host memory.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub swapped_blocks: Option<u64>,
 }
 
 /// What the prefix caches of a deployment did.

@@ -6,6 +6,7 @@ mod job;
 mod lengths;
 mod pool;
 mod scheduler;
+mod speculative;
 mod stream;
 mod tenant;
 mod traffic;
@@ -14,6 +15,7 @@ pub use deployment::{Parallelism, RawDeployment, Split, StepTime, read as deploy
 pub use job::{RawJob, Work, read as job};
 pub use pool::{PRICE_KEYS, RawPool, RawPrices, prices, read as pool};
 pub use scheduler::{RawJobTrace, RawOrder, RawScheduler};
+pub use speculative::Method;
 pub use stream::{RawStream, read as stream};
 pub use tenant::{RawTenant, read as tenant};
 

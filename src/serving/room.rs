@@ -3,10 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::config::{DeploymentConfig, RequestTerms, StreamRoute};
+use super::config::{DeploymentConfig, RequestKind, RequestTerms, StreamRoute};
 use super::deployment::Deployment;
+use super::front::{CacheTotals, Gate, Responses, TenantLimits};
 use super::replica::{PrefixTotals, Replica, ReplicaTotals};
 use super::request::{NONE, Phase, Request, Requests, Slot};
+use super::speculate::{Draws, SpeculationTotals};
 use crate::policies::Policy as _;
 use crate::policies::request_order::RequestFacts;
 use crate::sim::{Ctx, Seed};
@@ -21,6 +23,11 @@ pub enum Event {
         replica: u32,
         /// The generation for which this was scheduled.
         generation: u32,
+    },
+    /// An answer from a cache of responses is there.
+    Answer {
+        /// The request's place.
+        slot: u32,
     },
     /// The oldest request of a stream reaches its time-out.
     TimeOut {
@@ -67,6 +74,8 @@ pub struct Departure {
     pub prompt: u32,
     /// Output tokens asked for.
     pub output: u32,
+    /// Outputs, each of so many tokens.
+    pub samples: u16,
     /// How often it was preempted and started again.
     pub retries: u16,
     /// How it ended.
@@ -127,6 +136,10 @@ pub struct DeploymentTotals {
     pub preemptions: u64,
     /// KV blocks copied to host memory.
     pub swapped_blocks: u64,
+    /// What its drafts proposed.
+    pub speculation: SpeculationTotals,
+    /// Requests turned away because their first token was predicted too late.
+    pub turned_away: u64,
     /// Requests rejected because they are longer than the context or than a replica's KV cache.
     pub too_long: u64,
     /// Σ over iterations of the requests in the batch.
@@ -140,29 +153,34 @@ pub struct DeploymentTotals {
 /// The serving room.
 #[derive(Debug)]
 pub struct Serving {
-    requests: Requests,
-    deployments: Vec<Deployment>,
-    replicas: Vec<Member>,
+    pub(super) requests: Requests,
+    pub(super) deployments: Vec<Deployment>,
+    pub(super) replicas: Vec<Member>,
     time_outs: Vec<TimeOuts>,
     /// The deployments that serve each stream, and on what terms.
     routes: Vec<(Vec<usize>, RequestTerms)>,
+    /// The cache of responses of each stream, where it has one.
+    pub(super) caches: Vec<Option<Responses>>,
+    /// Rate limits by tenant, and how many requests each turned away.
+    pub(super) gates: Vec<(Gate, u64)>,
+    pub(super) seed: Seed,
     finished: Vec<Slot>,
     plain: bool,
 }
 
 /// A replica and where it belongs.
 #[derive(Debug)]
-struct Member {
+pub(super) struct Member {
     replica: Replica,
     deployment: u32,
     place: u32,
     option: usize,
     busy: bool,
     /// Output tokens of the requests that it completed.
-    output_tokens: u64,
+    pub(super) output_tokens: u64,
 }
 
-type Context<'a> = Ctx<'a, Event, Effect>;
+pub(super) type Context<'a> = Ctx<'a, Event, Effect>;
 
 impl Serving {
     /// The room before the first event, with the route of each stream. With `plain` every iteration is an
@@ -170,17 +188,24 @@ impl Serving {
     pub fn new(
         deployments: Vec<DeploymentConfig>,
         routes: Vec<StreamRoute>,
+        tenants: &[TenantLimits],
         seed: Seed,
         plain: bool,
     ) -> Self {
+        let caches = routes.iter().map(|route| {
+            let random = || seed.stream(&format!("responses/{}", route.name));
+            route.cache.as_ref().map(|cache| Responses::new(cache, random()))
+        });
         let after: Vec<_> = routes.iter().map(|route| route.timeout).collect();
-        let routes = routes.into_iter().map(|route| (route.deployments, route.terms)).collect();
         Self {
             requests: Requests::default(),
             deployments: deployments.into_iter().map(|config| Deployment::new(config, seed)).collect(),
             replicas: Vec::new(),
             time_outs: after.into_iter().map(|after| TimeOuts { after, ..TimeOuts::default() }).collect(),
-            routes,
+            caches: caches.collect(),
+            gates: tenants.iter().map(|limits| (Gate::new(limits), 0)).collect(),
+            seed,
+            routes: routes.into_iter().map(|route| (route.deployments, route.terms)).collect(),
             finished: Vec::new(),
             plain,
         }
@@ -237,6 +262,14 @@ impl Serving {
             deadline: terms.deadline.map_or(Instant::MAX, |within| ctx.now.saturating_add(within)),
         };
         let mut order = config.batching.order;
+        let output = match terms.kind {
+            RequestKind::Generate => new.output.max(1),
+            RequestKind::Embed => 0,
+        };
+        let draws = config
+            .speculation
+            .filter(|_| output > 0)
+            .map(|speculation| Box::new(Draws::new(speculation, self.seed, &config.name, new.id)));
         let request = Request {
             id: new.id,
             arrival: ctx.now,
@@ -250,11 +283,16 @@ impl Serving {
             tenant: terms.tenant,
             preemptible: terms.preemptible,
             key: order.decide(ctx.now, &facts).0,
+            samples: if output > 0 { terms.samples.max(1) } else { 1 },
+            parent: NONE,
+            group: None,
+            question: None,
+            draws,
             swapped: 0,
             deployment,
             replica: NONE,
             prompt: new.prompt.max(1),
-            output: new.output.max(1),
+            output,
             generated: 0,
             prefilled: 0,
             phase: Phase::Waiting,
@@ -267,6 +305,9 @@ impl Serving {
             after: NONE,
         };
         let slot = self.requests.insert(request);
+        if !self.pass_front(ctx, slot) {
+            return;
+        }
         let time_outs = &mut self.time_outs[usize::from(new.stream)];
         if let Some(after) = time_outs.after {
             let at = ctx.now.saturating_add(after);
@@ -275,7 +316,10 @@ impl Serving {
             }
             time_outs.pending.push_back((at, slot, new.id));
         }
-        self.send(ctx, slot);
+        match self.requests[slot].samples {
+            1 => self.send(ctx, slot),
+            _ => self.fan_out(ctx, slot),
+        }
     }
 
     /// Handles one of this room's events.
@@ -287,6 +331,10 @@ impl Serving {
                 }
             }
             Event::TimeOut { stream } => self.time_out(ctx, stream),
+            Event::Answer { slot } => {
+                self.requests[slot].first_token = Some(ctx.now);
+                self.depart(ctx, slot, Outcome::Completed);
+            }
         }
     }
 
@@ -307,7 +355,7 @@ impl Serving {
     }
 
     /// Routes a request to a replica, or rejects it, or keeps it while no replica is ready.
-    fn send(&mut self, ctx: &mut Context<'_>, slot: Slot) {
+    pub(super) fn send(&mut self, ctx: &mut Context<'_>, slot: Slot) {
         let (deployment, tokens) = (self.requests[slot].deployment, tokens_of(&self.requests[slot]));
         let owner = &mut self.deployments[deployment as usize];
         if owner.config.max_context.is_some_and(|most| tokens > u64::from(most)) {
@@ -324,9 +372,16 @@ impl Serving {
         let most_queued = owner.config.max_queued_requests;
         let replica = &mut self.replicas[id as usize].replica;
         // The last output token is never fed back, so it takes no room in the cache.
-        let too_long = !replica.batch.kv.can_ever_hold(tokens - 1);
+        let held = tokens - u64::from(self.requests[slot].output.min(1));
+        let too_long = !replica.batch.kv.can_ever_hold(held);
         if too_long || most_queued.is_some_and(|most| replica.queued() >= most) {
             owner.too_long += u64::from(too_long);
+            return self.depart(ctx, slot, Outcome::Rejected);
+        }
+        if let Some(most) = owner.config.max_predicted_ttft
+            && replica.predicted_ttft(ctx.now, self.requests[slot].prompt, &self.requests) > most
+        {
+            owner.turned_away += 1;
             return self.depart(ctx, slot, Outcome::Rejected);
         }
         self.requests[slot].replica = id;
@@ -371,7 +426,8 @@ impl Serving {
     fn time_out(&mut self, ctx: &mut Context<'_>, stream: u16) {
         while let Some((at, slot, id)) = self.time_outs[usize::from(stream)].pending.front().copied() {
             let request = &self.requests[slot];
-            let alive = request.id == id && !matches!(request.phase, Phase::Done | Phase::Abandoned);
+            let gone = matches!(request.phase, Phase::Done | Phase::Abandoned | Phase::Cached);
+            let alive = request.id == id && !gone;
             if alive && at > ctx.now {
                 ctx.at(at, Event::TimeOut { stream });
                 return;
@@ -386,11 +442,20 @@ impl Serving {
     /// A client has gone. Its request departs now; its place is freed when the queue or the batch that it
     /// is in is next looked at.
     fn abandon(&mut self, ctx: &mut Context<'_>, slot: Slot) {
+        if self.requests[slot].phase == Phase::Group {
+            self.dissolve(ctx, slot);
+            return self.depart(ctx, slot, Outcome::TimedOut);
+        }
+        self.tell_departure(ctx, slot, Outcome::TimedOut);
+        self.withdraw(ctx, slot);
+    }
+
+    /// Frees the place of a request that is wanted no more when that is next looked at.
+    pub(super) fn withdraw(&mut self, ctx: &mut Context<'_>, slot: Slot) {
         let request = &mut self.requests[slot];
         let (phase, id, deployment) = (request.phase, request.replica, request.deployment);
         request.abandoned_in = phase;
         request.phase = Phase::Abandoned;
-        self.tell_departure(ctx, slot, Outcome::TimedOut);
         if id == NONE {
             self.deployments[deployment as usize].queued -= 1;
         } else {
@@ -407,22 +472,37 @@ impl Serving {
     }
 
     /// A request leaves for good.
-    fn depart(&mut self, ctx: &mut Context<'_>, slot: Slot, outcome: Outcome) {
+    pub(super) fn depart(&mut self, ctx: &mut Context<'_>, slot: Slot, outcome: Outcome) {
+        if self.is_member(slot) {
+            return self.member_departs(ctx, slot, outcome);
+        }
         if outcome == Outcome::Completed {
             let request = &self.requests[slot];
-            self.replicas[request.replica as usize].output_tokens += u64::from(request.output);
+            if let Some(member) = self.replicas.get_mut(request.replica as usize) {
+                member.output_tokens += u64::from(request.output);
+            }
+            if let (Some(question), Some(cache)) =
+                (request.question, &mut self.caches[usize::from(request.stream)])
+            {
+                cache.answered(ctx.now, question);
+            }
         }
         self.requests[slot].phase = Phase::Done;
         self.tell_departure(ctx, slot, outcome);
         self.requests.remove(slot);
     }
 
-    fn tell_departure(&mut self, ctx: &mut Context<'_>, slot: Slot, outcome: Outcome) {
+    /// A request is no load to the replica that it was sent to any more. Its place there.
+    pub(super) fn release_load(&mut self, slot: Slot) -> Option<u32> {
         let request = &self.requests[slot];
-        let place = (request.replica != NONE).then(|| self.replicas[request.replica as usize].place);
-        if let Some(place) = place {
-            self.deployments[request.deployment as usize].remove_load(place as usize, tokens_of(request));
-        }
+        let place = (request.replica != NONE).then(|| self.replicas[request.replica as usize].place)?;
+        self.deployments[request.deployment as usize].remove_load(place as usize, tokens_of(request));
+        Some(place)
+    }
+
+    fn tell_departure(&mut self, ctx: &mut Context<'_>, slot: Slot, outcome: Outcome) {
+        let place = self.release_load(slot);
+        let request = &self.requests[slot];
         ctx.tell(Effect::Departed(departure(request, place, ctx.now, outcome)));
     }
 
@@ -430,6 +510,7 @@ impl Serving {
     pub fn finish(&mut self, end: Instant) -> Vec<DeploymentTotals> {
         let own = |deployment: &Deployment| DeploymentTotals {
             too_long: deployment.too_long,
+            turned_away: deployment.turned_away,
             ..DeploymentTotals::default()
         };
         let mut totals: Vec<DeploymentTotals> = self.deployments.iter().map(own).collect();
@@ -443,12 +524,17 @@ impl Serving {
                 batched,
                 flop,
                 prefix,
+                speculation,
+                stays: _,
             } = member.replica.totals;
             let sum = &mut totals[member.deployment as usize];
             sum.iterations += iterations;
             sum.batch_changes += batch_changes;
             sum.preemptions += preemptions;
             sum.swapped_blocks += swapped_blocks;
+            sum.speculation.proposed += speculation.proposed;
+            sum.speculation.kept += speculation.kept;
+            sum.speculation.rounds += speculation.rounds;
             sum.batched += batched;
             sum.flop += flop;
             sum.prefix.asked += prefix.asked;
@@ -458,12 +544,25 @@ impl Serving {
         totals
     }
 
+    /// What the cache of responses of each stream did, where it has one.
+    pub fn response_caches(&self) -> impl Iterator<Item = Option<CacheTotals>> + '_ {
+        self.caches.iter().map(|cache| cache.as_ref().map(|cache| cache.totals))
+    }
+
+    /// Requests that each tenant's rate limits turned away.
+    pub fn rate_limited(&self) -> impl Iterator<Item = u64> + '_ {
+        self.gates.iter().map(|(_, limited)| *limited)
+    }
+
     /// Requests that are still here, as if they left at `end` without an outcome; in order of their place in
     /// the table.
     pub fn in_flight(&self, end: Instant) -> impl Iterator<Item = Departure> + '_ {
         self.requests.alive().map(move |request| {
             let place = (request.replica != NONE).then(|| self.replicas[request.replica as usize].place);
-            departure(request, place, end, Outcome::InFlight)
+            match &request.group {
+                None => departure(request, place, end, Outcome::InFlight),
+                Some(_) => departure(&self.first_of_group(request), place, end, Outcome::InFlight),
+            }
         })
     }
 
@@ -478,7 +577,7 @@ impl Serving {
 }
 
 /// Prompt and output tokens of a request: what routers count and what must fit.
-fn tokens_of(request: &Request) -> u64 {
+pub(super) fn tokens_of(request: &Request) -> u64 {
     u64::from(request.prompt) + u64::from(request.output)
 }
 
@@ -495,6 +594,7 @@ fn departure(request: &Request, replica: Option<u32>, end: Instant, outcome: Out
         end,
         prompt: request.prompt,
         output: request.output,
+        samples: request.samples,
         retries: request.retries,
         outcome,
     }

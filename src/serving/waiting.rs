@@ -147,18 +147,18 @@ impl Waiting {
         }
     }
 
-    /// A request's first token is there.
-    pub(crate) fn first_token(&mut self, tenant: u16) {
-        if let Self::Fair(fair) = self {
-            fair.counters.output(usize::from(tenant), 1);
-        }
-    }
-
     /// A tenant has so many more (or fewer) requests that decode.
     pub(crate) fn decoding(&mut self, tenant: u16, change: i32) {
         if let Self::Fair(fair) = self {
             let count = &mut fair.decoding[usize::from(tenant)];
             *count = count.wrapping_add_signed(change);
+        }
+    }
+
+    /// A request of a tenant made so many tokens beyond one an iteration.
+    pub(crate) fn made(&mut self, tenant: u16, tokens: u64) {
+        if let Self::Fair(fair) = self {
+            fair.counters.output(usize::from(tenant), tokens);
         }
     }
 

@@ -8,7 +8,7 @@ use crate::jobs::{JobConfig, JobList};
 use crate::metrics::results::Assumption;
 use crate::policies::placement::PlacementKind;
 use crate::policies::queue_order::QueueOrder;
-use crate::serving::{DeploymentConfig, RequestTerms};
+use crate::serving::{DeploymentConfig, RequestTerms, ResponseCache, TenantLimits};
 use crate::sim::Seed;
 use crate::units::{Duration, FlopPerSecond};
 
@@ -25,6 +25,8 @@ pub struct WorldConfig {
     pub warmup: Duration,
     /// Who asks for what.
     pub streams: Vec<StreamPlan>,
+    /// Whose requests they are; streams without a tenant are those of one more, behind these.
+    pub tenants: Vec<TenantPlan>,
     /// What is provisioned.
     pub pools: Vec<PoolPlan>,
     /// What is served.
@@ -39,6 +41,17 @@ pub struct WorldConfig {
     pub placement: PlacementKind,
     /// What the results rest on.
     pub assumptions: Vec<Assumption>,
+}
+
+/// A tenant.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TenantPlan {
+    /// Its name.
+    pub name: String,
+    /// Its share against the others'.
+    pub weight: f64,
+    /// What it may send.
+    pub limits: TenantLimits,
 }
 
 /// A stream with where it goes and what it is promised.
@@ -56,6 +69,8 @@ pub struct StreamPlan {
     pub timeout: Option<Duration>,
     /// What its requests bring with them: priority, tenant, deadline.
     pub terms: RequestTerms,
+    /// A cache of responses in front of its deployments.
+    pub cache: Option<ResponseCache>,
 }
 
 /// A pool with its price and its peak.

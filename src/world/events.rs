@@ -30,6 +30,7 @@ impl Ranked for Event {
                 (2, u64::from(stream) << 33 | user.map_or(0, |user| 1 + u64::from(user)))
             }
             Self::Serving(serving::Event::TimeOut { stream }) => (3, u64::from(stream)),
+            Self::Serving(serving::Event::Answer { slot }) => (3, 1 << 32 | u64::from(slot)),
             Self::Serving(serving::Event::Boundary { replica, .. }) => (4, u64::from(replica)),
             Self::Bill => (5, 0),
         };

@@ -1,12 +1,13 @@
 //! From what was recorded to the summary.
 
+use super::engine_summary::engine;
 use super::error::RunError;
 use super::run::World;
 use crate::billing::Cause;
 use crate::metrics::results::{
-    DeploymentSummary, EnergySummary, EngineSummary, JobsSummary, PoolSummary, PrefixCacheSummary,
-    RunResults, SCHEMA_VERSION, ScenarioInfo, SloLimits, SpendSummary, StabilitySummary, StreamSummary,
-    Summary, UtilizationSummary,
+    DeploymentSummary, EnergySummary, JobsSummary, PoolSummary, PrefixCacheSummary, RunResults,
+    SCHEMA_VERSION, ScenarioInfo, SloLimits, SpendSummary, StabilitySummary, StreamSummary, Summary,
+    UtilizationSummary,
 };
 use crate::metrics::{RequestStats, Sketch, judge};
 use crate::serving::DeploymentTotals;
@@ -118,6 +119,7 @@ impl World<'_> {
                 },
             },
             streams,
+            tenants: self.tenants(&stability),
             deployments,
             pools,
             replications: None,
@@ -147,6 +149,7 @@ impl World<'_> {
             slo_target: plan.slo.attainment,
             tokens: stats.tokens,
             stability: first_unstable.unwrap_or(&stability[plan.deployments[0]]).clone(),
+            response_cache: self.response_cache(stream),
         }
     }
 
@@ -181,9 +184,7 @@ impl World<'_> {
                 hit_rate: totals.prefix.found as f64 / totals.prefix.asked as f64,
                 saved_prompt_tokens: totals.prefix.tokens,
             }),
-            engine: EngineSummary {
-                swapped_blocks: (totals.swapped_blocks > 0).then_some(totals.swapped_blocks),
-            },
+            engine: engine(totals),
         }
     }
 

@@ -59,6 +59,7 @@ pub fn deployment(replicas: u32, servers: u32, step: StepModel, router: RouterKi
             block_tokens: 16,
             window: None,
             host: None,
+            draft: None,
             label: "one card".to_owned(),
         }],
         batching: Batching { max_batch_requests: servers, max_batch_tokens: servers, ..Batching::default() },
@@ -68,6 +69,8 @@ pub fn deployment(replicas: u32, servers: u32, step: StepModel, router: RouterKi
         max_context: None,
         prefix_tokens: None,
         tenants: Default::default(),
+        speculation: None,
+        max_predicted_ttft: None,
     }
 }
 
@@ -94,6 +97,7 @@ pub fn stream(rate: f64, arrivals: ArrivalProcess, lengths: Lengths) -> StreamPl
         slo: Slo::default(),
         timeout: None,
         terms: Default::default(),
+        cache: None,
     }
 }
 
@@ -105,6 +109,7 @@ pub fn world(stream: StreamPlan, deployment: DeploymentConfig, seconds: f64, war
         duration: Duration::from_secs_f64(seconds),
         warmup: Duration::from_secs_f64(warmup),
         streams: vec![stream],
+        tenants: Vec::new(),
         pools: vec![pool(deployment.replicas)],
         deployments: vec![deployment],
         jobs: Vec::new(),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::Surroundings;
 use super::batching::{self, RawSwap};
+use super::speculative::{RawSpeculative, speculative};
 use crate::perf::AffineStep;
 use crate::policies::router::RouterKind;
 use crate::scenario::dom::Value;
@@ -12,7 +13,7 @@ use crate::scenario::problem::{Place, Problem};
 use crate::scenario::reader::TableReader;
 use crate::scenario::reading::{Kind, Sited, Unfit};
 use crate::serving::Batching;
-use crate::units::Ticks;
+use crate::units::{Duration, Ticks};
 
 /// A deployment.
 #[derive(Debug)]
@@ -36,6 +37,9 @@ pub struct RawDeployment {
     pub kv_blocks: Option<u64>,
     pub block_tokens: u32,
     pub memory_utilization: f64,
+    pub speculative: Option<RawSpeculative>,
+    /// Requests whose first token is predicted later than this are turned away.
+    pub max_predicted_ttft: Option<Duration>,
     pub place: Place,
 }
 
@@ -153,10 +157,16 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawDepl
     let prefix_caching = t.or("prefix_caching", &kinds::BOOL, "true", doc);
     let doc = "The share of a card's memory that the engine may take.";
     let memory_utilization = t.or("memory_utilization", &UTILIZATION, "0.9", doc);
+    let doc = "A draft proposes tokens, and the model checks them in one iteration.";
+    let speculative = t.table("speculative", doc, speculative);
+    let doc = "Which requests are let into the queue; all when absent.";
+    let admission = t.table("admission", doc, |t| {
+        let doc = "Requests whose first token is predicted later than this after their arrival are rejected.";
+        Some(*t.required("max_predicted_ttft", &kinds::POSITIVE_TIME, doc)?)
+    });
     t.later(&[
         ("autoscaler", "autoscalers are"),
         ("disaggregation", "prefill/decode disaggregation is"),
-        ("speculative", "speculative decoding is"),
         ("start", "start-up times are"),
         ("lora", "adapters are"),
     ]);
@@ -185,6 +195,8 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawDepl
         block_tokens_place: block_tokens.as_ref().map_or(t.place, |tokens| tokens.place),
         block_tokens: block_tokens.map_or(16, |tokens| *tokens),
         memory_utilization: memory_utilization.map_or(0.9, |share| *share),
+        speculative,
+        max_predicted_ttft: admission,
         place: t.place,
     })
 }
@@ -284,7 +296,7 @@ fn profile(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<StepTime
     Some(StepTime::Profile { file, path, extend: *beyond? })
 }
 
-fn coefficients(t: &mut TableReader<'_>) -> Option<AffineStep> {
+pub(super) fn coefficients(t: &mut TableReader<'_>) -> Option<AffineStep> {
     let base = t.or("base", &STEP, "\"0s\"", "Time that every iteration takes.");
     let per_request = t.or("per_request", &STEP, "\"0s\"", "Time for each request in the batch.");
     let doc = "Time for each prompt token processed.";

@@ -1,13 +1,12 @@
 //! Deployments: the plan on each pool, what fits, and how long iterations take.
 
 use super::assumptions::Ledger;
-use super::engine;
+use super::engine::{self, Drafter};
 use super::names::{dangling, not_found, unknown};
 use super::pools::{Pool, Resolved};
 use super::step_time;
 use crate::catalog::{Catalog, Model, ParsePrecisionError, Precision};
 use crate::fleet::PoolId;
-use crate::perf::constants::KV_BLOCK_TOKENS;
 use crate::perf::{
     ModelDims, ParallelismPlan, PlanError, Replica, Roofline, StepModel, UnknownFigures, auto_plan, fit,
 };
@@ -99,8 +98,9 @@ fn deployment(
     };
     let (weights, kv, pools) = (weights?, kv?, pools?);
     let measured = step_time::measured(raw, &pools, reading)?;
+    let drafter = engine::drafter(raw, dims.as_ref(), catalog, reading)?;
     let needed = dims.as_ref().filter(|_| !stated);
-    let choice = Choice { raw, dims: needed, known: dims.as_ref(), weights, kv, measured };
+    let choice = Choice { raw, dims: needed, known: dims.as_ref(), drafter, weights, kv, measured };
     let mut options = Vec::new();
     let mut misfits = Vec::new();
     for (id, name, pool) in &pools {
@@ -154,6 +154,8 @@ fn deployment(
         replicas: raw.replicas,
         max_context: raw.max_context.or(context),
         prefix_tokens: prefix_tokens(raw, reading),
+        speculation: raw.speculative.as_ref().map(|raw| raw.speculation),
+        max_predicted_ttft: raw.max_predicted_ttft,
         tenants: engine::tenants(raw, scenario),
     })
 }
@@ -231,6 +233,7 @@ struct Choice<'a> {
     dims: Option<&'a ModelDims>,
     /// What is known all the same.
     known: Option<&'a ModelDims>,
+    drafter: Drafter,
     weights: Precision,
     kv: Precision,
     /// Iteration times that are stated.
@@ -289,7 +292,7 @@ impl Choice<'_> {
                 auto.fit
             }
         };
-        let kv_tokens = filled.kv_blocks * KV_BLOCK_TOKENS;
+        let kv_tokens = self.drafter.kv_tokens(&replica, &filled);
         let kv_blocks = self.raw.kv_blocks.unwrap_or(kv_tokens / u64::from(self.raw.block_tokens));
         if kv_blocks == 0 {
             let tokens = self.raw.block_tokens;
@@ -308,6 +311,7 @@ impl Choice<'_> {
             kv_blocks,
             block_tokens: self.raw.block_tokens,
             window: dims.window.map(|window| window.tokens),
+            draft: self.drafter.draft(self.raw, Some(&replica)).map_err(Misfit::Plan)?,
             host: self.host(replica.plan, pool)?,
             label: self.label(replica.plan, pool),
         };
@@ -341,6 +345,7 @@ impl Choice<'_> {
             kv_blocks,
             block_tokens: self.raw.block_tokens,
             window: None,
+            draft: self.drafter.draft(self.raw, None).map_err(Misfit::Plan)?,
             host: self.host(plan, pool)?,
             label: self.label(plan, pool),
         };

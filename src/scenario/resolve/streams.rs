@@ -51,6 +51,7 @@ fn stream(
         slo: raw.slo,
         timeout: raw.timeout,
         terms,
+        cache: raw.cache.clone(),
     })
 }
 

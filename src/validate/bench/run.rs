@@ -303,6 +303,7 @@ impl SetUp {
             block_tokens: KV_BLOCK_TOKENS as u32,
             window: case.model.window.map(|window| window.tokens),
             host: None,
+            draft: None,
             label: self.plan.to_string(),
         };
         WorldConfig {
@@ -317,7 +318,9 @@ impl SetUp {
                 slo: Slo::default(),
                 timeout: None,
                 terms: Default::default(),
+                cache: None,
             }],
+            tenants: Vec::new(),
             pools: vec![PoolPlan {
                 fleet: PoolConfig {
                     name: name.clone(),
@@ -346,6 +349,8 @@ impl SetUp {
                 max_context: None,
                 prefix_tokens: None,
                 tenants: Default::default(),
+                speculation: None,
+                max_predicted_ttft: None,
             }],
             jobs: Vec::new(),
             job_trace: None,
