@@ -3,8 +3,10 @@
 //! Invariant: quantities are metered exactly; the records of an account add up to what it is charged, and
 //! its causes to the same total, to the micro-dollar.
 
+mod account;
 mod ledger;
 mod tariff;
 
-pub use ledger::{Cause, Ledger, Metered, Record};
-pub use tariff::{Purchase, Tariff};
+pub use account::{EnergyMeter, Metered};
+pub use ledger::{Cause, Ledger, Record};
+pub use tariff::{Commitment, PER_KWH, Purchase, Tariff, UsdPerKwh};

@@ -10,8 +10,11 @@ mod check;
 mod compare;
 mod estimate;
 mod figures;
+mod init;
 mod policy;
 mod run;
+mod schema;
+mod shell;
 mod sweep;
 mod trace;
 mod validate;
@@ -33,8 +36,12 @@ enum Verb {
     Check(check::Args),
     Estimate(Box<estimate::Args>),
     Policy(policy::Args),
+    Schema(schema::Args),
+    Init(init::Args),
     Trace(trace::Args),
     Validate(validate::Args),
+    Completions(shell::CompletionsArgs),
+    Man(shell::ManArgs),
 }
 
 /// How a verb ends when it does not end well.
@@ -59,7 +66,11 @@ pub fn main() -> ExitCode {
         Verb::Check(args) => check::run(&args),
         Verb::Estimate(args) => estimate::run(&args),
         Verb::Policy(args) => policy::run(args),
+        Verb::Schema(args) => schema::run(&args),
+        Verb::Init(args) => init::run(&args),
         Verb::Trace(args) => trace::run(args),
+        Verb::Completions(args) => shell::completions(&args),
+        Verb::Man(args) => shell::man(&args),
         Verb::Validate(args) => validate::run(&args),
     };
     match result {

@@ -3,14 +3,24 @@
 //! Invariants: [`Inventory`] alone owns cards; each card is at any time either free or in exactly one lease;
 //! the integrals of these states over time are what utilization and the causes of spend are made of.
 
+mod claim;
 mod config;
+mod delay;
 mod inventory;
+mod nodes;
+mod pool;
+mod supply;
 mod usage;
 mod what_if;
 
-pub use config::{PoolConfig, PoolId};
-pub use inventory::{
-    Claim, ClaimId, ClaimResult, Grant, Holder, Inventory, Lease, LeaseId, PendingReason, Shape,
+pub use claim::{
+    Claim, ClaimId, ClaimResult, Grant, Holder, Lease, LeaseId, LeasePhase, PendingReason, Shape, Waiting,
 };
+pub use config::{PoolConfig, PoolId};
+pub use delay::Delay;
+pub use inventory::Inventory;
+pub use nodes::{Effect, Event, NodeView, Nodes, Stage, Tally, Why};
+pub use pool::NodeCards;
+pub use supply::{Failures, Maintenance, Provisioning, Spot, Stock, Supply, Warm, Zone};
 pub use usage::{CardTime, PoolUsage};
 pub use what_if::{Reservation, WhatIf};

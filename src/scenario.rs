@@ -18,6 +18,7 @@ mod raw;
 mod reader;
 mod reading;
 mod resolve;
+mod schema;
 mod set;
 
 use std::path::Path;
@@ -29,6 +30,7 @@ pub use problem::{Diagnostics, Place, Problem, Severity, Sources};
 use raw::Surroundings;
 pub use reading::OptionDoc;
 use reading::Reading;
+pub use schema::json_schema;
 
 use crate::world::WorldConfig;
 

@@ -17,6 +17,7 @@ mod request;
 mod room;
 mod schedule;
 mod speculate;
+mod totals;
 mod waiting;
 
 pub use config::{
@@ -25,5 +26,6 @@ pub use config::{
 };
 pub use front::{CacheHits, CacheTotals, RateLimit, ResponseCache, TenantLimits};
 pub use replica::PrefixTotals;
-pub use room::{Departure, DeploymentTotals, Effect, Event, NewRequest, Outcome, Serving};
+pub use room::{Departure, Effect, Event, NewRequest, Outcome, Serving};
 pub use speculate::{Draft, Speculation, SpeculationTotals};
+pub use totals::DeploymentTotals;

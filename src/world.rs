@@ -9,6 +9,7 @@ mod config;
 mod engine_summary;
 mod error;
 mod events;
+mod fleet;
 mod job_cards;
 mod recorder;
 mod run;

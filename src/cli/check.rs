@@ -51,6 +51,14 @@ fn render(diagnostics: &Diagnostics) -> String {
     diagnostics.render(colours)
 }
 
+/// How many nodes a pool has.
+fn nodes_of(fleet: &crate::fleet::PoolConfig) -> String {
+    match &fleet.supply {
+        Some(supply) if supply.min < supply.max => format!("{} to {}", supply.min, supply.max),
+        _ => fleet.slots().to_string(),
+    }
+}
+
 /// Runs the verb.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let loaded = args.scenario.load()?;
@@ -66,7 +74,7 @@ fn overview(args: &ScenarioArgs, loaded: &Loaded) -> String {
         text += &format!(
             "  pool {}: {} × {} ({} × {}), {} at {} USD/h a node\n",
             fleet.name,
-            fleet.nodes,
+            nodes_of(fleet),
             fleet.offer,
             fleet.cards_per_node,
             fleet.accelerator,

@@ -219,7 +219,8 @@ struct CardArgs {
     /// Share of the peak that is reached: a number, or gpt-3-2020, mt-nlg-2022, gpt-2-a100, palm-2022, peak.
     #[arg(long, value_name = "SHARE")]
     utilization: Option<String>,
-    /// Price of a card's hour; the cheapest offer's when the accelerator is named. A number, or aws-p4-reserved-1y, a100-2023-04, tpu-v4-implied.
+    /// Price of a card's hour; the cheapest offer's when the accelerator is named. A number, or
+    /// aws-p4-reserved-1y, a100-2023-04, tpu-v4-implied.
     #[arg(long, value_name = "USD", conflicts_with = "offer")]
     usd_per_card_hour: Option<String>,
     /// An offer of the catalogue, for its price (on demand) and its card.

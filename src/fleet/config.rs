@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::supply::Supply;
+
 /// A pool, by its place in the scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PoolId(pub u16);
@@ -17,10 +19,19 @@ pub struct PoolConfig {
     pub offer: String,
     /// The accelerator on its nodes.
     pub accelerator: String,
-    /// Nodes, from the first instant to the last.
+    /// Nodes that are there at the first instant.
     pub nodes: u32,
     /// Cards on each node.
     pub cards_per_node: u32,
+    /// Where nodes come from and how they are lost; none when the same nodes are there throughout.
+    pub supply: Option<Supply>,
+}
+
+impl PoolConfig {
+    /// The most nodes that it can have at a time; they are numbered below this.
+    pub fn slots(&self) -> u32 {
+        self.nodes.max(self.supply.as_ref().map_or(0, |supply| supply.max))
+    }
 }
 
 impl PoolId {

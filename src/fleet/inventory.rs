@@ -1,125 +1,17 @@
 //! The inventory: the one owner of all cards.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
+use super::claim::{
+    Claim, ClaimId, ClaimResult, Grant, Holder, Lease, LeaseId, LeasePhase, PendingReason, Shape, Waiting,
+};
 use super::config::{PoolConfig, PoolId};
+use super::pool::{NodeCards, Pool};
 use super::usage::PoolUsage;
 use super::what_if::{Reservation, WhatIf};
-use crate::policies::Policy as _;
-use crate::policies::placement::{FreeNodes, Placement, PlacementKind, PlacementView};
+use crate::policies::placement::{Placement, PlacementKind};
 use crate::sim::Seed;
 use crate::units::Instant;
-
-/// Who wants or holds cards. The inventory only tells holders apart; what they are it does not care.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Holder {
-    /// A replica of a deployment: (deployment, its how-manieth).
-    Replica(u32, u32),
-    /// A job.
-    Job(u32),
-}
-
-/// How the cards of a claim must lie.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
-    /// All on one node.
-    OneNode {
-        /// How many.
-        cards: u32,
-    },
-    /// In one pool, on as few nodes as can be: whole nodes, and one more for the rest.
-    Gang {
-        /// How many.
-        cards: u32,
-    },
-}
-
-/// Cards wanted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claim {
-    /// Who wants them.
-    pub holder: Holder,
-    /// Where they may be, in order of preference, and how they must lie there.
-    pub options: Vec<(PoolId, Shape)>,
-    /// Higher is served first among pending claims; ties by order of claiming.
-    pub priority: i32,
-    /// Whether the lease may be revoked for a claim of higher priority.
-    pub preemptible: bool,
-}
-
-/// A pending claim, in order of claiming.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ClaimId(pub u64);
-
-/// A lease.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct LeaseId(pub u32);
-
-/// Cards held.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lease {
-    /// Who holds them.
-    pub holder: Holder,
-    /// Where.
-    pub pool: PoolId,
-    /// Which of the claim's options this is.
-    pub option: usize,
-    /// The cards: for each node its number and a bit for each card.
-    pub nodes: Vec<(u32, u128)>,
-    /// Since when.
-    pub since: Instant,
-    /// Whether they compute now.
-    pub busy: bool,
-}
-
-/// A claim that was pending and has been granted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Grant {
-    /// Who got cards.
-    pub holder: Holder,
-    /// The lease.
-    pub lease: LeaseId,
-}
-
-/// What a claim got.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ClaimResult {
-    /// The cards, at once.
-    Lease(LeaseId),
-    /// Nothing yet; the claim stays until it is granted or withdrawn.
-    Pending(ClaimId, PendingReason),
-}
-
-/// Why a claim is pending.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PendingReason {
-    /// Fewer cards are free than are wanted.
-    TooFewFree {
-        /// Free cards in the best pool.
-        free: u32,
-        /// Cards wanted.
-        wanted: u32,
-    },
-    /// Enough cards are free, but they do not lie as they must.
-    Fragmented {
-        /// Free cards in the best pool.
-        free: u32,
-        /// Most free cards on one node of it.
-        on_one_node: u32,
-        /// Cards wanted.
-        wanted: u32,
-    },
-}
-
-#[derive(Debug)]
-pub(super) struct Pool {
-    pub(super) cards_per_node: u32,
-    pub(super) free: FreeNodes,
-    /// Free cards of each node, a bit each.
-    pub(super) masks: Vec<u128>,
-    usage: PoolUsage,
-}
 
 /// The owner of all cards.
 #[derive(Debug)]
@@ -129,16 +21,8 @@ pub struct Inventory {
     leases: Vec<Option<Lease>>,
     /// Places in `leases` that can be used again.
     vacant: Vec<u32>,
-    pending: BTreeMap<(std::cmp::Reverse<i32>, ClaimId), Claim>,
+    pending: BTreeMap<(std::cmp::Reverse<i32>, ClaimId), (Claim, Instant)>,
     next_claim: u64,
-}
-
-impl Lease {
-    /// Card-nanoseconds from the lease's beginning to `now`.
-    pub fn card_nanos(&self, now: Instant) -> u128 {
-        let cards: u32 = self.nodes.iter().map(|(_, mask)| mask.count_ones()).sum();
-        u128::from(cards) * u128::from(now.since(self.since).as_nanos())
-    }
 }
 
 impl Inventory {
@@ -190,6 +74,17 @@ impl Inventory {
         WhatIf::new(pool, &self.pools[pool.index()], shape, self.placement.kind)
     }
 
+    /// Free cards of each node of a pool that has any.
+    pub fn free_by_node(&self, pool: PoolId) -> Vec<u32> {
+        let masks = self.pools[pool.index()].masks.iter();
+        masks.map(|mask| mask.count_ones()).filter(|free| *free > 0).collect()
+    }
+
+    /// Since when a node has been ready with nothing on it; none while something is.
+    pub fn idle_since(&self, pool: PoolId, node: u32) -> Option<Instant> {
+        self.pools[pool.index()].idle_since(node)
+    }
+
     /// Cards of a pool that are free.
     pub fn free_cards(&self, pool: PoolId) -> u32 {
         self.pools[pool.index()].free_cards()
@@ -203,7 +98,7 @@ impl Inventory {
         let id = ClaimId(self.next_claim);
         self.next_claim += 1;
         let reason = self.why_pending(&claim.options);
-        self.pending.insert((std::cmp::Reverse(claim.priority), id), claim);
+        self.pending.insert((std::cmp::Reverse(claim.priority), id), (claim, now));
         ClaimResult::Pending(id, reason)
     }
 
@@ -213,16 +108,7 @@ impl Inventory {
             return Vec::new();
         };
         self.vacant.push(id.0);
-        let pool = &mut self.pools[lease.pool.index()];
-        let cards: u32 = lease.nodes.iter().map(|(_, mask)| mask.count_ones()).sum();
-        pool.usage.settle(now);
-        pool.usage.leased -= cards;
-        if lease.busy {
-            pool.usage.busy -= cards;
-        }
-        for (node, mask) in &lease.nodes {
-            pool.set_mask(*node, pool.masks[*node as usize] | mask);
-        }
+        self.pools[lease.pool.index()].give_back(now, &lease);
         self.grant_pending(now)
     }
 
@@ -232,15 +118,73 @@ impl Inventory {
         if lease.busy == busy {
             return;
         }
+        let pool = &mut self.pools[lease.pool.index()];
+        pool.count(now, lease, false);
         lease.busy = busy;
-        let cards: u32 = lease.nodes.iter().map(|(_, mask)| mask.count_ones()).sum();
-        let usage = &mut self.pools[lease.pool.index()].usage;
-        usage.settle(now);
-        if busy {
-            usage.busy += cards;
-        } else {
-            usage.busy -= cards;
+        pool.count(now, lease, true);
+    }
+
+    /// Says what the holder of a lease is at.
+    pub fn set_phase(&mut self, now: Instant, id: LeaseId, phase: LeasePhase) {
+        let Some(lease) = self.leases.get_mut(id.0 as usize).and_then(Option::as_mut) else { return };
+        let pool = &mut self.pools[lease.pool.index()];
+        pool.count(now, lease, false);
+        lease.phase = phase;
+        pool.count(now, lease, true);
+    }
+
+    /// A node that was not there is paid for from now on, and starts.
+    pub fn begin_node(&mut self, now: Instant, pool: PoolId, node: u32) {
+        self.pools[pool.index()].set_state(now, node, NodeCards::Starting);
+    }
+
+    /// A node is ready: its cards can be claimed. Pending claims that fit now are granted, by priority and age.
+    pub fn add_node(&mut self, now: Instant, pool: PoolId, node: u32) -> Vec<Grant> {
+        self.pools[pool.index()].set_state(now, node, NodeCards::Ready);
+        self.grant_pending(now)
+    }
+
+    /// A node is on its way out: its cards are not claimed any more. Returns the leases that are still on it.
+    pub fn drain_node(&mut self, now: Instant, pool: PoolId, node: u32) -> Vec<LeaseId> {
+        let on_it = self.leases_on(pool, node);
+        let state = &mut self.pools[pool.index()];
+        let leases = || on_it.iter().filter_map(|id| self.leases[id.0 as usize].as_ref());
+        leases().for_each(|lease| state.count(now, lease, false));
+        state.set_state(now, node, NodeCards::Draining);
+        leases().for_each(|lease| state.count(now, lease, true));
+        on_it
+    }
+
+    /// A node on which there is no lease is gone, or down and paid for all the same; one with leases stays
+    /// what it is, and false is returned.
+    pub fn remove_node(&mut self, now: Instant, pool: PoolId, node: u32, to: NodeCards) -> bool {
+        if !self.leases_on(pool, node).is_empty() {
+            return false;
         }
+        self.pools[pool.index()].set_state(now, node, to);
+        true
+    }
+
+    /// What the cards of a node can be used for.
+    pub fn node(&self, pool: PoolId, node: u32) -> NodeCards {
+        self.pools[pool.index()].states[node as usize]
+    }
+
+    /// The leases with cards on a node.
+    pub fn leases_on(&self, pool: PoolId, node: u32) -> Vec<LeaseId> {
+        let on_it = |lease: &Lease| lease.pool == pool && lease.nodes.iter().any(|(other, _)| *other == node);
+        self.leases().filter(|(_, lease)| on_it(lease)).map(|(id, _)| id).collect()
+    }
+
+    /// Claims that wait for cards, by priority and age.
+    pub fn pending(&self) -> impl Iterator<Item = Waiting<'_>> {
+        self.pending.iter().map(|((_, id), (claim, since))| Waiting { id: *id, claim, since: *since })
+    }
+
+    /// A claim that waits is wanted no more; false when there is no such claim.
+    pub fn withdraw(&mut self, id: ClaimId) -> bool {
+        let key = self.pending.keys().find(|(_, other)| *other == id).copied();
+        key.is_some_and(|key| self.pending.remove(&key).is_some())
     }
 
     /// A lease that is held.
@@ -261,22 +205,9 @@ impl Inventory {
     /// True when the books of the cards balance: each card is free or in exactly one lease, and the counts
     /// are those of the leases.
     pub fn is_balanced(&self) -> bool {
-        let mut masks: Vec<Vec<u128>> = self.pools.iter().map(|pool| pool.masks.clone()).collect();
-        let mut counts = vec![(0, 0); self.pools.len()];
-        for (_, lease) in self.leases() {
-            let pool = lease.pool.index();
-            for (node, mask) in &lease.nodes {
-                if masks[pool][*node as usize] & mask != 0 {
-                    return false;
-                }
-                masks[pool][*node as usize] |= mask;
-                counts[pool].0 += mask.count_ones();
-                counts[pool].1 += if lease.busy { mask.count_ones() } else { 0 };
-            }
-        }
-        self.pools.iter().zip(masks).zip(counts).all(|((pool, masks), (leased, busy))| {
-            masks.iter().all(|mask| *mask == all_cards(pool.cards_per_node))
-                && (pool.usage.leased, pool.usage.busy) == (leased, busy)
+        (0u16..).zip(&self.pools).all(|(number, pool)| {
+            let own = self.leases().map(|(_, lease)| lease).filter(|lease| lease.pool == PoolId(number));
+            pool.is_balanced(own)
         })
     }
 
@@ -285,13 +216,10 @@ impl Inventory {
             let nodes = self.pools[pool.index()].find(now, *shape, &mut self.placement)?;
             Some((option, *pool, nodes))
         })?;
-        let state = &mut self.pools[pool.index()];
-        state.usage.settle(now);
-        for (node, mask) in &nodes {
-            state.usage.leased += mask.count_ones();
-            state.set_mask(*node, state.masks[*node as usize] & !mask);
-        }
-        let lease = Some(Lease { holder, pool, option, nodes, since: now, busy: false });
+        let phase = LeasePhase::default();
+        let lease = Lease { holder, pool, option, nodes, since: now, busy: false, phase };
+        self.pools[pool.index()].take(now, &lease);
+        let lease = Some(lease);
         if let Some(id) = self.vacant.pop() {
             self.leases[id as usize] = lease;
             return Some(LeaseId(id));
@@ -305,7 +233,7 @@ impl Inventory {
         let waiting: Vec<_> = self.pending.keys().copied().collect();
         for key in waiting {
             let claim = self.pending.get(&key).cloned();
-            if let Some((claim, lease)) = claim.and_then(|claim| {
+            if let Some((claim, lease)) = claim.and_then(|(claim, _)| {
                 let lease = self.try_grant(now, claim.holder, &claim.options)?;
                 Some((claim, lease))
             }) {
@@ -329,115 +257,6 @@ impl Inventory {
     }
 }
 
-impl Pool {
-    fn new(config: &PoolConfig) -> Self {
-        let cards = config.nodes * config.cards_per_node;
-        Self {
-            cards_per_node: config.cards_per_node,
-            free: FreeNodes::new(config.nodes, config.cards_per_node),
-            masks: vec![all_cards(config.cards_per_node); config.nodes as usize],
-            usage: PoolUsage::new(cards),
-        }
-    }
-
-    pub(super) fn free_cards(&self) -> u32 {
-        self.usage.provisioned - self.usage.leased
-    }
-
-    fn set_mask(&mut self, node: u32, mask: u128) {
-        let before = self.masks[node as usize].count_ones();
-        self.masks[node as usize] = mask;
-        self.free.set(node, before, mask.count_ones());
-    }
-
-    /// Cards that a claim of this shape would get now.
-    fn find(&mut self, now: Instant, shape: Shape, placement: &mut Placement) -> Option<Vec<(u32, u128)>> {
-        if let (Shape::Gang { cards }, true) = (shape, placement.kind.splits()) {
-            let taken = placement.split(&self.free, cards)?;
-            let part = |(node, cards): (u32, u32)| (node, lowest_bits(self.masks[node as usize], cards));
-            return Some(taken.into_iter().map(part).collect());
-        }
-        let (whole, rest) = shape.whole_and_rest(self.cards_per_node);
-        let mut nodes: Vec<(u32, u128)> =
-            self.free.whole(whole as usize)?.into_iter().map(|n| (n, self.masks[n as usize])).collect();
-        if rest > 0 {
-            // The rest must not land on one of the whole nodes just chosen.
-            for (node, _) in &nodes {
-                self.free.set(*node, self.cards_per_node, 0);
-            }
-            let view = PlacementView { nodes: &self.free, cards: rest, rest: whole > 0 };
-            let found = placement.decide(now, &view).0;
-            for (node, _) in &nodes {
-                self.free.set(*node, 0, self.cards_per_node);
-            }
-            let node = found?;
-            nodes.push((node, lowest_bits(self.masks[node as usize], rest)));
-        }
-        (!nodes.is_empty()).then_some(nodes)
-    }
-
-    /// Leaves at most so many cards of each node in sight; gives back what to restore.
-    fn hide(&mut self, nodes: &[(u32, u32)]) -> Vec<(u32, u128)> {
-        let mut hidden = Vec::new();
-        for (node, allowed) in nodes {
-            let mask = self.masks[*node as usize];
-            if mask.count_ones() > *allowed {
-                hidden.push((*node, mask & !lowest_bits(mask, *allowed)));
-                self.set_mask(*node, lowest_bits(mask, *allowed));
-            }
-        }
-        hidden
-    }
-
-    fn unhide(&mut self, hidden: &[(u32, u128)]) {
-        for (node, mask) in hidden {
-            self.set_mask(*node, self.masks[*node as usize] | mask);
-        }
-    }
-}
-
-impl Shape {
-    /// Whole nodes, and cards on one more.
-    pub(super) fn whole_and_rest(self, cards_per_node: u32) -> (u32, u32) {
-        match self {
-            Self::OneNode { cards } => (0, cards),
-            Self::Gang { cards } => (cards / cards_per_node, cards % cards_per_node),
-        }
-    }
-
-    /// How many cards.
-    pub fn cards(self) -> u32 {
-        match self {
-            Self::OneNode { cards } | Self::Gang { cards } => cards,
-        }
-    }
-}
-
-/// The `count` lowest set bits of `mask`.
-fn lowest_bits(mask: u128, count: u32) -> u128 {
-    let mut rest = mask;
-    for _ in 0..count {
-        rest &= rest.wrapping_sub(1);
-    }
-    mask & !rest
-}
-
-fn all_cards(count: u32) -> u128 {
-    if count >= u128::BITS { u128::MAX } else { (1 << count) - 1 }
-}
-
-impl fmt::Display for PendingReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooFewFree { free, wanted: 1 } => write!(f, "wants a card, {free} are free"),
-            Self::TooFewFree { free, wanted } => write!(f, "wants {wanted} cards, {free} are free"),
-            Self::Fragmented { free, on_one_node, wanted } => {
-                write!(f, "wants {wanted} cards together; {free} are free, at most {on_one_node} on one node")
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -451,6 +270,7 @@ mod tests {
             accelerator: "z".to_owned(),
             nodes,
             cards_per_node,
+            supply: None,
         }
     }
 

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::claim::{Lease, Shape};
 use super::config::PoolId;
-use super::inventory::{Lease, Pool, Shape};
+use super::pool::Pool;
 use crate::policies::placement::PlacementKind;
 
 /// Cards that must be free at a later time.

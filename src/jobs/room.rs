@@ -225,6 +225,22 @@ impl Jobs {
         self.order.stopped(now, job, self.list.facts(job), left);
     }
 
+    /// A job loses its cards: it waits again.
+    pub fn evict(&mut self, ctx: &mut Context<'_>, cards: &mut dyn Cards, job: u32) {
+        self.stop(ctx.now, cards, job);
+        self.decide_at(ctx, ctx.now);
+        ctx.tell(Effect::Load);
+    }
+
+    /// Jobs that wait, in order of submission.
+    pub fn waiting(&self) -> impl Iterator<Item = u32> {
+        let waits = |job: &&u32| {
+            let state = &self.states[**job as usize];
+            state.submitted.is_some() && state.running.is_none() && state.finished.is_none()
+        };
+        self.by_submission[..self.scheduled].iter().filter(waits).copied()
+    }
+
     /// All jobs.
     pub fn list(&self) -> &JobList {
         &self.list

@@ -3,7 +3,9 @@
 
 mod engine;
 
-pub use engine::{EngineSummary, ResponseCacheSummary, SpeculationSummary, TenantSummary};
+pub use engine::{
+    EngineSummary, PrefixCacheSummary, ResponseCacheSummary, SpeculationSummary, TenantSummary,
+};
 
 use serde::Serialize;
 
@@ -292,19 +294,6 @@ pub struct DeploymentSummary {
     /// What only some engines do.
     #[serde(flatten)]
     pub engine: EngineSummary,
-}
-
-/// What the prefix caches of a deployment did.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct PrefixCacheSummary {
-    /// Hashed blocks of the prompts of requests when they were admitted.
-    pub asked_blocks: u64,
-    /// Those that were in the cache.
-    pub found_blocks: u64,
-    /// `found_blocks` ÷ `asked_blocks`.
-    pub hit_rate: f64,
-    /// Prompt tokens that were not processed again.
-    pub saved_prompt_tokens: u64,
 }
 
 /// One pool.

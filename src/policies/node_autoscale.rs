@@ -3,6 +3,7 @@
 pub mod cluster_autoscaler;
 pub mod karpenter;
 pub mod observation;
+pub mod pending;
 
 pub use observation::{InstanceType, Node, NodeObservation, Offering, Pod, Resources};
 

@@ -8,6 +8,7 @@ mod pool;
 mod scheduler;
 mod speculative;
 mod stream;
+mod supply;
 mod tenant;
 mod traffic;
 
@@ -17,6 +18,7 @@ pub use pool::{PRICE_KEYS, RawPool, RawPrices, prices, read as pool};
 pub use scheduler::{RawJobTrace, RawOrder, RawScheduler};
 pub use speculative::Method;
 pub use stream::{RawStream, read as stream};
+pub use supply::{Count, RawProvisioning};
 pub use tenant::{RawTenant, read as tenant};
 
 use super::dom::Node;

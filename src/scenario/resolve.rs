@@ -12,6 +12,7 @@ mod pools;
 mod scheduler;
 mod step_time;
 mod streams;
+mod supply;
 
 use super::problem::Severity;
 use super::raw::{RawScenario, duplicates};

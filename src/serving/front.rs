@@ -262,7 +262,7 @@ impl Serving {
         }
         request.phase = Phase::Cached;
         request.first_scheduled = Some(ctx.now);
-        ctx.after(cache.latency, Event::Answer { slot });
+        ctx.after(cache.latency, Event::Answer { slot, id: request.id as u32 });
         false
     }
 }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::config::{DeploymentConfig, RequestKind, RequestTerms, StreamRoute};
 use super::deployment::Deployment;
 use super::front::{CacheTotals, Gate, Responses, TenantLimits};
-use super::replica::{PrefixTotals, Replica, ReplicaTotals};
+use super::replica::{Replica, ReplicaTotals};
 use super::request::{NONE, Phase, Request, Requests, Slot};
-use super::speculate::{Draws, SpeculationTotals};
+use super::speculate::Draws;
+use super::totals::DeploymentTotals;
 use crate::policies::Policy as _;
 use crate::policies::request_order::RequestFacts;
 use crate::sim::{Ctx, Seed};
@@ -28,6 +29,8 @@ pub enum Event {
     Answer {
         /// The request's place.
         slot: u32,
+        /// The lower half of its number.
+        id: u32,
     },
     /// The oldest request of a stream reaches its time-out.
     TimeOut {
@@ -123,31 +126,6 @@ pub struct NewRequest {
 struct TimeOuts {
     after: Option<Duration>,
     pending: VecDeque<(Instant, Slot, u64)>,
-}
-
-/// What a deployment did, summed over its replicas.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct DeploymentTotals {
-    /// Iterations run.
-    pub iterations: u64,
-    /// Times the composition of a batch changed.
-    pub batch_changes: u64,
-    /// Requests preempted.
-    pub preemptions: u64,
-    /// KV blocks copied to host memory.
-    pub swapped_blocks: u64,
-    /// What its drafts proposed.
-    pub speculation: SpeculationTotals,
-    /// Requests turned away because their first token was predicted too late.
-    pub turned_away: u64,
-    /// Requests rejected because they are longer than the context or than a replica's KV cache.
-    pub too_long: u64,
-    /// Σ over iterations of the requests in the batch.
-    pub batched: u128,
-    /// FLOP done.
-    pub flop: Flop,
-    /// What the prefix caches were asked and had.
-    pub prefix: PrefixTotals,
 }
 
 /// The serving room.
@@ -331,7 +309,7 @@ impl Serving {
                 }
             }
             Event::TimeOut { stream } => self.time_out(ctx, stream),
-            Event::Answer { slot } => {
+            Event::Answer { slot, .. } => {
                 self.requests[slot].first_token = Some(ctx.now);
                 self.depart(ctx, slot, Outcome::Completed);
             }

@@ -82,9 +82,26 @@ impl UsdPerHour {
         Self((dollars * 1e9).round() as i64)
     }
 
+    /// From nano-dollars an hour.
+    pub const fn from_nanos(nanos: i64) -> Self {
+        Self(nanos)
+    }
+
+    /// In nano-dollars an hour.
+    pub const fn as_nanos(self) -> i64 {
+        self.0
+    }
+
     /// In dollars an hour, for output and ratios.
     pub fn as_f64(self) -> f64 {
         self.0 as f64 / 1e9
+    }
+
+    /// The price without so many millionths of it, rounded half up to the nano-dollar.
+    #[must_use]
+    pub fn less_ppm(self, millionths: u32) -> Self {
+        let rest = i128::from(1_000_000u32.saturating_sub(millionths));
+        Self(((i128::from(self.0) * rest + 500_000).div_euclid(1_000_000)) as i64)
     }
 
     /// What `duration` costs, rounded once, half up, to the micro-dollar.

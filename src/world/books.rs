@@ -2,7 +2,7 @@
 
 use super::error::RunError;
 use super::run::World;
-use crate::fleet::Holder;
+use crate::fleet::{Holder, PoolId};
 use crate::metrics::results::RequestCounts;
 use crate::units::Duration;
 
@@ -27,12 +27,18 @@ impl World<'_> {
         check(self.inventory.is_balanced(), &|| "a card is in no state or in two".to_owned())?;
         for pool in 0..self.config.pools.len() {
             let metered = self.metered(at, pool);
-            let cards = u128::from(self.config.pools[pool].fleet.nodes)
-                * u128::from(self.config.pools[pool].fleet.cards_per_node);
-            let window = u128::from(self.config.duration.as_nanos());
-            let ordered = metered.busy <= metered.leased && metered.leased <= metered.provisioned;
-            check(ordered && metered.provisioned == cards * window, &|| {
-                format!("pool {}: {metered:?} of {cards} cards", self.config.pools[pool].fleet.name)
+            let id = PoolId(pool as u16);
+            let per_node = u128::from(self.config.pools[pool].fleet.cards_per_node);
+            let node_nanos = match self.nodes.tally(id, at) {
+                Some(tally) => tally.paid_nanos(),
+                None => {
+                    u128::from(self.config.pools[pool].fleet.nodes)
+                        * u128::from(self.config.duration.as_nanos())
+                }
+            };
+            let ordered = self.inventory.usage(id).settle(at).is_ordered();
+            check(ordered && metered.provisioned == per_node * node_nanos, &|| {
+                format!("pool {}: {metered:?} in {node_nanos} node-ns", self.config.pools[pool].fleet.name)
             })?;
             let recorded = self.recorder.busy_cards[pool].integral();
             check(recorded == metered.busy, &|| {

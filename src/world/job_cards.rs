@@ -1,7 +1,9 @@
 //! The cards that jobs run on: the jobs room's requests, put to the inventory.
 
 use super::recorder::Recorder;
-use crate::fleet::{Holder, Inventory, LeaseId, PendingReason, PoolConfig, PoolId, Reservation, Shape};
+use crate::fleet::{
+    Grant, Holder, Inventory, LeaseId, PendingReason, PoolConfig, PoolId, Reservation, Shape,
+};
 use crate::jobs::{Cards, JobList};
 use crate::policies::queue_order::{Cluster, FleetFacts, Shadow};
 use crate::units::Instant;
@@ -13,6 +15,8 @@ pub(super) struct JobCards<'a> {
     pub(super) list: &'a JobList,
     pub(super) leases: &'a mut Vec<Option<LeaseId>>,
     pub(super) held: &'a mut Option<Reservation>,
+    /// Claims of others that were granted what jobs gave back.
+    pub(super) grants: &'a mut Vec<Grant>,
     /// Card-nanoseconds of leases that have ended, for the books.
     pub(super) card_nanos: &'a mut u128,
 }
@@ -27,7 +31,7 @@ pub(super) fn fleet_facts<'a>(pools: impl Iterator<Item = &'a PoolConfig>, list:
             types.len() - 1
         });
         facts.types.push(number as u32);
-        facts.cards.push(pool.nodes * pool.cards_per_node);
+        facts.cards.push(pool.slots() * pool.cards_per_node);
     }
     facts.places = list.places().iter().map(|pools| pools.iter().map(|pool| pool.0).collect()).collect();
     facts
@@ -117,8 +121,7 @@ impl Cards for JobCards<'_> {
         self.recorder.released(now, lease);
         let pool = lease.map(|lease| lease.pool);
         *self.card_nanos += lease.map_or(0, |lease| lease.card_nanos(now));
-        // Only replicas leave claims pending, and they are placed before the first event.
-        let _ = self.inventory.release(now, id);
+        self.grants.extend(self.inventory.release(now, id));
         if let Some(pool) = pool {
             self.recorder.leased(now, pool.index(), u64::from(self.inventory.usage(pool).leased));
         }

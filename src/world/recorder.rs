@@ -30,6 +30,7 @@ pub(super) struct Recorder {
     sojourns: u128,
     pub(super) busy_cards: Vec<Steps>,
     pub(super) leased_cards: Vec<Steps>,
+    pub(super) provisioned_cards: Vec<Steps>,
     pub(super) jobs_queued: Steps,
     pub(super) jobs_running: Steps,
     /// The pool and nodes of each job that was placed.
@@ -60,12 +61,13 @@ impl Recorder {
             sojourns: 0,
             busy_cards: pools().map(|_| Steps::new(bucket)).collect(),
             leased_cards: pools().map(|_| Steps::new(bucket)).collect(),
+            provisioned_cards: pools().map(|_| Steps::new(bucket)).collect(),
             jobs_queued: Steps::new(bucket),
             jobs_running: Steps::new(bucket),
             job_places: vec![None; jobs.len()],
             cards: CardRecorder::new(
                 bucket,
-                pools().map(|pool| (pool.name.as_str(), pool.nodes, pool.cards_per_node)),
+                pools().map(|pool| (pool.name.as_str(), pool.slots(), pool.cards_per_node)),
             ),
             busy_since: BTreeMap::new(),
             deployment_names: config.deployments.iter().map(|plan| plan.name.clone()).collect(),
@@ -190,6 +192,11 @@ impl Recorder {
         self.leased_cards[pool].set(now, cards);
     }
 
+    /// So many cards of a pool are paid for from now on.
+    pub(super) fn provisioned(&mut self, now: Instant, pool: usize, cards: u64) {
+        self.provisioned_cards[pool].set(now, cards);
+    }
+
     /// Brings everything up to the end of the run.
     pub(super) fn settle<'a>(&mut self, end: Instant, leases: impl Iterator<Item = (LeaseId, &'a Lease)>) {
         for (id, lease) in leases {
@@ -198,7 +205,8 @@ impl Recorder {
             }
             self.released(end, Some(lease));
         }
-        let steps = self.busy_cards.iter_mut().chain(&mut self.leased_cards);
+        let steps =
+            self.busy_cards.iter_mut().chain(&mut self.leased_cards).chain(&mut self.provisioned_cards);
         for steps in steps.chain([&mut self.jobs_queued, &mut self.jobs_running, &mut self.in_system]) {
             steps.settle(end);
         }

@@ -10,8 +10,9 @@ use super::job_cards::{JobCards, fleet_facts};
 use super::recorder::Recorder;
 use super::{RequestSink, RunOptions};
 use crate::billing::{Ledger, Metered};
-use crate::fleet::{Claim, ClaimResult, Holder, Inventory, LeaseId, PoolId, Reservation, Shape};
+use crate::fleet::{Claim, ClaimResult, Holder, Inventory, LeaseId, Nodes, PoolId, Reservation, Shape};
 use crate::jobs::{self, JobList, Jobs};
+use crate::metrics::results::DecisionRow;
 use crate::serving::{self, NewRequest, Serving, StreamRoute};
 use crate::sim::{Ctx, EventQueue};
 use crate::units::{Duration, Instant};
@@ -27,35 +28,43 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub(super) struct World<'a> {
     pub(super) config: &'a WorldConfig,
     pub(super) end: Instant,
-    queue: EventQueue<Event>,
+    pub(super) queue: EventQueue<Event>,
     pub(super) sources: Vec<Source>,
     pub(super) serving: Serving,
     pub(super) jobs: Jobs,
+    pub(super) nodes: Nodes,
     pub(super) inventory: Inventory,
     pub(super) ledger: Ledger,
     pub(super) recorder: Recorder,
+    pub(super) decisions: Vec<DecisionRow>,
+    /// Whether nodes of any pool come and go.
+    pub(super) elastic: bool,
+    /// The instant at which what is pending is bought next.
+    pub(super) buys_at: Option<Instant>,
+    /// When idle nodes are looked at next.
+    pub(super) looks_at: Option<Instant>,
     /// The lease of each replica and of each job that runs.
     replica_leases: Vec<LeaseId>,
     pub(super) job_leases: Vec<Option<LeaseId>>,
-    job_list: Arc<JobList>,
+    pub(super) job_list: Arc<JobList>,
     /// Card-nanoseconds of jobs' leases that have ended.
     pub(super) job_card_nanos: u128,
     /// What is held for the first job of the queue.
-    held: Option<Reservation>,
+    pub(super) held: Option<Reservation>,
     pub(super) arrived: u64,
     billing_interval: Duration,
     pub(super) rows: Option<RequestSink<'a>>,
     rows_failed: Option<String>,
-    buffers: Buffers,
+    pub(super) buffers: Buffers,
 }
 
 /// What the rooms write into; reused, so that the steady state allocates nothing.
 #[derive(Default)]
-struct Buffers {
-    serving: Vec<(Instant, serving::Event)>,
-    served: Vec<serving::Effect>,
-    jobs: Vec<(Instant, jobs::Event)>,
-    worked: Vec<jobs::Effect>,
+pub(super) struct Buffers {
+    pub(super) serving: Vec<(Instant, serving::Event)>,
+    pub(super) served: Vec<serving::Effect>,
+    pub(super) jobs: Vec<(Instant, jobs::Event)>,
+    pub(super) worked: Vec<jobs::Effect>,
 }
 
 impl<'a> World<'a> {
@@ -73,11 +82,12 @@ impl<'a> World<'a> {
         let routes = config.streams.iter().map(route).collect();
         let tenants: Vec<_> = config.tenants.iter().map(|tenant| tenant.limits).collect();
         let mut ledger = Ledger::new();
-        for pool in &config.pools {
-            ledger.open(pool.tariff, pool.fleet.cards_per_node);
+        for (owner, pool) in config.pools.iter().enumerate() {
+            ledger.open(pool.tariff, pool.fleet.cards_per_node, owner, pool.fleet.slots());
         }
         let job_list = JobList::joined(&config.jobs, config.job_trace.as_ref());
         let fleet = fleet_facts(config.pools.iter().map(|pool| &pool.fleet), &job_list);
+        let nodes = Nodes::new(config.pools.iter().map(|pool| &pool.fleet), config.seed);
         let inventory = Inventory::new(config.pools.iter().map(|pool| &pool.fleet), config.placement);
         Ok(Self {
             config,
@@ -86,9 +96,14 @@ impl<'a> World<'a> {
             sources,
             serving: Serving::new(config.deployments.clone(), routes, &tenants, config.seed, options.plain),
             jobs: Jobs::new(Arc::clone(&job_list), &config.queue_order, &fleet),
+            nodes,
             inventory: inventory.seeded(config.seed),
             ledger,
             recorder: Recorder::new(config, Arc::clone(&job_list)),
+            decisions: Vec::new(),
+            elastic: config.pools.iter().any(|pool| pool.fleet.supply.is_some()),
+            buys_at: None,
+            looks_at: None,
             replica_leases: Vec::new(),
             job_leases: vec![None; job_list.len()],
             job_list,
@@ -125,6 +140,7 @@ impl<'a> World<'a> {
     }
 
     fn begin(&mut self) -> Result<(), RunError> {
+        self.begin_nodes();
         self.place_replicas()?;
         self.check_jobs_fit()?;
         let mut ctx = Ctx::new(Instant::ZERO, &mut self.buffers.jobs, &mut self.buffers.worked);
@@ -136,6 +152,7 @@ impl<'a> World<'a> {
             }
         }
         self.queue.push(Instant::ZERO + self.billing_interval, Event::Bill);
+        self.buy_soon(Instant::ZERO);
         Ok(())
     }
 
@@ -152,7 +169,9 @@ impl<'a> World<'a> {
                     preemptible: false,
                 };
                 match self.inventory.claim(Instant::ZERO, claim) {
-                    ClaimResult::Lease(lease) => self.start_replica(deployment, lease),
+                    ClaimResult::Lease(lease) => self.start_replica(Instant::ZERO, deployment, lease),
+                    // Its pools grow.
+                    ClaimResult::Pending(..) if plan.options.iter().any(|o| self.nodes.changes(o.pool)) => {}
                     ClaimResult::Pending(_, reason) => {
                         return Err(RunError::NoRoom {
                             deployment: plan.name.clone(),
@@ -163,25 +182,26 @@ impl<'a> World<'a> {
                     }
                 }
             }
-            self.recorder.ready(Instant::ZERO, deployment, u64::from(plan.replicas));
         }
         Ok(())
     }
 
-    fn start_replica(&mut self, deployment: usize, lease: LeaseId) {
+    pub(super) fn start_replica(&mut self, now: Instant, deployment: usize, lease: LeaseId) {
         let option = self.inventory.lease(lease).map_or(0, |lease| lease.option);
-        self.record_leased(Instant::ZERO, lease);
-        let mut ctx = Ctx::new(Instant::ZERO, &mut self.buffers.serving, &mut self.buffers.served);
+        self.record_leased(now, lease);
+        let mut ctx = Ctx::new(now, &mut self.buffers.serving, &mut self.buffers.served);
         let replica = self.serving.add_replica(&mut ctx, deployment, option);
         debug_assert_eq!(replica as usize, self.replica_leases.len());
         self.replica_leases.push(lease);
-        self.route_serving(Instant::ZERO);
+        let mine = (0..=replica).filter(|replica| self.serving.placement(*replica).0 == deployment);
+        self.recorder.ready(now, deployment, mine.count() as u64);
+        self.route_serving(now);
     }
 
     fn check_jobs_fit(&self) -> Result<(), RunError> {
         let cards = |pool: PoolId| {
             let pool = &self.config.pools[pool.index()].fleet;
-            pool.nodes * pool.cards_per_node
+            pool.slots() * pool.cards_per_node
         };
         for job in 0..self.job_list.len() as u32 {
             let (wanted, pools) = (self.job_list.facts(job).cards, self.job_list.pools(job));
@@ -207,7 +227,9 @@ impl<'a> World<'a> {
             }
             Event::Jobs(event) => {
                 let mut ctx = Ctx::new(now, &mut self.buffers.jobs, &mut self.buffers.worked);
+                let mut grants = Vec::new();
                 let mut cards = JobCards {
+                    grants: &mut grants,
                     inventory: &mut self.inventory,
                     recorder: &mut self.recorder,
                     list: &self.job_list,
@@ -217,7 +239,10 @@ impl<'a> World<'a> {
                 };
                 self.jobs.handle(&mut ctx, &mut cards, event);
                 self.route_jobs(now);
+                self.after_jobs(now, grants);
             }
+            Event::Fleet(event) => self.with_nodes(now, |nodes, ctx| nodes.handle(ctx, event)),
+            Event::Buy => self.buy(now),
             Event::Bill => {
                 for pool in 0..self.config.pools.len() {
                     let metered = self.metered(now, pool);
@@ -254,7 +279,7 @@ impl<'a> World<'a> {
     }
 
     /// Schedules what serving asked for and routes what it told.
-    fn route_serving(&mut self, now: Instant) {
+    pub(super) fn route_serving(&mut self, now: Instant) {
         for (at, event) in self.buffers.serving.drain(..) {
             self.queue.push(at, Event::Serving(event));
         }
@@ -289,7 +314,7 @@ impl<'a> World<'a> {
     }
 
     /// Schedules what jobs asked for and routes what they told.
-    fn route_jobs(&mut self, now: Instant) {
+    pub(super) fn route_jobs(&mut self, now: Instant) {
         for (at, event) in self.buffers.jobs.drain(..) {
             self.queue.push(at, Event::Jobs(event));
         }
@@ -303,7 +328,7 @@ impl<'a> World<'a> {
         }
     }
 
-    fn record_leased(&mut self, now: Instant, lease: LeaseId) {
+    pub(super) fn record_leased(&mut self, now: Instant, lease: LeaseId) {
         if let Some(pool) = self.inventory.lease(lease).map(|lease| lease.pool) {
             self.recorder.leased(now, pool.index(), u64::from(self.inventory.usage(pool).leased));
         }
@@ -312,7 +337,14 @@ impl<'a> World<'a> {
     /// What a pool's cards did since the run began.
     pub(super) fn metered(&mut self, now: Instant, pool: usize) -> Metered {
         let time = self.inventory.usage(PoolId(pool as u16)).settle(now);
-        Metered { provisioned: time.provisioned, leased: time.leased, busy: time.busy }
+        Metered {
+            provisioned: time.provisioned,
+            leased: time.leased,
+            busy: time.busy,
+            starting: time.starting,
+            draining: time.draining,
+            free: time.free,
+        }
     }
 }
 

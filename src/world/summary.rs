@@ -4,6 +4,7 @@ use super::engine_summary::engine;
 use super::error::RunError;
 use super::run::World;
 use crate::billing::Cause;
+use crate::fleet::PoolId;
 use crate::metrics::results::{
     DeploymentSummary, EnergySummary, JobsSummary, PoolSummary, PrefixCacheSummary, RunResults,
     SCHEMA_VERSION, ScenarioInfo, SloLimits, SpendSummary, StabilitySummary, StreamSummary, Summary,
@@ -36,7 +37,7 @@ impl World<'_> {
             distributions: self.distributions(),
             ledger: self.ledger_rows(),
             jobs: self.job_rows(),
-            decisions: Vec::new(),
+            decisions: std::mem::take(&mut self.decisions),
             assumptions: self.config.assumptions.clone(),
             cards: self.recorder.take_cards(end),
             requests: all,
@@ -47,8 +48,14 @@ impl World<'_> {
     fn settle_pools(&mut self) {
         for pool in 0..self.config.pools.len() {
             let metered = self.metered(self.end, pool);
-            let nodes = self.config.pools[pool].fleet.nodes;
-            self.ledger.close(self.end, pool, metered, nodes, self.config.duration);
+            let id = PoolId(pool as u16);
+            if !self.nodes.changes(id) {
+                let nodes = self.config.pools[pool].fleet.nodes;
+                self.ledger.close(self.end, pool, metered, nodes, self.config.duration);
+            }
+            for used in self.nodes.paid_since(id, self.end) {
+                self.ledger.close(self.end, pool, metered, 1, used);
+            }
         }
     }
 
@@ -193,14 +200,15 @@ impl World<'_> {
         let mut by_pool = vec![Flop::ZERO; self.config.pools.len()];
         by_pool[pool] = flop;
         let metered = self.metered(self.end, pool);
+        let cards = self.inventory.usage(PoolId(pool as u16)).provisioned;
         PoolSummary {
             name: plan.fleet.name.clone(),
             provider: plan.fleet.provider.clone(),
             offer: plan.fleet.offer.clone(),
             purchase: plan.tariff.purchase.to_string(),
             accelerator: plan.fleet.accelerator.clone(),
-            nodes: plan.fleet.nodes,
-            cards: plan.fleet.nodes * plan.fleet.cards_per_node,
+            nodes: cards / plan.fleet.cards_per_node,
+            cards,
             card_hours: metered.provisioned as f64 / NANOS_PER_HOUR,
             utilization: self.utilization_of(pool..pool + 1, &by_pool),
             spend: self.spend_of(pool..pool + 1, output),

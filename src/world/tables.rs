@@ -27,15 +27,14 @@ impl World<'_> {
             series.extend(over_time.finish(&plan.name, end));
         }
         for (pool, plan) in self.config.pools.iter().enumerate() {
-            let cards = f64::from(plan.fleet.nodes) * f64::from(plan.fleet.cards_per_node);
             let leased = self.recorder.leased_cards[pool].means(end);
             let mut add = |metric, values| {
                 series.push(Series { subject: Subject::Pool(plan.fleet.name.clone()), metric, values });
             };
-            add(metric::PROVISIONED_CARDS, vec![Some(cards); leased.len()]);
+            add(metric::PROVISIONED_CARDS, self.recorder.provisioned_cards[pool].means(end));
             add(metric::ALLOCATED_CARDS, leased);
             add(metric::BUSY_CARDS, self.recorder.busy_cards[pool].means(end));
-            add(metric::SPEND_USD, self.spend_over_time(|record| record.account == pool));
+            add(metric::SPEND_USD, self.spend_over_time(|record| self.ledger.owner(record.account) == pool));
         }
         for cause in Cause::ALL {
             let values = self.spend_over_time(|record| record.cause == cause);
@@ -91,14 +90,14 @@ impl World<'_> {
 
     pub(super) fn ledger_rows(&self) -> Vec<LedgerRow> {
         let row = |record: &Record| {
-            let plan = &self.config.pools[record.account];
+            let plan = &self.config.pools[self.ledger.owner(record.account)];
             LedgerRow {
                 time: record.time,
                 pool: plan.fleet.name.clone(),
                 provider: plan.fleet.provider.clone(),
                 purchase: plan.tariff.purchase.to_string(),
                 cause: record.cause.name(),
-                quantity: record.card_nanos as f64 / f64::from(plan.fleet.cards_per_node) / 3.6e12,
+                quantity: record.quantity as f64 / f64::from(plan.fleet.cards_per_node) / 3.6e12,
                 unit: "node-hours",
                 price_usd: plan.tariff.price.as_f64(),
                 amount: record.amount,

@@ -26,12 +26,14 @@ pub fn pool(nodes: u32) -> PoolPlan {
             accelerator: "card".to_owned(),
             nodes,
             cards_per_node: 1,
+            supply: None,
         },
         tariff: Tariff {
             purchase: Purchase::OnDemand,
             price: UsdPerHour::from_f64(1.0),
             granularity: Duration::ZERO,
             minimum: Duration::ZERO,
+            commitment: None,
         },
         peak: None,
     }

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::Surroundings;
+use super::supply::{self, Count, RawProvisioning};
 use crate::billing::Purchase;
-use crate::scenario::dom::Value;
 use crate::scenario::kinds;
 use crate::scenario::problem::{Place, Problem};
 use crate::scenario::reader::TableReader;
@@ -17,7 +17,9 @@ pub struct RawPool {
     pub name: Sited<String>,
     pub offer: Sited<String>,
     pub purchase: Sited<Purchase>,
-    pub nodes: u32,
+    pub nodes: Sited<Count>,
+    pub provisioning: Option<RawProvisioning>,
+    pub idle_after: Option<Duration>,
     pub price: Option<UsdPerHour>,
     pub granularity: Option<Duration>,
     pub minimum: Option<Duration>,
@@ -42,29 +44,22 @@ pub struct OfferPrices {
     pub prices: Vec<(Purchase, Sited<UsdPerHour>)>,
 }
 
-/// A number of nodes; the range of an autoscaled pool is recognised to be refused.
-const NODES: Kind<u32> = Kind {
-    what: "a whole number of at least 1",
-    read: |value| match value {
-        Value::Table(_) => Err(Unfit::Value(
-            "autoscaled pools are not built yet; give the number of nodes, as in nodes = 2".to_owned(),
-        )),
-        other => (kinds::COUNT.read)(other),
-    },
-};
-
 /// Reads one pool.
 pub fn read(t: &mut TableReader<'_>) -> Option<RawPool> {
     let name = t.required("name", &kinds::NAME, "Its name.");
     let offer = t.required("offer", &kinds::REFERENCE, "What is bought, as in \"aws/p5.48xlarge\".");
     let purchase = t.choice(
         "purchase",
-        &Purchase::ALL,
+        &Purchase::ALL[..3],
         &["spot", "owned", "per-token"],
         Some("on-demand"),
         "How it is bought; reserved nodes are paid whether used or not.",
     );
-    let nodes = t.required("nodes", &NODES, "Nodes, from the first instant to the last.");
+    let nodes = supply::count(t);
+    let provisioning = supply::provisioning(t);
+    let doc = "A node beyond the minimum with nothing on it is given back after so long, where no node \
+               autoscaler decides; \"10m\" when absent.";
+    let idle_after = t.optional("idle_after", &kinds::TIME, doc);
     let doc = "Price of a node in US dollars an hour; the catalogue's or [prices] when absent.";
     let price = t.optional("price", &kinds::USD_PER_HOUR, doc);
     let doc = "Billed time is rounded up to a multiple of this; the provider's when absent.";
@@ -75,7 +70,6 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawPool> {
         ("min_nodes", "autoscaled pools are"),
         ("max_nodes", "autoscaled pools are"),
         ("autoscaler", "node autoscalers are"),
-        ("provisioning", "provisioning times are"),
         ("stock", "stock-outs are"),
         ("spot", "spot nodes are"),
         ("failures", "failures are"),
@@ -86,7 +80,9 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawPool> {
         name: name?,
         offer: offer?,
         purchase: purchase?,
-        nodes: *nodes?,
+        nodes: nodes?,
+        provisioning,
+        idle_after: idle_after.map(|time| *time),
         price: price.map(|price| UsdPerHour::from_f64(*price)),
         granularity: granularity.map(|granularity| *granularity),
         minimum: minimum.map(|minimum| *minimum),

@@ -18,7 +18,10 @@ pub fn check(
     jobs: &[JobConfig],
     reading: &mut Reading,
 ) {
-    let mut inventory = Inventory::new(pools.iter().copied(), scenario.scheduler.placement);
+    // With every node there that there can be.
+    let full = |pool: &&PoolConfig| PoolConfig { nodes: pool.slots(), supply: None, ..(*pool).clone() };
+    let full: Vec<PoolConfig> = pools.iter().map(full).collect();
+    let mut inventory = Inventory::new(&full, scenario.scheduler.placement);
     for (index, (config, raw)) in deployments.iter().zip(&scenario.deployments).enumerate() {
         let mut granted = 0;
         for replica in 0..config.replicas {

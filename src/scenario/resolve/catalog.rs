@@ -150,12 +150,14 @@ fn field_names<T: DeserializeOwned>() -> &'static [&'static str] {
     names
 }
 
-/// The catalogue's purchase option.
-pub const fn option(purchase: Purchase) -> catalog::Purchase {
+/// The catalogue's purchase option, where it has one.
+pub const fn option(purchase: Purchase) -> Option<catalog::Purchase> {
     match purchase {
-        Purchase::OnDemand => catalog::Purchase::OnDemand,
-        Purchase::Reserved1y => catalog::Purchase::Reserved1y,
-        Purchase::Reserved3y => catalog::Purchase::Reserved3y,
+        Purchase::OnDemand => Some(catalog::Purchase::OnDemand),
+        Purchase::Reserved1y => Some(catalog::Purchase::Reserved1y),
+        Purchase::Reserved3y => Some(catalog::Purchase::Reserved3y),
+        Purchase::Spot => Some(catalog::Purchase::Spot),
+        Purchase::Reserved | Purchase::Block | Purchase::Owned => None,
     }
 }
 
@@ -181,14 +183,15 @@ fn apply_prices(scenario: &RawScenario, catalog: &mut Catalog, reading: &mut Rea
             let source = format!("the price list {}", file.value.display());
             let figure = Figure { value: price, source, date: None, doubt: None };
             // The list has been checked against the catalogue.
-            let _ = catalog.override_price(&offer, option(purchase), figure);
+            let _ = option(purchase).map(|option| catalog.override_price(&offer, option, figure));
         }
     }
     for entry in &prices.offers {
         for (purchase, price) in &entry.prices {
             let source = "[prices] of the scenario".to_owned();
             let figure = Figure { value: price.value, source, date: None, doubt: None };
-            if let Err(missing) = catalog.override_price(&entry.offer, option(*purchase), figure) {
+            let Some(option) = option(*purchase) else { continue };
+            if let Err(missing) = catalog.override_price(&entry.offer, option, figure) {
                 reading.problem(not_found(entry.offer.place, &missing));
             }
         }

@@ -383,7 +383,7 @@ fn enough_cards(
         let pool = pools.iter().find(|(_, pool, _)| pool.value == name.value);
         let fleet = pool.map(|(_, _, resolved)| &resolved.plan.fleet);
         fleet.map_or(0, |fleet| {
-            u64::from(fleet.cards_per_node / planned.option.cards.max(1)) * u64::from(fleet.nodes)
+            u64::from(fleet.cards_per_node / planned.option.cards.max(1)) * u64::from(fleet.slots())
         })
     });
     let room: u64 = room.sum();

@@ -71,7 +71,7 @@ fn job(
     let mut reasons = Vec::new();
     for (id, name, pool) in &found? {
         let fleet = &pool.plan.fleet;
-        let cards = u64::from(fleet.nodes) * u64::from(fleet.cards_per_node);
+        let cards = u64::from(fleet.slots()) * u64::from(fleet.cards_per_node);
         let option = if u64::from(*raw.accelerators) > cards {
             Err(Misfit::Why(format!("it has {cards} cards in all")))
         } else {

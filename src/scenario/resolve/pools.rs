@@ -3,6 +3,7 @@
 use super::assumptions::Ledger;
 use super::catalog::option;
 use super::names::{not_found, unknown};
+use super::supply::supply;
 use crate::billing::{Purchase, Tariff};
 use crate::catalog::{Catalog, Figure, Offer, Precision};
 use crate::fleet::{Inventory, PoolConfig};
@@ -76,7 +77,9 @@ fn pool(raw: &RawPool, catalog: &Catalog, reading: &mut Reading, ledger: &mut Le
         reading.problem(Problem::error(raw.offer.place, message));
         return None;
     }
-    if u64::from(cards) * u64::from(raw.nodes) > 1_000_000 {
+    let (nodes, supply) = supply(raw, ledger);
+    let most = nodes.max(supply.as_ref().map_or(0, |supply| supply.max));
+    if u64::from(cards) * u64::from(most) > 1_000_000 {
         let message = format!("pool `{}` has more than a million cards", *raw.name);
         reading.problem(Problem::error(raw.place, message).help("lower `nodes`"));
         return None;
@@ -88,8 +91,9 @@ fn pool(raw: &RawPool, catalog: &Catalog, reading: &mut Reading, ledger: &mut Le
         provider: offer.provider.clone(),
         offer: offer.name.clone(),
         accelerator: card.name.clone(),
-        nodes: raw.nodes,
+        nodes,
         cards_per_node: cards,
+        supply,
     };
     let peak = card.peak(Precision::Bf16).ok();
     let plan = PoolPlan { fleet, tariff: tariff?, peak };
@@ -109,7 +113,7 @@ fn tariff(
             let source = format!("pool `{}` of the scenario", *raw.name);
             Figure { value, source, date: None, doubt: None }
         }
-        None => match offer.price_figure(option(*raw.purchase)) {
+        None => match option(*raw.purchase).and_then(|option| offer.price_figure(option)) {
             Some(figure) => figure.clone(),
             None => {
                 reading.problem(no_price(raw, offer));
@@ -120,7 +124,13 @@ fn tariff(
     let price: UsdPerHour = figure.value;
     ledger.figure(about, &format!("{} price", *raw.purchase), format!("{} USD/h", price.as_f64()), &figure);
     let (granularity, minimum) = terms(raw, offer, catalog, reading, ledger);
-    Some(Tariff { purchase: *raw.purchase, price, granularity: granularity?, minimum: minimum? })
+    Some(Tariff {
+        purchase: *raw.purchase,
+        price,
+        granularity: granularity?,
+        minimum: minimum?,
+        commitment: None,
+    })
 }
 
 /// Granularity and minimum of what is billed, each `None` after an error. A committed node is billed for the
@@ -163,7 +173,7 @@ fn no_price(raw: &RawPool, offer: &Offer) -> Problem {
     let message = format!("the catalogue knows no {purchase} price of `{}`", offer.name);
     let known: Vec<&str> = Purchase::ALL
         .iter()
-        .filter(|(_, purchase)| offer.price_figure(option(*purchase)).is_some())
+        .filter(|(_, purchase)| option(*purchase).is_some_and(|option| offer.price_figure(option).is_some()))
         .map(|(name, _)| *name)
         .collect();
     let problem = Problem::error(raw.purchase.place, message).label("needed for this");

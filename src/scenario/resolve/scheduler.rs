@@ -28,7 +28,7 @@ pub fn job_trace(
         reading.problem(problem.help("add a [[pools]]"));
     }
     let found = find_pools("job_trace", names, pools, reading)?;
-    let cards = |fleet: &crate::fleet::PoolConfig| fleet.nodes * fleet.cards_per_node;
+    let cards = |fleet: &crate::fleet::PoolConfig| fleet.slots() * fleet.cards_per_node;
     let config = JobTraceConfig {
         file: raw.path.clone(),
         format: raw.format,

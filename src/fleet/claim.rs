@@ -1,0 +1,169 @@
+//! Claims and leases: what holders ask of the inventory and what they get.
+
+use std::fmt;
+
+use super::config::PoolId;
+use crate::units::Instant;
+
+/// Who wants or holds cards. The inventory only tells holders apart; what they are it does not care.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Holder {
+    /// A replica of a deployment: (deployment, its how-manieth).
+    Replica(u32, u32),
+    /// A job.
+    Job(u32),
+}
+
+/// How the cards of a claim must lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// All on one node.
+    OneNode {
+        /// How many.
+        cards: u32,
+    },
+    /// In one pool, on as few nodes as can be: whole nodes, and one more for the rest.
+    Gang {
+        /// How many.
+        cards: u32,
+    },
+}
+
+/// Cards wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Who wants them.
+    pub holder: Holder,
+    /// Where they may be, in order of preference, and how they must lie there.
+    pub options: Vec<(PoolId, Shape)>,
+    /// Higher is served first among pending claims; ties by order of claiming.
+    pub priority: i32,
+    /// Whether the lease may be revoked for a claim of higher priority.
+    pub preemptible: bool,
+}
+
+/// A pending claim, in order of claiming.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ClaimId(pub u64);
+
+/// A lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LeaseId(pub u32);
+
+/// Cards held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// Who holds them.
+    pub holder: Holder,
+    /// Where.
+    pub pool: PoolId,
+    /// Which of the claim's options this is.
+    pub option: usize,
+    /// The cards: for each node its number and a bit for each card.
+    pub nodes: Vec<(u32, u128)>,
+    /// Since when.
+    pub since: Instant,
+    /// Whether they compute now.
+    pub busy: bool,
+    /// Whether their holder loads its weights, works, or is on its way out.
+    pub phase: LeasePhase,
+}
+
+/// What the holder of a lease is at, for the causes of spend; cards that compute count as busy whatever it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LeasePhase {
+    /// It loads its weights and warms up.
+    Starting,
+    /// It works, or waits for work.
+    #[default]
+    Working,
+    /// It takes no more work and will give its cards back.
+    Draining,
+}
+
+/// A claim that waits for cards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting<'a> {
+    /// Its number.
+    pub id: ClaimId,
+    /// Who wants what.
+    pub claim: &'a Claim,
+    /// Since when.
+    pub since: Instant,
+}
+
+/// A claim that was pending and has been granted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// Who got cards.
+    pub holder: Holder,
+    /// The lease.
+    pub lease: LeaseId,
+}
+
+/// What a claim got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClaimResult {
+    /// The cards, at once.
+    Lease(LeaseId),
+    /// Nothing yet; the claim stays until it is granted or withdrawn.
+    Pending(ClaimId, PendingReason),
+}
+
+/// Why a claim is pending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PendingReason {
+    /// Fewer cards are free than are wanted.
+    TooFewFree {
+        /// Free cards in the best pool.
+        free: u32,
+        /// Cards wanted.
+        wanted: u32,
+    },
+    /// Enough cards are free, but they do not lie as they must.
+    Fragmented {
+        /// Free cards in the best pool.
+        free: u32,
+        /// Most free cards on one node of it.
+        on_one_node: u32,
+        /// Cards wanted.
+        wanted: u32,
+    },
+}
+
+impl Lease {
+    /// Card-nanoseconds from the lease's beginning to `now`.
+    pub fn card_nanos(&self, now: Instant) -> u128 {
+        let cards: u32 = self.nodes.iter().map(|(_, mask)| mask.count_ones()).sum();
+        u128::from(cards) * u128::from(now.since(self.since).as_nanos())
+    }
+}
+
+impl Shape {
+    /// Whole nodes, and cards on one more.
+    pub(super) fn whole_and_rest(self, cards_per_node: u32) -> (u32, u32) {
+        match self {
+            Self::OneNode { cards } => (0, cards),
+            Self::Gang { cards } => (cards / cards_per_node, cards % cards_per_node),
+        }
+    }
+
+    /// How many cards.
+    pub fn cards(self) -> u32 {
+        match self {
+            Self::OneNode { cards } | Self::Gang { cards } => cards,
+        }
+    }
+}
+
+impl fmt::Display for PendingReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooFewFree { free, wanted: 1 } => write!(f, "wants a card, {free} are free"),
+            Self::TooFewFree { free, wanted } => write!(f, "wants {wanted} cards, {free} are free"),
+            Self::Fragmented { free, on_one_node, wanted } => {
+                write!(f, "wants {wanted} cards together; {free} are free, at most {on_one_node} on one node")
+            }
+        }
+    }
+}
