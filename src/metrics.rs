@@ -7,13 +7,15 @@ mod cards;
 mod over_time;
 mod requests;
 pub mod results;
+mod scrape;
 mod sketch;
 mod stability;
 mod steps;
 
 pub use cards::{CardRecorder, MAX_CARDS_PER_POOL};
-pub use over_time::{DeploymentOverTime, StreamOverTime};
+pub use over_time::{DeploymentOverTime, ReplicaCounts, StreamOverTime};
 pub use requests::{Ending, Limits, RequestEnd, RequestStats, tpot};
+pub use scrape::{Pipeline, PodSample, Sample, Signal};
 pub use sketch::{QUANTILE_ERROR, Sketch};
 pub use stability::judge;
 pub use steps::{Steps, bucket_width};

@@ -4,12 +4,16 @@
 //! its requests; the blocks in use are those of its requests; nothing here knows of prices, pools' nodes or
 //! other rooms.
 
+mod affinity;
 mod batch;
 mod config;
 mod deployment;
 mod front;
+mod gauges;
 mod group;
+mod handover;
 mod kv;
+mod lifecycle;
 mod predict;
 mod prefix;
 mod replica;
@@ -21,10 +25,12 @@ mod totals;
 mod waiting;
 
 pub use config::{
-    Batching, DeploymentConfig, HostMemory, Preemption, ReplicaOption, RequestKind, RequestTerms, Scheduler,
-    StreamRoute,
+    Batching, DeploymentConfig, Drain, Handover, HostMemory, Leftover, Lifecycle, Preemption, ReplicaLinks,
+    ReplicaOption, RequestKind, RequestTerms, Role, Scheduler, StartUp, StreamRoute,
 };
 pub use front::{CacheHits, CacheTotals, RateLimit, ResponseCache, TenantLimits};
+pub use gauges::{DeploymentGauge, Latencies, ReplicaGauge};
+pub use handover::HandoverTotals;
 pub use replica::PrefixTotals;
 pub use room::{Departure, Effect, Event, NewRequest, Outcome, Serving};
 pub use speculate::{Draft, Speculation, SpeculationTotals};

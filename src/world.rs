@@ -11,13 +11,20 @@ mod error;
 mod events;
 mod fleet;
 mod job_cards;
+mod money;
+mod node_scaler;
 mod recorder;
+mod replicas;
 mod run;
+mod scale;
 mod summary;
 mod tables;
 
-pub use config::{PoolPlan, Slo, StreamPlan, TenantPlan, WorldConfig};
+pub use config::{
+    Feed, NodeScalerPlan, PoolPlan, PowerPlan, ScalerPlan, Slo, StreamPlan, TenantPlan, WorldConfig,
+};
 pub use error::RunError;
+pub use node_scaler::{card_resources, node_labels};
 
 use crate::metrics::results::RunResults;
 use crate::serving::{Departure, Outcome};
@@ -65,6 +72,7 @@ impl RequestRow<'_> {
             Outcome::Completed => "completed",
             Outcome::Rejected => "rejected",
             Outcome::TimedOut => "timed_out",
+            Outcome::Failed => "failed",
             Outcome::InFlight => "in_flight",
         }
     }

@@ -83,7 +83,9 @@ fn everything_at_once_runs_and_is_told() {
     let again = again.unwrap_or_else(|e| panic!("the resolved file: {e}"));
     let [first, plain, resolved] =
         [(&loaded, false), (&loaded, true), (&again, false)].map(|(loaded, plain)| {
-            run(&loaded.config, RunOptions { plain, ..RunOptions::default() }).expect("the books balance").summary
+            run(&loaded.config, RunOptions { plain, ..RunOptions::default() })
+                .expect("the books balance")
+                .summary
         });
     assert_eq!(first, plain, "the paths part");
     assert_eq!(first.deployments, resolved.deployments, "the resolved file means something else");

@@ -63,7 +63,7 @@ impl StreamOverTime {
             }
             Ending::Rejected => count(&mut self.rejected, bucket),
             Ending::TimedOut => count(&mut self.timed_out, bucket),
-            Ending::InFlight { .. } => {}
+            Ending::Failed | Ending::InFlight { .. } => {}
         }
     }
 
@@ -125,18 +125,56 @@ fn count(counts: &mut Vec<u64>, bucket: usize) {
     counts[bucket] += 1;
 }
 
+/// Replicas of a deployment by where they are in their lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ReplicaCounts {
+    /// Waiting for cards.
+    pub pending: u64,
+    /// With cards, not ready yet.
+    pub starting: u64,
+    /// Taking requests.
+    pub ready: u64,
+    /// Taking no more requests.
+    pub draining: u64,
+}
+
+impl ReplicaCounts {
+    /// Those that hold cards, which somebody pays for.
+    pub fn billed(&self) -> u64 {
+        self.starting + self.ready + self.draining
+    }
+}
+
 /// One deployment over time.
 #[derive(Debug)]
 pub struct DeploymentOverTime {
     queued: Steps,
     running: Steps,
     ready: Steps,
+    desired: Steps,
+    pending: Steps,
+    starting: Steps,
+    draining: Steps,
+    billed: Steps,
+    /// Whether its replicas ever changed.
+    changed: bool,
 }
 
 impl DeploymentOverTime {
     /// Nothing recorded yet; buckets of `width`.
     pub fn new(width: Duration) -> Self {
-        Self { queued: Steps::new(width), running: Steps::new(width), ready: Steps::new(width) }
+        let steps = || Steps::new(width);
+        Self {
+            queued: steps(),
+            running: steps(),
+            ready: steps(),
+            desired: steps(),
+            pending: steps(),
+            starting: steps(),
+            draining: steps(),
+            billed: steps(),
+            changed: false,
+        }
     }
 
     /// So many requests wait and run from now on.
@@ -145,16 +183,33 @@ impl DeploymentOverTime {
         self.running.set(now, running);
     }
 
-    /// So many replicas are ready from now on.
-    pub fn ready(&mut self, now: Instant, replicas: u64) {
-        self.ready.set(now, replicas);
+    /// So many replicas are desired, and so many there are, from now on.
+    pub fn replicas(&mut self, now: Instant, desired: u64, counts: &ReplicaCounts) {
+        self.changed |= now > Instant::ZERO || counts.ready != desired;
+        self.ready.set(now, counts.ready);
+        self.desired.set(now, desired);
+        self.pending.set(now, counts.pending);
+        self.starting.set(now, counts.starting);
+        self.draining.set(now, counts.draining);
+        self.billed.set(now, counts.billed());
+    }
+
+    fn all(&mut self) -> [&mut Steps; 8] {
+        [
+            &mut self.queued,
+            &mut self.running,
+            &mut self.ready,
+            &mut self.desired,
+            &mut self.pending,
+            &mut self.starting,
+            &mut self.draining,
+            &mut self.billed,
+        ]
     }
 
     /// Brings everything up to the end of the run.
     pub fn settle(&mut self, end: Instant) {
-        for steps in [&mut self.queued, &mut self.running, &mut self.ready] {
-            steps.settle(end);
-        }
+        self.all().into_iter().for_each(|steps| steps.settle(end));
     }
 
     /// The mean queue of each bucket.
@@ -162,15 +217,31 @@ impl DeploymentOverTime {
         self.queued.means(end).into_iter().flatten().collect()
     }
 
+    /// Time-weighted means of (desired, ready, billed) replicas over the run, once settled at `end`.
+    pub fn mean_replicas(&self, end: Instant) -> [f64; 3] {
+        let length = end.as_nanos().max(1) as f64;
+        [&self.desired, &self.ready, &self.billed].map(|steps| steps.integral() as f64 / length)
+    }
+
     /// The series of deployment `name`, up to `end`.
     pub fn finish(&self, name: &str, end: Instant) -> Vec<Series> {
         let series =
             |metric, values| Series { subject: Subject::Deployment(name.to_owned()), metric, values };
-        vec![
+        let mut all = vec![
             series(metric::QUEUED_REQUESTS, self.queued.means(end)),
             series(metric::QUEUED_REQUESTS_MAX, self.queued.highest(end)),
             series(metric::RUNNING_REQUESTS, self.running.means(end)),
             series(metric::READY_REPLICAS, self.ready.means(end)),
-        ]
+        ];
+        if self.changed {
+            all.extend([
+                series(metric::DESIRED_REPLICAS, self.desired.means(end)),
+                series(metric::PENDING_REPLICAS, self.pending.means(end)),
+                series(metric::STARTING_REPLICAS, self.starting.means(end)),
+                series(metric::DRAINING_REPLICAS, self.draining.means(end)),
+                series(metric::BILLED_REPLICAS, self.billed.means(end)),
+            ]);
+        }
+        all
     }
 }

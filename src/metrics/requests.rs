@@ -31,6 +31,8 @@ pub enum Ending {
     Rejected,
     /// Its client gave up.
     TimedOut,
+    /// It was lost.
+    Failed,
     /// Still there at the end of the run, with what is known of it.
     InFlight {
         /// Arrival to first token, if that is there.
@@ -90,7 +92,7 @@ impl Limits {
                                 <= u128::from(limit.as_nanos()) * u128::from(decoded)
                         })),
             ),
-            Ending::Rejected | Ending::TimedOut => Some(false),
+            Ending::Rejected | Ending::TimedOut | Ending::Failed => Some(false),
             Ending::InFlight { ttft, age } => {
                 let late = !within(self.ttft, ttft.unwrap_or(age)) || !within(self.e2e, age);
                 late.then_some(false)
@@ -115,6 +117,7 @@ impl RequestStats {
             }
             Ending::Rejected => self.counts.rejected += 1,
             Ending::TimedOut => self.counts.timed_out += 1,
+            Ending::Failed => self.counts.failed += 1,
             Ending::InFlight { .. } => self.counts.in_flight += 1,
         }
         if end.arrival < warm {

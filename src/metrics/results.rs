@@ -2,12 +2,14 @@
 //! report, the plots and the exporters read these types and nothing else of the run.
 
 mod engine;
+pub mod metric;
+mod serving;
 
-pub use engine::{
-    EngineSummary, PrefixCacheSummary, ResponseCacheSummary, SpeculationSummary, TenantSummary,
-};
+pub use engine::{EngineSummary, ResponseCacheSummary, SpeculationSummary, TenantSummary};
 
 use serde::Serialize;
+
+pub use serving::{HandoverSummary, PrefixCacheSummary};
 
 use super::RequestStats;
 use crate::units::{Duration, Instant, Usd};
@@ -291,6 +293,9 @@ pub struct DeploymentSummary {
     pub mean_batch: Option<f64>,
     /// What its prefix caches did; null where no prompt had hashes.
     pub prefix_cache: Option<PrefixCacheSummary>,
+    /// KV caches handed over from prefill to decode replicas; absent where it has only one kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub handover: Option<HandoverSummary>,
     /// What only some engines do.
     #[serde(flatten)]
     pub engine: EngineSummary,
@@ -321,6 +326,40 @@ pub struct PoolSummary {
     pub spend: SpendSummary,
     /// Energy.
     pub energy: EnergySummary,
+    /// What became of its nodes; left out where they stay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub supply: Option<SupplySummary>,
+}
+
+/// What became of the nodes of a pool that come and go.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct SupplySummary {
+    /// Orders.
+    pub ordered: u64,
+    /// Orders that came to nothing.
+    pub refused: u64,
+    /// Nodes that became ready.
+    pub ready: u64,
+    /// Nodes that the provider took back.
+    pub preempted: u64,
+    /// Nodes that broke.
+    pub broken: u64,
+    /// Nodes that were given back.
+    pub given_back: u64,
+    /// Node-hours between an order and the provider's start of the machine; not billed.
+    pub waiting_node_hours: f64,
+    /// Node-hours of booting and pulling images.
+    pub starting_node_hours: f64,
+    /// Node-hours ready.
+    pub ready_node_hours: f64,
+    /// Node-hours on the way out.
+    pub draining_node_hours: f64,
+    /// Node-hours broken or in maintenance, and paid all the same.
+    pub down_node_hours: f64,
+    /// `preempted` ÷ node-hours paid; null where none were.
+    pub preemptions_per_node_hour: Option<f64>,
+    /// The share of the run in which no zone had a node to give; null where the stock is without end.
+    pub share_without_stock: Option<f64>,
 }
 
 /// What a series or distribution is about.
@@ -348,52 +387,6 @@ pub struct Series {
     pub metric: &'static str,
     /// The value in each bucket; null where nothing was observed.
     pub values: Vec<Option<f64>>,
-}
-
-/// The names of the metrics in [`Series`]; each name ends in its unit where it has one.
-pub mod metric {
-    /// Stream: requests per second that the arrival process asks for, on average (the shape itself).
-    pub const EXPECTED_RPS: &str = "expected_rps";
-    /// Stream: requests per second that arrived.
-    pub const OFFERED_RPS: &str = "offered_rps";
-    /// Stream: requests per second that completed.
-    pub const COMPLETED_RPS: &str = "completed_rps";
-    /// Stream: requests per second turned away.
-    pub const REJECTED_RPS: &str = "rejected_rps";
-    /// Stream: requests per second that gave up.
-    pub const TIMED_OUT_RPS: &str = "timed_out_rps";
-    /// Stream: by completion time, seconds.
-    pub const TTFT_P50_S: &str = "ttft_p50_s";
-    /// Stream: by completion time, seconds.
-    pub const TTFT_P99_S: &str = "ttft_p99_s";
-    /// Stream: by completion time, seconds.
-    pub const TPOT_P50_S: &str = "tpot_p50_s";
-    /// Stream: by completion time, seconds.
-    pub const TPOT_P99_S: &str = "tpot_p99_s";
-    /// Stream: by completion time, seconds.
-    pub const E2E_P50_S: &str = "e2e_p50_s";
-    /// Stream: by completion time, seconds.
-    pub const E2E_P99_S: &str = "e2e_p99_s";
-    /// Deployment: requests waiting (time-weighted mean of the bucket).
-    pub const QUEUED_REQUESTS: &str = "queued_requests";
-    /// Deployment: most requests waiting at once in the bucket.
-    pub const QUEUED_REQUESTS_MAX: &str = "queued_requests_max";
-    /// Deployment: requests in batches (time-weighted mean).
-    pub const RUNNING_REQUESTS: &str = "running_requests";
-    /// Deployment: replicas that can take requests (time-weighted mean).
-    pub const READY_REPLICAS: &str = "ready_replicas";
-    /// Pool: cards provisioned (time-weighted mean).
-    pub const PROVISIONED_CARDS: &str = "provisioned_cards";
-    /// Pool: cards leased (time-weighted mean).
-    pub const ALLOCATED_CARDS: &str = "allocated_cards";
-    /// Pool: cards computing (time-weighted mean).
-    pub const BUSY_CARDS: &str = "busy_cards";
-    /// Pool or cause: US dollars billed in the bucket.
-    pub const SPEND_USD: &str = "spend_usd";
-    /// Fleet: jobs waiting (time-weighted mean).
-    pub const QUEUED_JOBS: &str = "queued_jobs";
-    /// Fleet: jobs running (time-weighted mean).
-    pub const RUNNING_JOBS: &str = "running_jobs";
 }
 
 /// The time series of a run: all have the same buckets, bucket `i` covers `[i·bucket, (i+1)·bucket)`; the

@@ -3,13 +3,18 @@
 //! Each law is as its own project runs it, with its defaults, its order of clamps and its words; a rule's
 //! source is named where it is coded. All see the same [`Observation`] and answer with a [`Scale`].
 
+pub mod cron;
 pub mod dynamo;
+pub mod forecast;
 pub mod hpa;
 pub mod keda;
 pub mod kpa;
 pub mod llumnix;
 pub mod observation;
+pub mod predictive;
 pub mod ray;
+pub mod reactive;
+pub mod scheduled;
 pub mod skyserve;
 pub mod wva;
 

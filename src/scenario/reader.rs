@@ -492,6 +492,13 @@ impl<'a> TableReader<'a> {
             .collect()
     }
 
+    /// Reads the scalar under a key that may be anything.
+    pub fn other_scalar<T>(&mut self, key: &str, kind: &Kind<T>, doc: &'static str) -> Option<Sited<T>> {
+        self.document(key, kind.what, None, false, doc);
+        self.others.insert(key.to_owned());
+        self.node(key).and_then(|node| self.scalar(key, node, kind))
+    }
+
     /// Reads the table under a key that may be anything.
     pub fn other<T>(
         &mut self,

@@ -5,23 +5,27 @@ mod assumptions;
 mod capacity;
 mod catalog;
 mod deployments;
+mod disaggregated;
 mod engine;
 mod jobs;
+mod lifecycle;
 mod names;
+mod node_autoscaler;
 mod pools;
 mod scheduler;
 mod step_time;
 mod streams;
 mod supply;
+mod weights;
 
 use super::problem::Severity;
-use super::raw::{RawScenario, duplicates};
+use super::raw::{RawAutoscaler, RawDeployment, RawScenario, duplicates};
 use super::reading::Reading;
 use crate::fleet::PoolConfig;
 use crate::jobs::{JobConfig, JobList};
 use crate::serving::DeploymentConfig;
 use crate::sim::Seed;
-use crate::world::{PoolPlan, WorldConfig};
+use crate::world::{PoolPlan, ScalerPlan, WorldConfig};
 use assumptions::Ledger;
 
 /// Resolves a scenario. `None` after errors have been recorded in `reading`.
@@ -35,7 +39,9 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
     let catalog = catalog::build(&scenario, reading);
     let pools = pools::resolve(&scenario, &catalog, reading, &mut ledger);
     let deployments = deployments::resolve(&scenario, &catalog, &pools, reading, &mut ledger);
-    let streams = streams::resolve(&scenario, &catalog, &deployments, reading);
+    // Behind the scenario's deployments stand those of prefill replicas, which no stream names.
+    let named = &deployments[..scenario.deployments.len()];
+    let streams = streams::resolve(&scenario, &catalog, named, reading);
     let jobs = jobs::resolve(&scenario, &catalog, &pools, reading, &mut ledger);
     let job_trace = scheduler::job_trace(&scenario, &pools, reading, &mut ledger);
     deployments::warn_unused(&scenario, &streams, reading);
@@ -52,6 +58,8 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
     if reading.problems.iter().any(|problem| problem.severity == Severity::Error) {
         return None;
     }
+    let node_scaler = node_autoscaler::resolve(&scenario, &pools, &deployments, &all_jobs, reading);
+    let scalers = scalers(&scenario);
     let fleet: Vec<&PoolConfig> = pools.iter().map(|pool| &pool.fleet).collect();
     capacity::check(&scenario, &fleet, &deployments, &jobs, reading);
     Some(WorldConfig {
@@ -62,11 +70,24 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
         streams: streams.into_iter().collect::<Option<_>>()?,
         tenants: engine::tenant_plans(&scenario.tenants),
         pools,
+        node_scaler,
         deployments,
+        scalers,
         jobs,
         job_trace,
         queue_order,
         placement: scenario.scheduler.placement,
         assumptions: ledger.into_assumptions(),
     })
+}
+
+/// The autoscalers, by their deployments.
+fn scalers(scenario: &RawScenario) -> Vec<ScalerPlan> {
+    let of = |(deployment, raw): (usize, &RawDeployment)| {
+        let RawAutoscaler { name, law, interval, interval_at_zero, scrape, lag, feeds } =
+            raw.autoscaler.clone()?;
+        let bounds = raw.replicas.range;
+        Some(ScalerPlan { deployment, name, law, interval, interval_at_zero, scrape, lag, bounds, feeds })
+    };
+    scenario.deployments.iter().enumerate().filter_map(of).collect()
 }

@@ -6,7 +6,7 @@ use crate::fleet::PoolId;
 use crate::perf::StepModel;
 use crate::policies::request_order::{RequestOrder, TenantWeights};
 use crate::policies::router::RouterKind;
-use crate::units::{Duration, Ticks};
+use crate::units::{Bytes, BytesPerSecond, Duration, Ticks};
 
 /// A model served somewhere.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,8 +23,10 @@ pub struct DeploymentConfig {
     pub max_queued_requests: Option<u32>,
     /// Which replica a request goes to.
     pub router: RouterKind,
-    /// Replicas, from the first instant to the last.
+    /// Replicas that are ready at the first instant; without an autoscaler, to the last.
     pub replicas: u32,
+    /// How replicas that come later start, and how those go that are no longer wanted.
+    pub lifecycle: Lifecycle,
     /// Longest prompt and output together, in tokens; longer requests are rejected.
     pub max_context: Option<u32>,
     /// Keeps the KV blocks of prompts for later prompts that begin alike: how many tokens one hash of a
@@ -35,8 +37,40 @@ pub struct DeploymentConfig {
     /// Turns requests away whose first token would come later than this after their arrival, as far as can be
     /// told when they arrive (`serving/predict.rs`).
     pub max_predicted_ttft: Option<Duration>,
+    /// Whether its replicas do all of a request, or a part.
+    pub role: Role,
     /// The tenants' weights, for [`RequestOrder::Vtc`].
     pub tenants: TenantWeights,
+}
+
+/// What the replicas of a deployment do.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub enum Role {
+    /// Prompts and outputs.
+    #[default]
+    Whole,
+    /// Prompts only: the KV cache goes to another deployment, which decodes. No stream names this one.
+    Prefill {
+        /// That deployment.
+        decode: usize,
+    },
+    /// Outputs, of requests whose prompts another deployment has processed, and both of those that stay local.
+    Decode(Handover),
+}
+
+/// How requests are cut between prefill and decode replicas.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Handover {
+    /// The deployment that processes prompts.
+    pub prefill: usize,
+    /// Prompts of at most so many tokens stay local; 0 sends them all.
+    pub max_local_prefill: u32,
+    /// With so many requests waiting at the prefill replicas, further ones stay local; `None` never.
+    pub max_prefill_queue: Option<u32>,
+    /// What each replica sends and receives, instead of what its node's links carry; infinite takes no time.
+    pub bandwidth: Option<BytesPerSecond>,
+    /// From the end of a transfer to its being known at the decode replica.
+    pub latency: Duration,
 }
 
 /// What the requests of a stream bring with them.
@@ -96,12 +130,86 @@ pub struct ReplicaOption {
     pub block_tokens: u32,
     /// Length of the model's sliding window in tokens, if it has one.
     pub window: Option<u32>,
+    /// What bulk transfers need to know; `None` where there are none.
+    pub links: Option<ReplicaLinks>,
     /// Host memory for the KV cache of preempted requests; needed for [`Preemption::Swap`].
     pub host: Option<HostMemory>,
     /// What proposing tokens costs; `None` is nothing (look-up in the prompt).
     pub draft: Option<Draft>,
     /// The plan in words: `fp8, TP=8 on aws-h100 (8 cards)`.
     pub label: String,
+}
+
+/// What leaves and enters a replica in bulk.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ReplicaLinks {
+    /// KV cache of a token, over all its cards.
+    pub kv_per_token: Bytes,
+    /// To other replicas on its node: the links of all its cards together, one direction.
+    pub scale_up: BytesPerSecond,
+    /// To other nodes: its node's network, one direction, which it shares with the node's other replicas.
+    pub scale_out: BytesPerSecond,
+}
+
+/// How a replica starts and ends. Replicas of the first instant are ready then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lifecycle {
+    /// From the cards to the first request.
+    pub start: StartUp,
+    /// From the last request that it takes to the cards given back.
+    pub drain: Drain,
+}
+
+/// The stages between a replica's cards and its first request, one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StartUp {
+    /// Pulling the image.
+    pub image_pull: Duration,
+    /// Loading the weights: their bytes over the bandwidth of the link that they come by.
+    pub weight_load: Duration,
+    /// The engine's own preparations: compilation, graph capture, memory profiling.
+    pub warm_up: Duration,
+}
+
+impl StartUp {
+    /// All stages.
+    pub fn total(&self) -> Duration {
+        self.image_pull + self.weight_load + self.warm_up
+    }
+}
+
+/// How a replica goes: it takes no new requests, and what it has may run on until a deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drain {
+    /// How long its requests may run on.
+    pub timeout: Duration,
+    /// What becomes of requests that are still there then, and of those on a replica that is lost.
+    pub then: Leftover,
+}
+
+impl Default for Drain {
+    /// Kubernetes' `terminationGracePeriodSeconds` (30 s, `pkg/apis/core/v1/defaults.go`), and clients that ask
+    /// again.
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(30), then: Leftover::Retry }
+    }
+}
+
+/// What becomes of requests whose replica goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leftover {
+    /// They begin anew elsewhere: what was made is lost.
+    Retry,
+    /// They go on elsewhere with the tokens made so far; the KV cache is computed again.
+    Migrate,
+    /// They fail.
+    Fail,
+}
+
+impl Leftover {
+    /// All, with the names that scenarios use.
+    pub const ALL: [(&'static str, Self); 3] =
+        [("retry", Self::Retry), ("migrate", Self::Migrate), ("fail", Self::Fail)];
 }
 
 /// How a replica fills its batch: what is in an iteration, and who is next.

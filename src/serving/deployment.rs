@@ -1,9 +1,12 @@
 //! A deployment: its replicas, the router before them, and the queue while none is ready.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
+use super::affinity::SentPrefixes;
 use super::config::DeploymentConfig;
-use super::request::Slot;
+use super::gauges::{DeploymentGauge, Latencies};
+use super::handover::HandoverTotals;
+use super::request::{Request, Slot};
 use crate::policies::Policy as _;
 use crate::policies::router::{LoadIndex, Router, RouterView};
 use crate::sim::Seed;
@@ -15,13 +18,23 @@ pub(crate) struct Deployment {
     pub(crate) config: DeploymentConfig,
     /// Its replicas, by place in the load indices; each is an index into the room's replicas.
     pub(crate) replicas: Vec<u32>,
+    /// Places whose replica is gone.
+    vacant: BTreeSet<usize>,
     /// Outstanding requests by place.
     requests: LoadIndex,
     /// Outstanding tokens by place, kept only for a router that looks at them.
     tokens: LoadIndex,
     router: Router,
-    /// Requests that arrived while no replica was ready.
+    /// What was sent where, kept only for a router that looks at it.
+    sent: SentPrefixes,
+    /// Requests that arrived while no replica was ready, and those behind them until all have found one.
     pub(crate) unrouted: VecDeque<Slot>,
+    /// Whether these are about to be looked at.
+    pub(crate) pulls: bool,
+    /// What it counts for whoever scrapes it.
+    pub(crate) gauge: DeploymentGauge,
+    /// Latencies, while somebody collects them.
+    pub(crate) latencies: Option<Latencies>,
     /// Requests that wait, here and at the replicas.
     pub(crate) queued: u64,
     /// Requests in batches.
@@ -30,6 +43,8 @@ pub(crate) struct Deployment {
     pub(crate) too_long: u64,
     /// Requests turned away because their first token was predicted too late.
     pub(crate) turned_away: u64,
+    /// What was handed over to its replicas.
+    pub(crate) handed: HandoverTotals,
 }
 
 impl Deployment {
@@ -39,29 +54,66 @@ impl Deployment {
             router: Router::new(config.router, random),
             config,
             replicas: Vec::new(),
+            sent: SentPrefixes::default(),
+            vacant: BTreeSet::new(),
             requests: LoadIndex::new(),
             tokens: LoadIndex::new(),
             unrouted: VecDeque::new(),
+            pulls: false,
+            gauge: DeploymentGauge::default(),
+            latencies: None,
             queued: 0,
             running: 0,
             too_long: 0,
             turned_away: 0,
+            handed: HandoverTotals::default(),
         }
     }
 
-    /// A replica is ready: it is given the next place.
-    pub(crate) fn add_replica(&mut self, replica: u32) -> usize {
-        let place = self.replicas.len();
-        self.replicas.push(replica);
+    /// A replica is ready: it is given the first place that nobody has.
+    pub(crate) fn add_replica(&mut self, replica: u32, kv_blocks: u64) -> usize {
+        let place = self.vacant.pop_first().unwrap_or(self.replicas.len());
+        if place == self.replicas.len() {
+            self.replicas.push(replica);
+        }
+        self.replicas[place] = replica;
+        self.sent.add(place, kv_blocks);
         self.requests.set(place, Some(0));
         self.tokens.set(place, Some(0));
         place
     }
 
+    /// The replica at `place` takes no more requests.
+    pub(crate) fn retire(&mut self, place: usize) {
+        self.requests.set(place, None);
+        self.tokens.set(place, None);
+    }
+
+    /// The replica at `place`, retired before, is gone.
+    pub(crate) fn vacate(&mut self, place: usize) {
+        self.vacant.insert(place);
+    }
+
     /// The place of the replica that the router chooses.
-    pub(crate) fn route(&mut self, now: Instant) -> Option<usize> {
-        let view = RouterView { requests: &self.requests, tokens: &self.tokens };
-        self.router.decide(now, &view).0
+    pub(crate) fn route(&mut self, now: Instant, request: &Request) -> Option<usize> {
+        let size = u64::from(self.config.prefix_tokens.unwrap_or(0));
+        let knows_prefixes = self.router.knows_prefixes() && size > 0;
+        if knows_prefixes {
+            self.sent.look_up(request, size);
+        }
+        let view = RouterView {
+            requests: &self.requests,
+            tokens: &self.tokens,
+            session: request.session,
+            prompt: request.prompt,
+            overlaps: &self.sent.overlaps,
+        };
+        let place = self.router.decide(now, &view).0?;
+        if knows_prefixes {
+            let block_tokens = u64::from(self.config.options[0].block_tokens.max(1));
+            self.sent.sent(place, request, size, block_tokens);
+        }
+        Some(place)
     }
 
     /// The replica with the fewest outstanding requests, and how many; `None` when none is ready.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::request::{Phase, Slot};
-use super::room::{Context, Event, Outcome, Serving, tokens_of};
+use super::room::{Context, Event, Outcome, Serving};
 use crate::sim::RandomStream;
 use crate::units::{Duration, Instant};
 
@@ -247,7 +247,7 @@ impl Serving {
         if let Some((gate, limited)) = self.gates.get_mut(usize::from(request.tenant))
             && !gate.passes(
                 ctx.now,
-                tokens_of(request) + u64::from(request.output) * u64::from(request.samples - 1),
+                request.tokens() + u64::from(request.output) * u64::from(request.samples - 1),
             )
         {
             *limited += 1;

@@ -25,16 +25,17 @@ impl Serving {
     /// Sends a request out as so many, one for each output.
     pub(super) fn fan_out(&mut self, ctx: &mut Context<'_>, parent: Slot) {
         let request = &mut self.requests[parent];
-        let outputs = u32::from(request.samples);
+        let outputs = request.samples;
         request.phase = Phase::Group;
-        request.group = Some(Box::new(Group { members: Vec::new(), left: outputs }));
+        request.group = Some(Box::new(Group { members: Vec::new(), left: u32::from(outputs) }));
         let config = &self.deployments[request.deployment as usize].config;
         if let (Some(size), None) = (config.prefix_tokens, &request.hashes) {
             let blocks = request.prompt.div_ceil(size);
             let made_up = |block: u32| MADE_UP | request.id << 20 | u64::from(block);
             request.hashes = Some((0..blocks).map(made_up).collect());
         }
-        let (speculation, name) = (config.speculation, config.name.clone());
+        let decoder = &self.deployments[request.home as usize].config;
+        let (speculation, name) = (decoder.speculation, decoder.name.clone());
         let like = Request {
             parent,
             samples: 1,
@@ -43,10 +44,10 @@ impl Serving {
             question: None,
             ..self.requests[parent].clone()
         };
-        for number in 0..u64::from(outputs) {
+        for sample in 0..outputs {
             let draws = speculation
-                .map(|how| Box::new(Draws::new(how, self.seed, &format!("{name}/{number}"), like.id)));
-            let member = self.requests.insert(Request { draws, ..like.clone() });
+                .map(|how| Box::new(Draws::new(how, self.seed, &format!("{name}/{sample}"), like.id)));
+            let member = self.requests.insert(Request { draws, sample, ..like.clone() });
             if let Some(group) = &mut self.requests[parent].group {
                 group.members.push(member);
             }
@@ -60,7 +61,8 @@ impl Serving {
 
     /// One of the outputs of a request is complete, or was turned away.
     pub(super) fn member_departs(&mut self, ctx: &mut Context<'_>, slot: Slot, outcome: Outcome) {
-        self.release_load(slot);
+        self.let_go(ctx, slot);
+        self.release_load(ctx, slot);
         let member = &mut self.requests[slot];
         member.phase = Phase::Done;
         let (parent, first_scheduled, first_token) =
@@ -98,7 +100,7 @@ impl Serving {
             let whole = &mut self.requests[parent];
             whole.first_scheduled = whole.first_scheduled.into_iter().chain(times.0).min();
             whole.first_token = whole.first_token.into_iter().chain(times.1).min();
-            self.release_load(member);
+            self.release_load(ctx, member);
             self.withdraw(ctx, member);
         }
     }

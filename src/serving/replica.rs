@@ -5,6 +5,9 @@
 //! The batch is looked at only when it changes. Between two changes the segment's closed forms hold; with
 //! `plain` every iteration is an event of its own, and both ways give the same result to the bit.
 
+mod evacuate;
+mod gauge;
+
 use super::batch::Batch;
 use super::config::{Batching, DeploymentConfig, HostMemory, Scheduler};
 use super::kv::KvCache;
@@ -26,6 +29,8 @@ pub(crate) struct ReplicaTotals {
     /// Σ over iterations of the requests in the batch.
     pub(crate) batched: u128,
     pub(crate) flop: Flop,
+    /// Output tokens made.
+    pub(crate) tokens: u64,
     pub(crate) prefix: PrefixTotals,
     pub(crate) speculation: SpeculationTotals,
     /// Requests that have ended, and how long they were in the batch, in nanoseconds.
@@ -56,6 +61,9 @@ pub(crate) struct Replica {
     pub(super) abandoned_waiting: u32,
     /// Requests in the batch whose client has gone.
     abandoned_running: Vec<Slot>,
+    /// KV blocks that are read from elsewhere after their request has left, and those of them that are read.
+    held: u64,
+    read: u64,
     pub(crate) batch: Batch,
     /// The boundary at which the clock stands: how many iterations are complete.
     boundary: u64,
@@ -83,6 +91,8 @@ pub(crate) struct Replica {
     target: u64,
     /// Events of older generations are stale.
     pub(crate) generation: u32,
+    /// Times to first token, while somebody collects them.
+    pub(crate) first_tokens: Option<Vec<Duration>>,
     pub(crate) totals: ReplicaTotals,
 }
 
@@ -98,6 +108,8 @@ impl Replica {
             waiting_tokens: 0,
             abandoned_waiting: 0,
             abandoned_running: Vec::new(),
+            held: 0,
+            read: 0,
             batch: Batch::new(id, kv, option.window, config.prefix_tokens),
             boundary: 0,
             paused: 0,
@@ -113,6 +125,7 @@ impl Replica {
             ahead: 0,
             target: 0,
             generation: 0,
+            first_tokens: None,
             totals: ReplicaTotals::default(),
         }
     }
@@ -197,6 +210,13 @@ impl Replica {
         self.look_soon(now)
     }
 
+    /// Blocks that were held for reading have been read. Returns when the replica must next be looked at, if that
+    /// changed.
+    pub(crate) fn let_go(&mut self, now: Instant, blocks: u64) -> Option<Instant> {
+        self.read += blocks;
+        self.look_soon(now)
+    }
+
     /// Makes the next boundary one at which the batch is looked at.
     fn look_soon(&mut self, now: Instant) -> Option<Instant> {
         let Some((segment, done)) = self.segment else {
@@ -207,7 +227,7 @@ impl Replica {
             return Some(now);
         };
         let full = self.batch.len() >= self.batching.max_batch_requests && !self.batch.has_preemptible();
-        if self.plain || (full && self.abandoned_running.is_empty()) {
+        if self.plain || (full && self.abandoned_running.is_empty() && self.read == 0) {
             return None;
         }
         // The first boundary whose event has not fired yet: one that lies before `now` has, and so has the
@@ -242,6 +262,7 @@ impl Replica {
         }
         let ended = self.target - self.boundary;
         self.advance(ended);
+        self.give_back_read();
         if ended > 0 && !self.decoding_waits {
             self.keep_proposed(requests);
         }
@@ -254,6 +275,7 @@ impl Replica {
         }
         changed |= self.schedule(now, requests);
         if self.batch.is_empty() {
+            assert_eq!(self.batch.kv.used(), self.held, "nobody is in the batch, but KV blocks are in use");
             self.segment = None;
             self.target = self.boundary;
             return self.wake(now, requests);
@@ -325,6 +347,7 @@ impl Replica {
             self.paused += n;
         } else {
             self.batch.advance(self.boundary - n - self.paused, n);
+            self.totals.tokens += u64::from(self.batch.shape.decode_requests) * n;
             self.waiting.decoded(n);
         }
     }
@@ -349,10 +372,17 @@ impl Replica {
                 self.end(now, slot, requests, finished);
                 continue;
             }
-            request.first_token.get_or_insert(now);
+            if request.first_token.is_none() {
+                request.first_token = Some(now);
+                if let Some(first_tokens) = &mut self.first_tokens {
+                    first_tokens.push(now.since(request.arrival));
+                }
+            }
+            self.totals.tokens += 1;
             request.generated += 1;
+            let stops = request.generated == request.stop;
             self.waiting.made(tenant, 1);
-            if request.generated == request.output {
+            if stops {
                 self.end(now, slot, requests, finished);
             } else {
                 self.batch.join_decoding(slot, self.decoded(), requests);
@@ -369,9 +399,25 @@ impl Replica {
         let since = requests[slot].first_scheduled.map_or(Duration::ZERO, |since| now.since(since));
         self.totals.stays.0 += 1;
         self.totals.stays.1 += u128::from(since.as_nanos());
+        self.batch.keep_answer(slot, self.decoded(), requests);
+        let request = &requests[slot];
+        // The KV cache of a request that goes on elsewhere stays until it is read.
+        let goes_on = request.stop < request.output;
+        let held = goes_on.then(|| self.batch.own_blocks(request, request.cached_tokens(self.decoded())));
         self.leave(slot, requests);
+        if let Some(held) = held {
+            self.held += held;
+            self.batch.kv.take(held);
+            requests[slot].held = Some((requests[slot].replica, held));
+        }
         requests[slot].phase = Phase::Done;
         finished.push(slot);
+    }
+
+    fn give_back_read(&mut self) {
+        self.batch.kv.give_back(self.read);
+        self.held -= self.read;
+        self.read = 0;
     }
 
     /// Takes a request out of the batch. Its phase is left as it is.

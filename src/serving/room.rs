@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use super::config::{DeploymentConfig, RequestKind, RequestTerms, StreamRoute};
 use super::deployment::Deployment;
-use super::front::{CacheTotals, Gate, Responses, TenantLimits};
-use super::replica::{Replica, ReplicaTotals};
+use super::front::{Gate, Responses, TenantLimits};
+use super::handover::Fabric;
+use super::replica::Replica;
 use super::request::{NONE, Phase, Request, Requests, Slot};
 use super::speculate::Draws;
-use super::totals::DeploymentTotals;
+use super::totals::departure;
 use crate::policies::Policy as _;
 use crate::policies::request_order::RequestFacts;
 use crate::sim::{Ctx, Seed};
-use crate::units::{Duration, Flop, Instant};
+use crate::units::{Duration, Instant};
 
 /// An event of this room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,16 @@ pub enum Event {
         /// The lower half of its number.
         id: u32,
     },
+    /// A bulk transfer is through, or has arrived; stale if another has begun or ended since.
+    Flow {
+        /// The generation for which this was scheduled.
+        generation: u32,
+    },
+    /// Requests that a deployment holds may find a replica.
+    Pull {
+        /// The deployment.
+        deployment: u32,
+    },
     /// The oldest request of a stream reaches its time-out.
     TimeOut {
         /// The stream.
@@ -48,6 +59,8 @@ pub enum Outcome {
     Rejected,
     /// Its client gave up.
     TimedOut,
+    /// Its replica was lost, and nobody asked again.
+    Failed,
     /// It is still there at the end of the run.
     InFlight,
 }
@@ -97,6 +110,11 @@ pub enum Effect {
         /// Whether it computes now.
         busy: bool,
     },
+    /// A replica that was drained or killed has nothing more to do: its cards can be given back.
+    Gone {
+        /// The replica.
+        replica: u32,
+    },
     /// The number of requests that wait or run in a deployment may have changed.
     Load {
         /// The deployment.
@@ -119,6 +137,10 @@ pub struct NewRequest {
     pub session: Option<u64>,
     /// The hashes of the blocks of its prompt, where they are known.
     pub hashes: Option<Arc<[u64]>>,
+    /// Prompt tokens up to the end of each of these blocks; `None` when all are of the deployment's size.
+    pub ends: Option<Arc<[u32]>>,
+    /// The hash under which its answer is kept, where a later prompt may contain it.
+    pub answer: Option<u64>,
 }
 
 /// Time-outs of one stream: the same for all its requests, so the oldest is due first.
@@ -134,6 +156,7 @@ pub struct Serving {
     pub(super) requests: Requests,
     pub(super) deployments: Vec<Deployment>,
     pub(super) replicas: Vec<Member>,
+    pub(super) fabric: Fabric,
     time_outs: Vec<TimeOuts>,
     /// The deployments that serve each stream, and on what terms.
     routes: Vec<(Vec<usize>, RequestTerms)>,
@@ -149,13 +172,38 @@ pub struct Serving {
 /// A replica and where it belongs.
 #[derive(Debug)]
 pub(super) struct Member {
-    replica: Replica,
-    deployment: u32,
-    place: u32,
-    option: usize,
-    busy: bool,
+    pub(super) replica: Replica,
+    pub(super) deployment: u32,
+    pub(super) place: u32,
+    pub(super) option: usize,
+    pub(super) busy: bool,
+    pub(super) standing: Standing,
+    /// Requests sent to it.
+    pub(super) sent: u64,
+    /// When it began to compute last, and for how long it had before.
+    busy_since: Instant,
+    busy_before: Duration,
     /// Output tokens of the requests that it completed.
     pub(super) output_tokens: u64,
+}
+
+impl Member {
+    /// For how long it has computed.
+    pub(super) fn busy_time(&self, now: Instant) -> Duration {
+        let now = if self.busy { now.since(self.busy_since) } else { Duration::ZERO };
+        self.busy_before + now
+    }
+}
+
+/// Where a replica is in its life, once it has been ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It takes requests.
+    Ready,
+    /// It takes no more requests, and ends what it has.
+    Draining,
+    /// It is no more.
+    Gone,
 }
 
 pub(super) type Context<'a> = Ctx<'a, Event, Effect>;
@@ -179,6 +227,7 @@ impl Serving {
             requests: Requests::default(),
             deployments: deployments.into_iter().map(|config| Deployment::new(config, seed)).collect(),
             replicas: Vec::new(),
+            fabric: Fabric::default(),
             time_outs: after.into_iter().map(|after| TimeOuts { after, ..TimeOuts::default() }).collect(),
             caches: caches.collect(),
             gates: tenants.iter().map(|limits| (Gate::new(limits), 0)).collect(),
@@ -194,23 +243,22 @@ impl Serving {
         let id = self.replicas.len() as u32;
         let owner = &mut self.deployments[deployment];
         let replica = Replica::new(id, &owner.config, option, self.plain);
-        let place = owner.add_replica(id) as u32;
+        let place = owner.add_replica(id, owner.config.options[option].kv_blocks) as u32;
+        let mut replica = replica;
+        replica.first_tokens = owner.latencies.is_some().then(Vec::new);
         self.replicas.push(Member {
             replica,
             deployment: deployment as u32,
             place,
             option,
             busy: false,
+            standing: Standing::Ready,
+            sent: 0,
+            busy_since: ctx.now,
+            busy_before: Duration::ZERO,
             output_tokens: 0,
         });
-        while let Some(slot) = self.deployments[deployment].unrouted.pop_front() {
-            if self.requests[slot].phase == Phase::Abandoned {
-                self.requests.remove(slot);
-            } else {
-                self.deployments[deployment].queued -= 1;
-                self.send(ctx, slot);
-            }
-        }
+        self.plan_pull(ctx, deployment as u32);
         id
     }
 
@@ -228,7 +276,9 @@ impl Serving {
 
     /// A request arrives.
     pub fn arrive(&mut self, ctx: &mut Context<'_>, new: NewRequest) {
-        let deployment = self.choose_deployment(new.stream);
+        let home = self.choose_deployment(new.stream);
+        let (prompt, output) = (new.prompt.max(1), new.output.max(1));
+        let (deployment, stop) = self.first_part(home, prompt, output);
         let config = &self.deployments[deployment as usize].config;
         let keeps_prefixes = config.prefix_tokens.is_some();
         let terms = self.routes[usize::from(new.stream)].1;
@@ -244,10 +294,11 @@ impl Serving {
             RequestKind::Generate => new.output.max(1),
             RequestKind::Embed => 0,
         };
-        let draws = config
+        let decoder = &self.deployments[home as usize].config;
+        let draws = decoder
             .speculation
             .filter(|_| output > 0)
-            .map(|speculation| Box::new(Draws::new(speculation, self.seed, &config.name, new.id)));
+            .map(|speculation| Box::new(Draws::new(speculation, self.seed, &decoder.name, new.id)));
         let request = Request {
             id: new.id,
             arrival: ctx.now,
@@ -255,13 +306,17 @@ impl Serving {
             first_token: None,
             session: new.session,
             hashes: new.hashes.filter(|_| keeps_prefixes),
+            ends: new.ends,
+            answer: new.answer.filter(|_| keeps_prefixes),
             shared: 0,
             stream: new.stream,
             retries: 0,
+            home,
             tenant: terms.tenant,
             preemptible: terms.preemptible,
             key: order.decide(ctx.now, &facts).0,
             samples: if output > 0 { terms.samples.max(1) } else { 1 },
+            sample: 0,
             parent: NONE,
             group: None,
             question: None,
@@ -269,8 +324,11 @@ impl Serving {
             swapped: 0,
             deployment,
             replica: NONE,
-            prompt: new.prompt.max(1),
+            prompt,
             output,
+            stop: stop.min(output),
+            received: 0,
+            held: None,
             generated: 0,
             prefilled: 0,
             phase: Phase::Waiting,
@@ -283,6 +341,7 @@ impl Serving {
             after: NONE,
         };
         let slot = self.requests.insert(request);
+        self.deployments[deployment as usize].gauge.arrived += 1;
         if !self.pass_front(ctx, slot) {
             return;
         }
@@ -308,6 +367,8 @@ impl Serving {
                     self.look(ctx, replica);
                 }
             }
+            Event::Flow { generation } => self.flow(ctx, generation),
+            Event::Pull { deployment } => self.pull(ctx, deployment),
             Event::TimeOut { stream } => self.time_out(ctx, stream),
             Event::Answer { slot, .. } => {
                 self.requests[slot].first_token = Some(ctx.now);
@@ -318,7 +379,7 @@ impl Serving {
 
     /// Among several deployments of a stream, the one whose least loaded replica has the fewest outstanding
     /// requests, the first of several; one whose queue there is full only when all are.
-    fn choose_deployment(&self, stream: u16) -> u32 {
+    pub(super) fn choose_deployment(&self, stream: u16) -> u32 {
         let routes = &self.routes[usize::from(stream)].0;
         let load = |deployment: &usize| {
             let owner = &self.deployments[*deployment];
@@ -334,24 +395,37 @@ impl Serving {
 
     /// Routes a request to a replica, or rejects it, or keeps it while no replica is ready.
     pub(super) fn send(&mut self, ctx: &mut Context<'_>, slot: Slot) {
-        let (deployment, tokens) = (self.requests[slot].deployment, tokens_of(&self.requests[slot]));
+        let (deployment, tokens) = (self.requests[slot].deployment, self.requests[slot].tokens());
         let owner = &mut self.deployments[deployment as usize];
         if owner.config.max_context.is_some_and(|most| tokens > u64::from(most)) {
             owner.too_long += 1;
             return self.depart(ctx, slot, Outcome::Rejected);
         }
-        let Some(place) = owner.route(ctx.now) else {
+        let routed =
+            if owner.unrouted.is_empty() { owner.route(ctx.now, &self.requests[slot]) } else { None };
+        let Some(place) = routed else {
             owner.unrouted.push_back(slot);
             owner.queued += 1;
             ctx.tell(Effect::Load { deployment });
             return;
         };
+        self.send_to(ctx, slot, place);
+    }
+
+    /// Sends a request to the replica at a place of its deployment, or rejects it.
+    pub(super) fn send_to(&mut self, ctx: &mut Context<'_>, slot: Slot, place: usize) {
+        let (deployment, tokens) = (self.requests[slot].deployment, self.requests[slot].tokens());
+        let part = self.requests[slot].stop < self.requests[slot].output;
+        let owner = &mut self.deployments[deployment as usize];
         let id = owner.replicas[place];
-        let most_queued = owner.config.max_queued_requests;
+        let moves = self.requests[slot].held.is_some();
+        // Who is handed over was let in when it came.
+        let most_queued = owner.config.max_queued_requests.filter(|_| !moves);
         let replica = &mut self.replicas[id as usize].replica;
         // The last output token is never fed back, so it takes no room in the cache.
-        let held = tokens - u64::from(self.requests[slot].output.min(1));
-        let too_long = !replica.batch.kv.can_ever_hold(held);
+        let last = u64::from(self.requests[slot].output.min(1));
+        let needed = if part { u64::from(self.requests[slot].prompt) } else { tokens - last };
+        let too_long = !replica.batch.kv.can_ever_hold(needed);
         if too_long || most_queued.is_some_and(|most| replica.queued() >= most) {
             owner.too_long += u64::from(too_long);
             return self.depart(ctx, slot, Outcome::Rejected);
@@ -363,9 +437,15 @@ impl Serving {
             return self.depart(ctx, slot, Outcome::Rejected);
         }
         self.requests[slot].replica = id;
+        self.replicas[id as usize].sent += 1;
         owner.add_load(place, tokens);
+        if moves {
+            self.set_out(ctx, slot, id);
+            ctx.tell(Effect::Load { deployment });
+            return;
+        }
         owner.queued += 1;
-        let look = replica.enqueue(ctx.now, slot, &self.requests);
+        let look = self.replicas[id as usize].replica.enqueue(ctx.now, slot, &self.requests);
         self.schedule_look(ctx, id, look);
         ctx.tell(Effect::Load { deployment });
     }
@@ -382,18 +462,31 @@ impl Serving {
         owner.running = owner.running + u64::from(member.replica.running()) - u64::from(running);
         let busy = !member.replica.is_idle();
         if busy != member.busy {
+            if busy {
+                member.busy_since = ctx.now;
+            } else {
+                member.busy_before = member.busy_time(ctx.now);
+            }
             member.busy = busy;
             ctx.tell(Effect::Busy { replica: id, busy });
         }
+        if let (Some(latencies), Some(first)) = (&mut owner.latencies, &mut member.replica.first_tokens) {
+            latencies.ttft.append(first);
+        }
         self.schedule_look(ctx, id, look);
         for slot in finished.drain(..) {
-            self.depart(ctx, slot, Outcome::Completed);
+            if self.requests[slot].held.is_some() {
+                self.hand_over(ctx, slot);
+            } else {
+                self.depart(ctx, slot, Outcome::Completed);
+            }
         }
         self.finished = finished;
+        self.leave_if_drained(ctx, id);
         ctx.tell(Effect::Load { deployment });
     }
 
-    fn schedule_look(&self, ctx: &mut Context<'_>, replica: u32, look: Option<Instant>) {
+    pub(super) fn schedule_look(&self, ctx: &mut Context<'_>, replica: u32, look: Option<Instant>) {
         if let Some(at) = look {
             let generation = self.replicas[replica as usize].replica.generation;
             ctx.at(at, Event::Boundary { replica, generation });
@@ -438,7 +531,11 @@ impl Serving {
             self.deployments[deployment as usize].queued -= 1;
         } else {
             let replica = &mut self.replicas[id as usize].replica;
-            let look = if phase == Phase::Waiting {
+            let look = if phase == Phase::Moving {
+                // Its place is freed when its KV cache arrives.
+                self.deployments[deployment as usize].queued -= 1;
+                None
+            } else if phase == Phase::Waiting {
                 self.deployments[deployment as usize].queued -= 1;
                 replica.abandon_waiting(ctx.now, slot, &mut self.requests)
             } else {
@@ -464,116 +561,32 @@ impl Serving {
             {
                 cache.answered(ctx.now, question);
             }
+            let decoded = u64::from(request.output.saturating_sub(1));
+            if let (Some(latencies), Some(first), 1..) =
+                (&mut self.deployments[request.deployment as usize].latencies, request.first_token, decoded)
+            {
+                latencies.tpot.push(ctx.now.since(first) / decoded);
+            }
         }
+        self.let_go(ctx, slot);
         self.requests[slot].phase = Phase::Done;
         self.tell_departure(ctx, slot, outcome);
         self.requests.remove(slot);
     }
 
     /// A request is no load to the replica that it was sent to any more. Its place there.
-    pub(super) fn release_load(&mut self, slot: Slot) -> Option<u32> {
+    pub(super) fn release_load(&mut self, ctx: &mut Context<'_>, slot: Slot) -> Option<u32> {
         let request = &self.requests[slot];
         let place = (request.replica != NONE).then(|| self.replicas[request.replica as usize].place)?;
-        self.deployments[request.deployment as usize].remove_load(place as usize, tokens_of(request));
+        let deployment = request.deployment;
+        self.deployments[deployment as usize].remove_load(place as usize, request.tokens());
+        self.plan_pull(ctx, deployment);
         Some(place)
     }
 
     fn tell_departure(&mut self, ctx: &mut Context<'_>, slot: Slot, outcome: Outcome) {
-        let place = self.release_load(slot);
+        let place = self.release_load(ctx, slot);
         let request = &self.requests[slot];
         ctx.tell(Effect::Departed(departure(request, place, ctx.now, outcome)));
-    }
-
-    /// Counts what is complete before the end of the run, and returns what each deployment did.
-    pub fn finish(&mut self, end: Instant) -> Vec<DeploymentTotals> {
-        let own = |deployment: &Deployment| DeploymentTotals {
-            too_long: deployment.too_long,
-            turned_away: deployment.turned_away,
-            ..DeploymentTotals::default()
-        };
-        let mut totals: Vec<DeploymentTotals> = self.deployments.iter().map(own).collect();
-        for member in &mut self.replicas {
-            member.replica.finish(end);
-            let ReplicaTotals {
-                iterations,
-                batch_changes,
-                preemptions,
-                swapped_blocks,
-                batched,
-                flop,
-                prefix,
-                speculation,
-                stays: _,
-            } = member.replica.totals;
-            let sum = &mut totals[member.deployment as usize];
-            sum.iterations += iterations;
-            sum.batch_changes += batch_changes;
-            sum.preemptions += preemptions;
-            sum.swapped_blocks += swapped_blocks;
-            sum.speculation.proposed += speculation.proposed;
-            sum.speculation.kept += speculation.kept;
-            sum.speculation.rounds += speculation.rounds;
-            sum.batched += batched;
-            sum.flop += flop;
-            sum.prefix.asked += prefix.asked;
-            sum.prefix.found += prefix.found;
-            sum.prefix.tokens += prefix.tokens;
-        }
-        totals
-    }
-
-    /// What the cache of responses of each stream did, where it has one.
-    pub fn response_caches(&self) -> impl Iterator<Item = Option<CacheTotals>> + '_ {
-        self.caches.iter().map(|cache| cache.as_ref().map(|cache| cache.totals))
-    }
-
-    /// Requests that each tenant's rate limits turned away.
-    pub fn rate_limited(&self) -> impl Iterator<Item = u64> + '_ {
-        self.gates.iter().map(|(_, limited)| *limited)
-    }
-
-    /// Requests that are still here, as if they left at `end` without an outcome; in order of their place in
-    /// the table.
-    pub fn in_flight(&self, end: Instant) -> impl Iterator<Item = Departure> + '_ {
-        self.requests.alive().map(move |request| {
-            let place = (request.replica != NONE).then(|| self.replicas[request.replica as usize].place);
-            match &request.group {
-                None => departure(request, place, end, Outcome::InFlight),
-                Some(_) => departure(&self.first_of_group(request), place, end, Outcome::InFlight),
-            }
-        })
-    }
-
-    /// What each replica did: its deployment and option, FLOP, and output tokens of completed requests. Meant
-    /// for after [`Serving::finish`].
-    pub fn replica_work(&self) -> impl Iterator<Item = (usize, usize, Flop, u64)> + '_ {
-        self.replicas.iter().map(|member| {
-            let flop = member.replica.totals.flop;
-            (member.deployment as usize, member.option, flop, member.output_tokens)
-        })
-    }
-}
-
-/// Prompt and output tokens of a request: what routers count and what must fit.
-pub(super) fn tokens_of(request: &Request) -> u64 {
-    u64::from(request.prompt) + u64::from(request.output)
-}
-
-fn departure(request: &Request, replica: Option<u32>, end: Instant, outcome: Outcome) -> Departure {
-    Departure {
-        id: request.id,
-        stream: request.stream,
-        deployment: request.deployment,
-        replica,
-        session: request.session,
-        arrival: request.arrival,
-        first_scheduled: request.first_scheduled,
-        first_token: request.first_token,
-        end,
-        prompt: request.prompt,
-        output: request.output,
-        samples: request.samples,
-        retries: request.retries,
-        outcome,
     }
 }

@@ -90,12 +90,13 @@ impl Replica {
         let slots: Vec<Slot> = self.batch.newest_first(requests).filter(took_part).collect();
         for slot in slots {
             let request = &mut requests[slot];
-            let wanted = request.output - request.generated_by(decoded);
+            let wanted = request.stop - request.generated_by(decoded);
             let Some(draws) = &mut request.draws else { continue };
             let kept = draws.kept(speculation.tokens).min(wanted);
             self.totals.speculation.proposed += u64::from(speculation.tokens);
             self.totals.speculation.kept += u64::from(kept);
             self.totals.speculation.rounds += 1;
+            self.totals.tokens += u64::from(kept);
             if kept > 0 {
                 self.waiting.made(requests[slot].tenant, u64::from(kept));
                 self.batch.skip_ahead(slot, decoded, kept, requests);
@@ -114,7 +115,7 @@ impl Replica {
                 return 0;
             }
             let cached = request.cached_tokens(decoded);
-            let wanted = request.output - request.generated_by(decoded);
+            let wanted = request.stop - request.generated_by(decoded);
             let most = u64::from((1 + speculation.tokens).min(wanted.max(1)));
             kv.blocks(cached + most) - kv.blocks(cached + 1)
         };

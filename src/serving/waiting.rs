@@ -12,7 +12,7 @@ pub(crate) enum Waiting {
     /// In order of arrival; who is preempted goes to the head.
     Fcfs(VecDeque<Slot>),
     /// By the order's key, then arrival, then number; who is preempted goes back to where it belongs.
-    Keyed(BTreeMap<(u64, Instant, u64), Slot>),
+    Keyed(BTreeMap<Key, Slot>),
     /// By tenant, each in order of arrival.
     Fair(Fair),
 }
@@ -172,6 +172,9 @@ impl Waiting {
     }
 }
 
-fn key(request: &Request) -> (u64, Instant, u64) {
-    (request.key, request.arrival, request.id)
+/// The order's key, arrival, number, and number among the outputs of one request.
+type Key = (u64, Instant, u64, u16);
+
+fn key(request: &Request) -> Key {
+    (request.key, request.arrival, request.id, request.sample)
 }

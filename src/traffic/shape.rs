@@ -126,7 +126,7 @@ pub fn time_of_day(text: &str) -> Option<Duration> {
 
 impl Start {
     /// Nanoseconds since Monday 00:00.
-    pub(super) fn since_monday(self) -> u64 {
+    pub fn since_monday(self) -> u64 {
         self.day.index() * DAY_NS + self.time.as_nanos()
     }
 }

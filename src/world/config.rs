@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use crate::billing::Tariff;
+use crate::billing::{Tariff, UsdPerKwh};
 use crate::fleet::PoolConfig;
 use crate::jobs::{JobConfig, JobList};
+use crate::metrics::Signal;
 use crate::metrics::results::Assumption;
 use crate::policies::placement::PlacementKind;
 use crate::policies::queue_order::QueueOrder;
+use crate::policies::replay::Law;
 use crate::serving::{DeploymentConfig, RequestTerms, ResponseCache, TenantLimits};
 use crate::sim::Seed;
-use crate::units::{Duration, FlopPerSecond};
+use crate::units::{Duration, FlopPerSecond, Instant, UsdPerHour};
 
 /// Everything that a run needs.
 #[derive(Debug, Clone)]
@@ -29,8 +31,12 @@ pub struct WorldConfig {
     pub tenants: Vec<TenantPlan>,
     /// What is provisioned.
     pub pools: Vec<PoolPlan>,
+    /// Who buys and gives back nodes; where nobody is named, what is pending is bought.
+    pub node_scaler: Option<NodeScalerPlan>,
     /// What is served.
     pub deployments: Vec<DeploymentConfig>,
+    /// Who decides how many replicas there are, where that is not fixed; at most one for a deployment.
+    pub scalers: Vec<ScalerPlan>,
     /// What trains beside it.
     pub jobs: Vec<JobConfig>,
     /// The jobs of a trace, behind these.
@@ -73,6 +79,55 @@ pub struct StreamPlan {
     pub cache: Option<ResponseCache>,
 }
 
+/// A replica autoscaler at work on a deployment.
+#[derive(Debug, Clone)]
+pub struct ScalerPlan {
+    /// The deployment, as an index.
+    pub deployment: usize,
+    /// Its name in the table of decisions.
+    pub name: String,
+    /// Its law.
+    pub law: Law,
+    /// How often it decides; longer than zero.
+    pub interval: Duration,
+    /// How often while no replica is wanted, where that differs.
+    pub interval_at_zero: Option<Duration>,
+    /// How often metrics are scraped for it; longer than zero.
+    pub scrape: Duration,
+    /// How long after a scrape it sees the metrics.
+    pub lag: Duration,
+    /// Fewest and most replicas, whatever it wishes for.
+    pub bounds: Option<(u32, u32)>,
+    /// What it reads.
+    pub feeds: Vec<Feed>,
+}
+
+impl ScalerPlan {
+    /// A law that reads no metrics.
+    pub fn blind(deployment: usize, name: &str, law: Law, interval: Duration) -> Self {
+        let name = name.to_owned();
+        let (scrape, lag, interval_at_zero, bounds) = (interval, Duration::ZERO, None, None);
+        Self { deployment, name, law, interval, interval_at_zero, scrape, lag, bounds, feeds: Vec::new() }
+    }
+}
+
+/// A metric that a law reads.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Feed {
+    /// The law's name for it.
+    pub name: String,
+    /// What it measures.
+    pub signal: Signal,
+    /// Over how long; zero takes the last scrape.
+    pub window: Duration,
+    /// What a law's unit is worth, in the signal's own: 100 for percent.
+    pub scale: f64,
+    /// Of each replica rather than of all.
+    pub per_pod: bool,
+    /// Named parts with windows of their own, instead of one value.
+    pub parts: Vec<(&'static str, Duration)>,
+}
+
 /// A pool with its price and its peak.
 #[derive(Debug, Clone)]
 pub struct PoolPlan {
@@ -80,8 +135,36 @@ pub struct PoolPlan {
     pub fleet: PoolConfig,
     /// How they are paid for.
     pub tariff: Tariff,
+    /// Prices from a time on, in order of time; none where the tariff's holds throughout.
+    pub price_path: Vec<(Instant, UsdPerHour)>,
+    /// How long the capacity block lasts that the nodes are paid for.
+    pub block: Option<Duration>,
+    /// What the nodes draw, where it is known.
+    pub power: Option<PowerPlan>,
     /// Peak of one card at the precision that MFU is told against (dense bf16); `None` when unknown.
     pub peak: Option<FlopPerSecond>,
+}
+
+/// A node autoscaler.
+#[derive(Debug, Clone)]
+pub struct NodeScalerPlan {
+    /// Its name in the table of decisions.
+    pub name: String,
+    /// Its law: Cluster Autoscaler or Karpenter.
+    pub law: Law,
+}
+
+/// What the cards of a pool draw, the node's and the building's share included.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PowerPlan {
+    /// Milliwatts of a card that is there.
+    pub idle_mw: u64,
+    /// Milliwatts more while it computes.
+    pub more_mw: u64,
+    /// What electricity costs, where it is billed.
+    pub price: Option<UsdPerKwh>,
+    /// Grams of CO2 equivalent a kilowatt-hour, where they are known.
+    pub grams_per_kwh: Option<f64>,
 }
 
 /// Limits that a request should meet together, and for which share of requests.

@@ -13,31 +13,63 @@ pub(super) enum Event {
     },
     Jobs(jobs::Event),
     Serving(serving::Event),
+    /// A replica has started.
+    ReplicaUp {
+        seat: u32,
+    },
+    /// A replica's time to drain is over.
+    DrainEnd {
+        seat: u32,
+    },
+    /// A deployment's metrics are scraped.
+    Scrape {
+        scaler: u16,
+    },
+    /// An autoscaler decides.
+    Scale {
+        scaler: u16,
+    },
     /// Nodes come and go.
     Fleet(fleet::Event),
     /// What is pending is bought.
     Buy,
+    /// The node autoscaler looks.
+    ScaleNodes,
+    /// A pool's price changes to the one at this place of its path.
+    Price {
+        pool: u16,
+        place: u32,
+    },
     /// The hour is billed.
     Bill,
 }
 
 impl Ranked for Event {
     /// Jobs that finish first (they give their cards back before a node goes and before anybody is submitted),
-    /// then nodes, then other jobs (all that happens to jobs is known before any starts), then arrivals, then
-    /// time-outs, then replicas (so that who arrives at the instant of a boundary joins there), then buying,
-    /// which sees what the instant leaves pending, and billing last. Within a class, by entity.
+    /// then nodes, then other jobs (all that happens to jobs is known before any starts), then replicas that come
+    /// and go, then arrivals, then time-outs, then replicas' boundaries (so that who arrives at the instant of a
+    /// boundary joins there), then autoscalers and buying, which see what the instant leaves, and billing last.
+    /// Within a class, by entity.
     fn rank(&self) -> u64 {
         let (class, entity) = match *self {
             Self::Jobs(jobs::Event::Finish { job, .. }) => (0, u64::from(job)),
             Self::Fleet(event) => (5, event.order()),
             Self::Jobs(jobs::Event::Submit { job }) => (8, u64::from(job)),
             Self::Jobs(jobs::Event::Decide) => (8, 1 << 32),
+            Self::ReplicaUp { seat } => (10, u64::from(seat)),
+            Self::DrainEnd { seat } => (11, u64::from(seat)),
+            Self::Serving(serving::Event::Pull { deployment }) => (12, u64::from(deployment)),
             Self::Arrive { stream, user } => {
                 (20, u64::from(stream) << 33 | user.map_or(0, |user| 1 + u64::from(user)))
             }
             Self::Serving(serving::Event::TimeOut { stream }) => (30, u64::from(stream)),
             Self::Serving(serving::Event::Answer { id, .. }) => (30, 1 << 32 | u64::from(id)),
+            Self::Serving(serving::Event::Flow { .. }) => (35, 0),
             Self::Serving(serving::Event::Boundary { replica, .. }) => (40, u64::from(replica)),
+            Self::Price { pool, .. } => (4, u64::from(pool)),
+            Self::ScaleNodes => (54, 0),
+            Self::Scrape { scaler } => (45, u64::from(scaler)),
+            Self::Scale { scaler } => (50, u64::from(scaler)),
             Self::Buy => (55, 0),
             Self::Bill => (60, 0),
         };

@@ -78,11 +78,19 @@ impl World<'_> {
                 self.buy_soon(now);
             }
             Effect::Refused { pool, waited } => {
+                self.order_refused();
                 let reason = format!("an order came to nothing after {waited}");
                 self.log_nodes(now, "provider", pool, 0, "out of stock".to_owned(), reason);
                 self.buy_soon(now);
             }
             Effect::Open { .. } => self.buy_soon(now),
+        }
+    }
+
+    /// A node autoscaler that counts on what it bought hears that it does not come.
+    fn order_refused(&mut self) {
+        if let Some(scaler) = &mut self.node_scaler {
+            scaler.refused();
         }
     }
 
@@ -96,16 +104,6 @@ impl World<'_> {
         }
         let gone = self.inventory.remove_node(now, pool, node, to);
         debug_assert!(gone, "a holder kept its cards on a node that is gone");
-    }
-
-    /// Claims that waited have got their cards.
-    pub(super) fn granted(&mut self, now: Instant, grants: Vec<Grant>) {
-        for grant in grants {
-            // Jobs leave no claims pending: they ask again when cards come free.
-            if let Holder::Replica(deployment, _) = grant.holder {
-                self.start_replica(now, deployment as usize, grant.lease);
-            }
-        }
     }
 
     /// What jobs gave back is others' now; what they wait for is bought.
@@ -144,6 +142,9 @@ impl World<'_> {
 
     /// Buys what is pending, before this instant is over.
     pub(super) fn buy_soon(&mut self, now: Instant) {
+        if self.node_scaler.is_some() {
+            return self.node_scaler_sees(now);
+        }
         if self.elastic && self.buys_at != Some(now) {
             self.buys_at = Some(now);
             self.queue.push(now, Event::Buy);
@@ -220,18 +221,21 @@ impl World<'_> {
         }
     }
 
-    /// The holder of a lease must leave by the deadline.
-    fn leave_by(&mut self, now: Instant, lease: LeaseId, _deadline: Instant) {
-        self.end_lease(now, lease);
+    /// The holder of a lease must leave by the deadline: a job leaves at once, a replica drains until then.
+    fn leave_by(&mut self, now: Instant, lease: LeaseId, deadline: Instant) {
+        match self.inventory.lease(lease).map(|lease| lease.holder) {
+            Some(Holder::Job(job)) => self.evict_job(now, job),
+            Some(Holder::Replica(..)) => self.revoke_replica(now, lease, deadline),
+            None => {}
+        }
     }
 
     /// A lease ends now, with what its holder does.
     fn end_lease(&mut self, now: Instant, lease: LeaseId) {
-        let Some(holder) = self.inventory.lease(lease).map(|lease| lease.holder) else { return };
-        match holder {
-            Holder::Job(job) => self.evict_job(now, job),
-            // Nodes with replicas on them are not lost yet.
-            Holder::Replica(..) => {}
+        match self.inventory.lease(lease).map(|lease| lease.holder) {
+            Some(Holder::Job(job)) => self.evict_job(now, job),
+            Some(Holder::Replica(..)) => self.lose_replica(now, lease),
+            None => {}
         }
     }
 

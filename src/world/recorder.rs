@@ -8,8 +8,8 @@ use super::config::WorldConfig;
 use crate::fleet::{Holder, Lease, LeaseId, PoolId};
 use crate::jobs::JobList;
 use crate::metrics::{
-    CardRecorder, DeploymentOverTime, Ending, Limits, RequestEnd, RequestStats, Steps, StreamOverTime,
-    bucket_width,
+    CardRecorder, DeploymentOverTime, Ending, Limits, ReplicaCounts, RequestEnd, RequestStats, Steps,
+    StreamOverTime, bucket_width,
 };
 use crate::serving::{Departure, Outcome};
 use crate::units::{Duration, Instant};
@@ -97,6 +97,7 @@ impl Recorder {
             },
             Outcome::Rejected => Ending::Rejected,
             Outcome::TimedOut => Ending::TimedOut,
+            Outcome::Failed => Ending::Failed,
             Outcome::InFlight => Ending::InFlight { ttft: None, age: now.since(arrival) },
         };
         let end = RequestEnd {
@@ -147,8 +148,8 @@ impl Recorder {
         self.deployments[deployment as usize].load(now, queued, running);
     }
 
-    pub(super) fn ready(&mut self, now: Instant, deployment: usize, replicas: u64) {
-        self.deployments[deployment].ready(now, replicas);
+    pub(super) fn replicas(&mut self, now: Instant, deployment: usize, desired: u32, counts: &ReplicaCounts) {
+        self.deployments[deployment].replicas(now, u64::from(desired), counts);
     }
 
     pub(super) fn jobs(&mut self, now: Instant, queued: u64, running: u64) {

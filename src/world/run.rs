@@ -7,10 +7,13 @@ use super::config::WorldConfig;
 use super::error::RunError;
 use super::events::Event;
 use super::job_cards::{JobCards, fleet_facts};
+use super::node_scaler::NodeScaler;
 use super::recorder::Recorder;
+use super::replicas::Replicas;
+use super::scale::Scaler;
 use super::{RequestSink, RunOptions};
 use crate::billing::{Ledger, Metered};
-use crate::fleet::{Claim, ClaimResult, Holder, Inventory, LeaseId, Nodes, PoolId, Reservation, Shape};
+use crate::fleet::{Inventory, LeaseId, Nodes, PoolId, Reservation};
 use crate::jobs::{self, JobList, Jobs};
 use crate::metrics::results::DecisionRow;
 use crate::serving::{self, NewRequest, Serving, StreamRoute};
@@ -35,16 +38,20 @@ pub(super) struct World<'a> {
     pub(super) nodes: Nodes,
     pub(super) inventory: Inventory,
     pub(super) ledger: Ledger,
+    /// The account of each pool's electricity, where it is billed.
+    pub(super) energy_accounts: Vec<Option<usize>>,
     pub(super) recorder: Recorder,
+    pub(super) replicas: Replicas,
+    pub(super) scalers: Vec<Scaler>,
     pub(super) decisions: Vec<DecisionRow>,
+    pub(super) node_scaler: Option<NodeScaler>,
     /// Whether nodes of any pool come and go.
     pub(super) elastic: bool,
     /// The instant at which what is pending is bought next.
     pub(super) buys_at: Option<Instant>,
     /// When idle nodes are looked at next.
     pub(super) looks_at: Option<Instant>,
-    /// The lease of each replica and of each job that runs.
-    replica_leases: Vec<LeaseId>,
+    /// The lease of each job that runs.
     pub(super) job_leases: Vec<Option<LeaseId>>,
     pub(super) job_list: Arc<JobList>,
     /// Card-nanoseconds of jobs' leases that have ended.
@@ -85,6 +92,7 @@ impl<'a> World<'a> {
         for (owner, pool) in config.pools.iter().enumerate() {
             ledger.open(pool.tariff, pool.fleet.cards_per_node, owner, pool.fleet.slots());
         }
+        let energy_accounts = super::money::open_energy(config, &mut ledger);
         let job_list = JobList::joined(&config.jobs, config.job_trace.as_ref());
         let fleet = fleet_facts(config.pools.iter().map(|pool| &pool.fleet), &job_list);
         let nodes = Nodes::new(config.pools.iter().map(|pool| &pool.fleet), config.seed);
@@ -99,12 +107,15 @@ impl<'a> World<'a> {
             nodes,
             inventory: inventory.seeded(config.seed),
             ledger,
+            energy_accounts,
             recorder: Recorder::new(config, Arc::clone(&job_list)),
+            scalers: config.scalers.iter().map(Scaler::new).collect(),
             decisions: Vec::new(),
+            node_scaler: config.node_scaler.as_ref().map(NodeScaler::new),
+            replicas: Replicas::new(config.deployments.len()),
             elastic: config.pools.iter().any(|pool| pool.fleet.supply.is_some()),
             buys_at: None,
             looks_at: None,
-            replica_leases: Vec::new(),
             job_leases: vec![None; job_list.len()],
             job_list,
             job_card_nanos: 0,
@@ -141,6 +152,8 @@ impl<'a> World<'a> {
 
     fn begin(&mut self) -> Result<(), RunError> {
         self.begin_nodes();
+        self.begin_prices();
+        self.begin_scalers();
         self.place_replicas()?;
         self.check_jobs_fit()?;
         let mut ctx = Ctx::new(Instant::ZERO, &mut self.buffers.jobs, &mut self.buffers.worked);
@@ -154,48 +167,6 @@ impl<'a> World<'a> {
         self.queue.push(Instant::ZERO + self.billing_interval, Event::Bill);
         self.buy_soon(Instant::ZERO);
         Ok(())
-    }
-
-    /// Every replica is placed and ready before the first request arrives.
-    fn place_replicas(&mut self) -> Result<(), RunError> {
-        let config = self.config;
-        for (deployment, plan) in config.deployments.iter().enumerate() {
-            for number in 0..plan.replicas {
-                let shape = |cards| Shape::OneNode { cards };
-                let claim = Claim {
-                    holder: Holder::Replica(deployment as u32, number),
-                    options: plan.options.iter().map(|option| (option.pool, shape(option.cards))).collect(),
-                    priority: 0,
-                    preemptible: false,
-                };
-                match self.inventory.claim(Instant::ZERO, claim) {
-                    ClaimResult::Lease(lease) => self.start_replica(Instant::ZERO, deployment, lease),
-                    // Its pools grow.
-                    ClaimResult::Pending(..) if plan.options.iter().any(|o| self.nodes.changes(o.pool)) => {}
-                    ClaimResult::Pending(_, reason) => {
-                        return Err(RunError::NoRoom {
-                            deployment: plan.name.clone(),
-                            placed: number,
-                            wanted: plan.replicas,
-                            reason: reason.to_string(),
-                        });
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn start_replica(&mut self, now: Instant, deployment: usize, lease: LeaseId) {
-        let option = self.inventory.lease(lease).map_or(0, |lease| lease.option);
-        self.record_leased(now, lease);
-        let mut ctx = Ctx::new(now, &mut self.buffers.serving, &mut self.buffers.served);
-        let replica = self.serving.add_replica(&mut ctx, deployment, option);
-        debug_assert_eq!(replica as usize, self.replica_leases.len());
-        self.replica_leases.push(lease);
-        let mine = (0..=replica).filter(|replica| self.serving.placement(*replica).0 == deployment);
-        self.recorder.ready(now, deployment, mine.count() as u64);
-        self.route_serving(now);
     }
 
     fn check_jobs_fit(&self) -> Result<(), RunError> {
@@ -241,12 +212,17 @@ impl<'a> World<'a> {
                 self.route_jobs(now);
                 self.after_jobs(now, grants);
             }
+            Event::ReplicaUp { seat } => self.replica_up(now, seat),
+            Event::DrainEnd { seat } => self.drain_end(now, seat),
+            Event::Scrape { scaler } => self.scrape(now, scaler),
+            Event::Scale { scaler } => self.decide_scale(now, scaler),
             Event::Fleet(event) => self.with_nodes(now, |nodes, ctx| nodes.handle(ctx, event)),
+            Event::ScaleNodes => self.scale_nodes(now),
             Event::Buy => self.buy(now),
+            Event::Price { pool, place } => self.change_price(now, usize::from(pool), place as usize),
             Event::Bill => {
                 for pool in 0..self.config.pools.len() {
-                    let metered = self.metered(now, pool);
-                    self.ledger.bill(now, pool, metered);
+                    self.bill(now, pool);
                 }
                 self.queue.push(now + self.billing_interval, Event::Bill);
             }
@@ -269,6 +245,8 @@ impl<'a> World<'a> {
             output: arrival.output_tokens,
             session: arrival.session,
             hashes: arrival.blocks.map(|blocks| blocks.0),
+            ends: arrival.ends,
+            answer: arrival.answer,
         };
         self.arrived += 1;
         self.recorder.arrived(now, stream);
@@ -283,8 +261,11 @@ impl<'a> World<'a> {
         for (at, event) in self.buffers.serving.drain(..) {
             self.queue.push(at, Event::Serving(event));
         }
-        for effect in self.buffers.served.drain(..) {
+        let mut served = std::mem::take(&mut self.buffers.served);
+        let mut gone = Vec::new();
+        for effect in served.drain(..) {
             match effect {
+                serving::Effect::Gone { replica } => gone.push(replica),
                 serving::Effect::Departed(departure) => {
                     let row = self.recorder.departed(now, &departure);
                     if let Some(rows) = &mut self.rows
@@ -293,14 +274,19 @@ impl<'a> World<'a> {
                         self.rows_failed.get_or_insert(why);
                     }
                     let source = &mut self.sources[usize::from(departure.stream)];
-                    if let Some((at, event)) = source.ended(now, departure.stream, departure.session) {
+                    if let Some((at, event)) = source.ended(
+                        now,
+                        departure.stream,
+                        departure.session,
+                        departure.outcome == serving::Outcome::Completed,
+                    ) {
                         let rejected = departure.outcome == serving::Outcome::Rejected;
                         let earliest = if rejected { now + RETRY_AFTER } else { now };
                         self.queue.push(at.max(earliest), event);
                     }
                 }
                 serving::Effect::Busy { replica, busy } => {
-                    let lease = self.replica_leases[replica as usize];
+                    let Some(lease) = self.replicas.lease_of(replica) else { continue };
                     self.recorder.busy(now, lease, self.inventory.lease(lease), busy);
                     self.inventory.set_busy(now, lease, busy);
                 }
@@ -310,7 +296,10 @@ impl<'a> World<'a> {
                 }
             }
         }
-        debug_assert!(self.buffers.served.is_empty());
+        self.buffers.served = served;
+        for replica in gone {
+            self.replica_gone(now, replica);
+        }
     }
 
     /// Schedules what jobs asked for and routes what they told.

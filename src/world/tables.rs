@@ -26,6 +26,21 @@ impl World<'_> {
         for (plan, over_time) in self.config.deployments.iter().zip(&self.recorder.deployments) {
             series.extend(over_time.finish(&plan.name, end));
         }
+        for (plan, scaler) in self.config.scalers.iter().zip(&self.scalers) {
+            let name = &self.config.deployments[plan.deployment].name;
+            let buckets = end.as_nanos().div_ceil(bucket.as_nanos()) as usize;
+            for (metric, sums) in [
+                (metric::OBSERVED_DEMAND, &scaler.demand.observed),
+                (metric::FORECAST_DEMAND, &scaler.demand.forecast),
+            ] {
+                let mean =
+                    |place| sums.get(place).filter(|(_, n)| *n > 0).map(|(sum, n)| sum / f64::from(*n));
+                if !sums.is_empty() {
+                    let subject = Subject::Deployment(name.clone());
+                    series.push(Series { subject, metric, values: (0..buckets).map(mean).collect() });
+                }
+            }
+        }
         for (pool, plan) in self.config.pools.iter().enumerate() {
             let leased = self.recorder.leased_cards[pool].means(end);
             let mut add = |metric, values| {
@@ -91,15 +106,16 @@ impl World<'_> {
     pub(super) fn ledger_rows(&self) -> Vec<LedgerRow> {
         let row = |record: &Record| {
             let plan = &self.config.pools[self.ledger.owner(record.account)];
+            let (unit, per_unit) = self.ledger.unit(record.account);
             LedgerRow {
                 time: record.time,
                 pool: plan.fleet.name.clone(),
                 provider: plan.fleet.provider.clone(),
                 purchase: plan.tariff.purchase.to_string(),
                 cause: record.cause.name(),
-                quantity: record.quantity as f64 / f64::from(plan.fleet.cards_per_node) / 3.6e12,
-                unit: "node-hours",
-                price_usd: plan.tariff.price.as_f64(),
+                quantity: record.quantity as f64 / per_unit,
+                unit,
+                price_usd: self.ledger.unit_price(record.account).unwrap_or_default(),
                 amount: record.amount,
             }
         };

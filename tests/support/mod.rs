@@ -8,7 +8,7 @@ use fleetsim::billing::{Purchase, Tariff};
 use fleetsim::fleet::{PoolConfig, PoolId};
 use fleetsim::perf::{AffineStep, StepModel};
 use fleetsim::policies::router::RouterKind;
-use fleetsim::serving::{Batching, DeploymentConfig, ReplicaOption};
+use fleetsim::serving::{Batching, DeploymentConfig, ReplicaOption, Role};
 use fleetsim::sim::Seed;
 use fleetsim::traffic::{
     ArrivalProcess, Length, LengthDist, Lengths, OpenConfig, Source, Start, StreamConfig,
@@ -35,6 +35,9 @@ pub fn pool(nodes: u32) -> PoolPlan {
             minimum: Duration::ZERO,
             commitment: None,
         },
+        price_path: Vec::new(),
+        block: None,
+        power: None,
         peak: None,
     }
 }
@@ -60,6 +63,7 @@ pub fn deployment(replicas: u32, servers: u32, step: StepModel, router: RouterKi
             kv_blocks: 1 << 50,
             block_tokens: 16,
             window: None,
+            links: None,
             host: None,
             draft: None,
             label: "one card".to_owned(),
@@ -68,8 +72,10 @@ pub fn deployment(replicas: u32, servers: u32, step: StepModel, router: RouterKi
         max_queued_requests: None,
         router,
         replicas,
+        lifecycle: Default::default(),
         max_context: None,
         prefix_tokens: None,
+        role: Role::Whole,
         tenants: Default::default(),
         speculation: None,
         max_predicted_ttft: None,
@@ -113,7 +119,9 @@ pub fn world(stream: StreamPlan, deployment: DeploymentConfig, seconds: f64, war
         streams: vec![stream],
         tenants: Vec::new(),
         pools: vec![pool(deployment.replicas)],
+        node_scaler: None,
         deployments: vec![deployment],
+        scalers: Vec::new(),
         jobs: Vec::new(),
         job_trace: None,
         queue_order: Default::default(),

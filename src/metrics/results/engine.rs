@@ -57,16 +57,3 @@ pub struct TenantSummary {
     /// Latency.
     pub latency: LatencySummary,
 }
-
-/// What the prefix caches of a deployment did.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct PrefixCacheSummary {
-    /// Hashed blocks of the prompts of requests when they were admitted.
-    pub asked_blocks: u64,
-    /// Those that were in the cache.
-    pub found_blocks: u64,
-    /// `found_blocks` ÷ `asked_blocks`.
-    pub hit_rate: f64,
-    /// Prompt tokens that were not processed again.
-    pub saved_prompt_tokens: u64,
-}

@@ -121,6 +121,11 @@ impl Keda {
         Self { config, hpa, started: false, created: None, last_active: None, failures: BTreeMap::new() }
     }
 
+    /// What it was made from.
+    pub const fn config(&self) -> &KedaConfig {
+        &self.config
+    }
+
     /// Reads the triggers: is one active, did one fail; and the observation as the HPA gets it.
     fn poll(&mut self, observation: &Observation) -> (bool, bool, Observation) {
         let mut seen = observation.clone();

@@ -121,6 +121,11 @@ impl Kpa {
         }
     }
 
+    /// What it was made from.
+    pub const fn config(&self) -> &KpaConfig {
+        &self.config
+    }
+
     /// A start loses the metrics' history, so with more than one ready pod it begins in panic.
     fn start(&mut self, now: Instant, observation: &Observation) {
         self.started = true;

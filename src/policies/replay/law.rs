@@ -8,7 +8,10 @@ use crate::policies::autoscale::hpa::{self, Hpa};
 use crate::policies::autoscale::keda::{self, Keda, KedaJob};
 use crate::policies::autoscale::kpa::{self, Kpa};
 use crate::policies::autoscale::llumnix::{self, Llumnix};
+use crate::policies::autoscale::predictive::Predictive;
 use crate::policies::autoscale::ray::{self, Ray};
+use crate::policies::autoscale::reactive::Reactive;
+use crate::policies::autoscale::scheduled::Scheduled;
 use crate::policies::autoscale::skyserve::{self, Sky};
 use crate::policies::autoscale::wva::{self, Wva};
 use crate::policies::autoscale::{Decision, Observation};
@@ -19,7 +22,7 @@ use crate::policies::{Policy, Reason};
 use crate::units::Instant;
 
 /// A policy ready to decide.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Law {
     /// Kubernetes Horizontal Pod Autoscaler.
     Hpa(Box<Hpa>),
@@ -39,6 +42,12 @@ pub enum Law {
     Dynamo(Box<Dynamo>),
     /// Llumnix.
     Llumnix(Box<Llumnix>),
+    /// Replicas by the clock.
+    Scheduled(Box<Scheduled>),
+    /// Replicas by queue length or latencies.
+    Reactive(Box<Reactive>),
+    /// Replicas by a forecast.
+    Predictive(Box<Predictive>),
     /// Kubernetes Cluster Autoscaler.
     ClusterAutoscaler(Box<ClusterAutoscaler>),
     /// Karpenter.
@@ -263,6 +272,25 @@ impl Law {
         problems.add(line, "policy", format!("no policy is called {word:?}{near}; there are {known}"));
     }
 
+    /// How many replicas there should be; `None` from a law about nodes.
+    pub fn replicas(&mut self, now: Instant, observation: &Observation) -> Option<(Decision, Reason)> {
+        Some(match self {
+            Self::Hpa(law) => law.decide(now, observation),
+            Self::Kpa(law) => law.decide(now, observation),
+            Self::Keda(law) => law.decide(now, observation),
+            Self::KedaJob(law) => law.decide(now, observation),
+            Self::Ray(law) => law.decide(now, observation),
+            Self::Sky(law) => law.decide(now, observation),
+            Self::Wva(law) => law.decide(now, observation),
+            Self::Dynamo(law) => law.decide(now, observation),
+            Self::Llumnix(law) => law.decide(now, observation),
+            Self::Scheduled(law) => law.decide(now, observation),
+            Self::Reactive(law) => law.decide(now, observation),
+            Self::Predictive(law) => law.decide(now, observation),
+            Self::ClusterAutoscaler(_) | Self::Karpenter(_) => return None,
+        })
+    }
+
     /// Decides on one line and writes the answer's fields.
     pub(super) fn answer(
         &mut self,
@@ -281,6 +309,9 @@ impl Law {
             Self::Wva(law) => scaled(law.as_mut(), now, fields, replicas, answer),
             Self::Dynamo(law) => scaled(law.as_mut(), now, fields, replicas, answer),
             Self::Llumnix(law) => scaled(law.as_mut(), now, fields, replicas, answer),
+            Self::Reactive(law) => scaled(law.as_mut(), now, fields, replicas, answer),
+            Self::Predictive(law) => scaled(law.as_mut(), now, fields, replicas, answer),
+            Self::Scheduled(law) => scaled(law.as_mut(), now, fields, replicas, answer),
             Self::ClusterAutoscaler(law) => {
                 let (decision, Reason(reason)) = law.decide(now, &nodes::observation(&fields)?);
                 nodes::write(decision, reason, answer);

@@ -26,7 +26,7 @@ const METHODS: [(&str, Method); 4] = [
 ];
 
 /// `speculative`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct RawSpeculative {
     pub method: Method,
     /// The draft model.

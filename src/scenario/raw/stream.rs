@@ -2,6 +2,7 @@
 
 use super::Surroundings;
 use super::lengths::{self, joint};
+use super::prefixes::{prefixed, sessions, shared_prompt};
 use super::speculative::response_cache;
 use super::traffic::{arrivals, shape, trace};
 use crate::scenario::kinds;
@@ -67,6 +68,8 @@ pub fn read(
     let output = lengths::length(t, "output_tokens", "Tokens of an output.", around);
     let joint = joint(t, around);
     let trace = trace(t, around);
+    let sessions = sessions(t, around);
+    let shared = shared_prompt(t);
     let slo = t.table("slo", "Limits that a request should meet together.", slo);
     let timeout = t.optional(
         "timeout",
@@ -109,7 +112,7 @@ pub fn read(
     }
     let doc = "Answers that were given before, kept in front of the deployments.";
     let cache = t.table("response_cache", doc, response_cache);
-    t.later(&[("sessions", "sessions are"), ("retries", "retries are"), ("region", "regions are")]);
+    t.later(&[("retries", "retries are"), ("region", "regions are")]);
     if t.is_describing() {
         return None;
     }
@@ -145,6 +148,7 @@ pub fn read(
             lengths,
         }),
     };
+    let source = prefixed(t, source, shared, sessions);
     let name = name?;
     let slo = slo.unwrap_or_default();
     let terms = RequestTerms {

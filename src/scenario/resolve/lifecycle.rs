@@ -1,0 +1,92 @@
+//! How long a replica takes to start: what the scenario says, or the catalogue's frictions.
+
+use super::assumptions::Ledger;
+use crate::catalog::{Catalog, Figure, Friction, Precision};
+use crate::perf::{ModelDims, weight_bytes};
+use crate::scenario::problem::Problem;
+use crate::scenario::raw::{RawDeployment, RawStart};
+use crate::scenario::reading::Reading;
+use crate::serving::{Lifecycle, StartUp};
+use crate::units::{BytesPerSecond, Duration};
+
+/// Where weights come from: the name in a scenario, the friction that tells how fast, and the bytes of that
+/// friction (70e9 parameters at 2 bytes).
+const LINKS: [(&str, &str, f64); 2] =
+    [("object-store", "weights-70b-object-store", 140e9), ("nvme", "weights-70b-nvme", 140e9)];
+
+/// Resolves `start` and `drain`. Only a deployment whose replicas change needs the times of a start.
+pub fn resolve(
+    raw: &RawDeployment,
+    changes: bool,
+    dims: Option<&ModelDims>,
+    weights: Precision,
+    catalog: &Catalog,
+    reading: &mut Reading,
+    ledger: &mut Ledger,
+) -> Option<Lifecycle> {
+    let drain = raw.drain;
+    if !changes {
+        return Some(Lifecycle { drain, start: StartUp::default() });
+    }
+    let given = raw.start.clone().unwrap_or_default();
+    let bytes = dims.map(|dims| weight_bytes(dims, weights).0 as f64);
+    let mut find = |figure: &str, name: &str| middle(catalog, ledger, &raw.name, figure, name);
+    let image_pull = given.image_pull.or_else(|| find("image pull", "image-pull-small"))?;
+    let warm_up = given.warm_up.or_else(|| find("engine start", "engine-start"))?;
+    let weight_load = match (given.weight_load, bytes) {
+        (Some(time), _) => time,
+        (None, Some(bytes)) => {
+            let bandwidth = match given.weight_bandwidth {
+                Some(bandwidth) => bandwidth,
+                None => link(&given, raw, reading, find)?,
+            };
+            Duration::from_secs_f64(bytes / bandwidth.as_f64())
+        }
+        (None, None) => {
+            let message = format!(
+                "how long deployment `{}` takes to load its weights is unknown: the model's size is not known",
+                *raw.name
+            );
+            let help = "give it, as in start = { weight_load = \"60s\" }";
+            reading.problem(Problem::error(raw.place, message).help(help));
+            return None;
+        }
+    };
+    Some(Lifecycle { drain, start: StartUp { image_pull, weight_load, warm_up } })
+}
+
+/// The bandwidth of the link that weights come by.
+fn link(
+    given: &RawStart,
+    raw: &RawDeployment,
+    reading: &mut Reading,
+    mut find: impl FnMut(&str, &str) -> Option<Duration>,
+) -> Option<BytesPerSecond> {
+    let name = given.weights_from.as_ref().map_or("object-store", |name| name.value.as_str());
+    let Some((_, friction, bytes)) = LINKS.iter().find(|(link, ..)| *link == name) else {
+        let place = given.weights_from.as_ref().map_or(raw.place, |name| name.place);
+        let names = crate::scenario::problem::quoted(LINKS.iter().map(|(name, ..)| *name));
+        let problem = Problem::error(place, format!("weights come from no `{name}`"));
+        reading.problem(problem.help(format!("it is one of {names}; or give weight_bandwidth = \"2 GB/s\"")));
+        return None;
+    };
+    let takes = find("weights, 140 GB", friction)?;
+    Some(BytesPerSecond(bytes / takes.as_secs_f64()))
+}
+
+/// The middle of the range that a friction reports, noted as an assumption.
+fn middle(
+    catalog: &Catalog,
+    ledger: &mut Ledger,
+    deployment: &str,
+    figure: &str,
+    name: &str,
+) -> Option<Duration> {
+    let friction: &Friction = catalog.friction(name).ok()?;
+    let (least, greatest) = (friction.least.as_ref()?, friction.greatest.as_ref()?);
+    let middle = (least.value + greatest.value) / 2;
+    let known = Figure { value: middle, ..least.clone() };
+    let value = format!("{middle}, the middle of {} to {}", least.value, greatest.value);
+    ledger.figure(format!("deployment {deployment}"), figure, value, &known);
+    Some(middle)
+}

@@ -1,0 +1,124 @@
+//! How replicas go: drained until a deadline, or killed; their requests end, go elsewhere or fail.
+
+use super::config::Leftover;
+use super::request::{NONE, Phase, Slot};
+use super::room::{Context, Effect, Event, Outcome, Serving, Standing};
+use crate::units::Duration;
+
+impl Serving {
+    /// A replica takes no more requests and ends what it has; [`Effect::Gone`] follows when it has nothing
+    /// left, perhaps at once. Nothing happens to one that drains or is gone.
+    pub fn drain(&mut self, ctx: &mut Context<'_>, replica: u32) {
+        let member = &mut self.replicas[replica as usize];
+        if member.standing != Standing::Ready {
+            return;
+        }
+        member.standing = Standing::Draining;
+        self.deployments[member.deployment as usize].retire(member.place as usize);
+        self.leave_if_drained(ctx, replica);
+    }
+
+    /// A replica ends now, whatever it does: its requests begin anew or go on elsewhere, or fail, as its
+    /// deployment says. Nothing happens to one that is gone.
+    pub fn kill(&mut self, ctx: &mut Context<'_>, replica: u32) {
+        let member = &mut self.replicas[replica as usize];
+        if member.standing == Standing::Gone {
+            return;
+        }
+        let (deployment, place) = (member.deployment as usize, member.place as usize);
+        let (queued, running) = (member.replica.queued(), member.replica.running());
+        let mut left: Vec<Slot> = Vec::new();
+        member.replica.evacuate(ctx.now, &mut self.requests, &mut left);
+        member.standing = Standing::Gone;
+        self.keep_counts(ctx.now, replica);
+        let was_busy = std::mem::take(&mut self.replicas[replica as usize].busy);
+        let owner = &mut self.deployments[deployment];
+        owner.queued -= u64::from(queued);
+        owner.running -= u64::from(running);
+        owner.retire(place);
+        owner.vacate(place);
+        let then = owner.config.lifecycle.drain.then;
+        if was_busy {
+            ctx.tell(Effect::Busy { replica, busy: false });
+        }
+        ctx.tell(Effect::Gone { replica });
+        ctx.tell(Effect::Load { deployment: deployment as u32 });
+        for slot in left {
+            self.go_on(ctx, slot, then);
+        }
+    }
+
+    /// A request has lost its replica.
+    fn go_on(&mut self, ctx: &mut Context<'_>, slot: Slot, then: Leftover) {
+        let request = &mut self.requests[slot];
+        request.phase = Phase::Waiting;
+        request.replica = NONE;
+        request.prefilled = 0;
+        match then {
+            Leftover::Fail => return self.depart(ctx, slot, Outcome::Failed),
+            Leftover::Migrate => {}
+            Leftover::Retry => {
+                request.generated = 0;
+                request.first_token = None;
+            }
+        }
+        request.retries = request.retries.saturating_add(1);
+        let stream = request.stream;
+        let deployment = self.choose_deployment(stream);
+        self.requests[slot].deployment = deployment;
+        self.send(ctx, slot);
+    }
+
+    /// Replicas that have ever been ready, those that are gone included.
+    pub fn replicas(&self) -> usize {
+        self.replicas.len()
+    }
+
+    /// Looks at the requests that a deployment holds, if there are any, one tick of the clock later: at this very
+    /// instant some replicas are at a boundary and some are past it.
+    pub(super) fn plan_pull(&mut self, ctx: &mut Context<'_>, deployment: u32) {
+        let owner = &mut self.deployments[deployment as usize];
+        if !owner.unrouted.is_empty() && !owner.pulls {
+            owner.pulls = true;
+            ctx.after(Duration::from_nanos(1), Event::Pull { deployment });
+        }
+    }
+
+    /// Sends requests that are held, in their order, while a replica has fewer than fill its batch: as a proxy
+    /// that queues does (Knative's activator), so that the first replica does not get the whole queue.
+    pub(super) fn pull(&mut self, ctx: &mut Context<'_>, deployment: u32) {
+        self.deployments[deployment as usize].pulls = false;
+        // Those that are rejected now waited until now.
+        ctx.tell(Effect::Load { deployment });
+        loop {
+            let owner = &mut self.deployments[deployment as usize];
+            let Some(slot) = owner.unrouted.front().copied() else { return };
+            if self.requests[slot].phase == Phase::Abandoned {
+                owner.unrouted.pop_front();
+                self.let_go(ctx, slot);
+                self.requests.remove(slot);
+                continue;
+            }
+            let most = u64::from(owner.config.batching.max_batch_requests);
+            if owner.least_loaded().is_none_or(|(_, load)| load >= most) {
+                return;
+            }
+            let Some(place) = owner.route(ctx.now, &self.requests[slot]) else { return };
+            owner.unrouted.pop_front();
+            owner.queued -= 1;
+            self.send_to(ctx, slot, place);
+        }
+    }
+
+    /// A draining replica that has nothing left is gone.
+    pub(super) fn leave_if_drained(&mut self, ctx: &mut Context<'_>, replica: u32) {
+        let member = &mut self.replicas[replica as usize];
+        if member.standing == Standing::Draining && member.replica.is_empty() {
+            member.standing = Standing::Gone;
+            let (deployment, place) = (member.deployment as usize, member.place as usize);
+            self.keep_counts(ctx.now, replica);
+            self.deployments[deployment].vacate(place);
+            ctx.tell(Effect::Gone { replica });
+        }
+    }
+}

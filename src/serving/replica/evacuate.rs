@@ -1,0 +1,48 @@
+//! The end of a replica that still has requests.
+
+use super::Replica;
+use crate::serving::request::{Phase, Requests, Slot};
+use crate::units::Instant;
+
+impl Replica {
+    /// True when nothing runs and nobody waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.segment.is_none() && self.waiting.len() == 0
+    }
+
+    /// Stops at `now`, in the midst of an iteration, which is lost. All requests whose clients have not gone are
+    /// put on `left`: those of the batch in order of admission, then those that waited, in the queue's order. Those in the batch know
+    /// how many tokens they have. Boundaries at `now` itself come after: everything that makes a replica end is
+    /// handled before boundaries are.
+    pub(crate) fn evacuate(&mut self, now: Instant, requests: &mut Requests, left: &mut Vec<Slot>) {
+        self.finish(now);
+        // The blocks of the chunks of the lost iteration are taken already.
+        for (slot, tokens) in self.batch.chunks.drain(..) {
+            requests[slot].prefilled += tokens;
+        }
+        self.drop_abandoned(requests);
+        while let Some(slot) = self.batch.last() {
+            let generated = requests[slot].generated_by(self.decoded());
+            self.leave(slot, requests);
+            requests[slot].generated = generated;
+            left.push(slot);
+        }
+        left.reverse();
+        self.batch.clear_chunks();
+        while let Some(slot) = self.waiting.head() {
+            self.waiting.pop();
+            // What lies in the host's memory is lost with it.
+            self.forget_swapped(slot, requests);
+            if requests[slot].phase == Phase::Abandoned {
+                requests.remove(slot);
+            } else {
+                left.push(slot);
+            }
+        }
+        self.abandoned_waiting = 0;
+        self.waiting_tokens = 0;
+        self.segment = None;
+        self.target = self.boundary;
+        self.generation = self.generation.wrapping_add(1);
+    }
+}
