@@ -188,7 +188,7 @@ fn table_row<'a>(row: &world::RequestRow<'a>) -> RequestRow<'a> {
         tpot: ttft.zip(e2e).and_then(|(ttft, e2e)| tpot(ttft, e2e, departure.output)),
         e2e,
         outcome: row.outcome(),
-        retries: u32::from(departure.retries),
+        retries: u32::from(departure.retries) + u32::from(departure.attempt),
     }
 }
 

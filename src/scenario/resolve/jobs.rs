@@ -106,6 +106,7 @@ fn job(
         cards: *raw.accelerators,
         options,
         terms: raw.terms,
+        extra: raw.extra.clone(),
     })
 }
 

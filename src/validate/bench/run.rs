@@ -317,6 +317,8 @@ impl SetUp {
                 deployments: vec![0],
                 slo: Slo::default(),
                 timeout: None,
+                retries: None,
+                spill_over: None,
                 terms: Default::default(),
             }],
             pools: vec![PoolPlan {
