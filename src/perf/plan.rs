@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::card::NodeSpec;
-use super::constants::{MAX_BATCH_TOKENS, MEMORY_UTILIZATION};
+use super::constants::{Constants, Engine, MAX_BATCH_TOKENS, MEMORY_UTILIZATION};
 use super::dims::{Attention, ModelDims};
 use crate::catalog::Precision;
 use crate::topology::TopologyError;
@@ -43,6 +43,10 @@ pub struct Replica<'a> {
     /// Tokens in one iteration at most, which sets the memory kept for activations
     /// ([`MAX_BATCH_TOKENS`](super::constants::MAX_BATCH_TOKENS) by default).
     pub max_batch_tokens: u32,
+    /// The engine, whose overheads differ; [`Engine::Other`] is the mean of all.
+    pub engine: Engine,
+    /// The fitted constants ([`Constants::PUBLISHED`] by default).
+    pub constants: &'a Constants,
     /// What is done to the weights beyond their format.
     pub weights_as: WeightsAs,
 }
@@ -217,6 +221,8 @@ impl<'a> Replica<'a> {
             plan: ParallelismPlan::tensor(1),
             memory_utilization: MEMORY_UTILIZATION,
             max_batch_tokens: MAX_BATCH_TOKENS,
+            engine: Engine::Other,
+            constants: &Constants::PUBLISHED,
             weights_as: WeightsAs { compute: None, sparse: false, streamed: 0.0 },
         }
     }

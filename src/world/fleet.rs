@@ -225,7 +225,8 @@ impl World<'_> {
         }
     }
 
-    /// The holder of a lease must leave by the deadline: a job leaves at once, a replica drains until then.
+    /// The holder of a lease must leave by the deadline: a job saves its state if there is time, a replica drains
+    /// until then.
     fn leave_by(&mut self, now: Instant, lease: LeaseId, deadline: Instant) {
         match self.inventory.lease(lease).map(|lease| lease.holder) {
             Some(Holder::Job(job)) => self.evict_job(now, job, Some(deadline)),
