@@ -2,7 +2,7 @@
 
 use super::assumptions::Ledger;
 use super::engine;
-use super::lifecycle;
+use super::lifecycle::{self, Comes};
 use super::names::{dangling, not_found, unknown};
 use super::pools::{Pool, Resolved};
 use super::step_time;
@@ -138,9 +138,12 @@ fn deployment(
     step_time::note(raw, &options[0].1.option.step, ledger);
     note(raw, model, dims.as_ref(), &pools, weights, catalog, ledger);
     let elastic = pools.iter().any(|(_, _, pool)| pool.plan.fleet.supply.is_some());
-    let changes = raw.changes || elastic;
-    let lifecycle =
-        lifecycle::resolve(raw, changes, elastic, dims.as_ref(), weights, catalog, reading, ledger)?;
+    let comes = match (elastic, raw.changes) {
+        (true, _) => Comes::WithNodes,
+        (false, true) => Comes::Later,
+        (false, false) => Comes::AtFirst,
+    };
+    let lifecycle = lifecycle::resolve(raw, comes, dims.as_ref(), weights, catalog, reading, ledger)?;
     let context = context(dims.as_ref());
     if let (Some(asked), Some(context)) = (raw.max_context, context)
         && asked > context
