@@ -31,6 +31,7 @@ mod origin;
 mod precision;
 mod provider;
 mod shelf;
+mod spot_zone;
 
 pub use accelerator::{Accelerator, AcceleratorFields, Interconnect, LinkClass, peak_key};
 pub use architecture::{
@@ -45,6 +46,7 @@ pub use origin::BadEntry;
 pub use precision::{ParsePrecisionError, Precision};
 pub use provider::{EgressPrices, EgressTier, Provider, ProviderFields};
 pub use shelf::NotFound;
+pub use spot_zone::{SOURCE as SPOT_ZONES_SOURCE, SpotZone, spot_zones};
 
 use crate::units::{Duration, UsdPerHour};
 use shelf::Shelf;

@@ -19,13 +19,13 @@ mod segment;
 mod step;
 mod training;
 
-pub use auto::{AutoPlan, auto_plan};
+pub use auto::{AutoPlan, Promise, auto_plan, cheapest_plan};
 pub use card::{CardSpec, NodeSpec};
 pub use collectives::{Library, Operation, collective_time};
 pub use dims::{Attention, Experts, ModelDims, SlidingWindow};
 pub use from_catalog::UnknownFigures;
 pub use memory::{Fit, cards_for_weights, fit, kv_bytes_per_token, weight_bytes};
-pub use plan::{DoesNotFit, ParallelismPlan, PlanError, Replica};
+pub use plan::{DoesNotFit, ParallelismPlan, PlanError, Replica, WeightsAs};
 pub use profile::{Profile, ProfileError, ProfileLimits};
 pub use roofline::Roofline;
 pub use segment::Segment;

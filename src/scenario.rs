@@ -44,6 +44,8 @@ pub struct Loaded {
     pub resolved_toml: String,
     /// What can be run but is perhaps not what was meant.
     pub warnings: Diagnostics,
+    /// What was chosen for the user, and why: a sentence for each plan under `parallelism = "auto"`.
+    pub choices: Vec<String>,
 }
 
 /// Loads a scenario file.
@@ -121,7 +123,8 @@ pub fn load_text(text: &str, path: &Path, sets: &[String], seed: Option<u64>) ->
     let diagnostics = Diagnostics::new(sources, reading.problems);
     match config {
         Some(config) if !failed => {
-            Ok(Loaded { config, resolved_toml: resolved(document, &reading.filled), warnings: diagnostics })
+            let resolved_toml = resolved(document, &reading.filled);
+            Ok(Loaded { config, resolved_toml, warnings: diagnostics, choices: reading.choices })
         }
         _ => Err(diagnostics),
     }

@@ -4,10 +4,12 @@
 //! its requests; the blocks in use are those of its requests; nothing here knows of prices, pools' nodes or
 //! other rooms.
 
+mod affinity;
 mod batch;
 mod config;
 mod deployment;
 mod gauges;
+mod handover;
 mod kv;
 mod lifecycle;
 mod prefix;
@@ -18,9 +20,10 @@ mod schedule;
 mod waiting;
 
 pub use config::{
-    Batching, DeploymentConfig, Drain, HostMemory, Leftover, Lifecycle, Preemption, ReplicaOption,
-    RequestTerms, Scheduler, StartUp, StreamRoute,
+    Batching, DeploymentConfig, Drain, Handover, HostMemory, Leftover, Lifecycle, Preemption, ReplicaLinks,
+    ReplicaOption, RequestTerms, Role, Scheduler, StartUp, StreamRoute,
 };
 pub use gauges::{DeploymentGauge, Latencies, ReplicaGauge};
+pub use handover::HandoverTotals;
 pub use replica::PrefixTotals;
 pub use room::{Departure, DeploymentTotals, Effect, Event, NewRequest, Outcome, Serving};

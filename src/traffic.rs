@@ -22,6 +22,7 @@ pub mod describe;
 mod error;
 mod lengths;
 mod mmpp;
+mod prefixes;
 mod process;
 mod renewal;
 mod samplers;
@@ -34,6 +35,7 @@ use std::sync::Arc;
 pub use closed::{ClosedConfig, Think};
 pub use error::{Problem, TrafficError};
 pub use lengths::{JointLengths, Length, LengthDist, Lengths, LogNormal};
+pub use prefixes::{PrefixedConfig, Sessions, SharedPart, SharedPrompt};
 pub use process::{ArrivalProcess, ClientShares, ClientSpread, ClientsConfig, Cv, MmppState, RenewalFamily};
 pub use shape::{Shape, Start, Weekday, time_of_day};
 pub use stream::Stream;
@@ -59,6 +61,8 @@ pub enum Source {
     Closed(ClosedConfig),
     /// A recorded trace is replayed.
     Trace(TraceConfig),
+    /// Any of these, with prompts that begin alike.
+    Prefixed(PrefixedConfig),
 }
 
 /// Open traffic: an arrival process whose rate follows a product of shapes.
@@ -88,8 +92,19 @@ pub struct Arrival {
     /// The user or conversation that it belongs to, where the source knows: a closed loop's user number, a
     /// trace's session.
     pub session: Option<u64>,
-    /// The hashes of its prompt's blocks, where the trace has them.
+    /// The hashes of its prompt's blocks, where they are known.
     pub blocks: Option<BlockHashes>,
+    /// Prompt tokens up to the end of each of these blocks, rising; `None` when all are of one size.
+    pub ends: Option<Arc<[u32]>>,
+    /// The hash of its answer, where a later prompt may contain it behind this one's prompt.
+    pub answer: Option<u64>,
+}
+
+impl Arrival {
+    /// A request of which nothing else is known.
+    pub fn plain(at: Instant, prompt_tokens: u32, output_tokens: u32) -> Self {
+        Self { at, prompt_tokens, output_tokens, session: None, blocks: None, ends: None, answer: None }
+    }
 }
 
 /// The hashes of a prompt's blocks, in order: equal hashes at the start of two prompts mean a shared prefix.
@@ -125,6 +140,7 @@ impl StreamConfig {
             }
             Source::Closed(closed) => closed.check(&mut problems),
             Source::Trace(trace) => trace.check(&mut problems),
+            Source::Prefixed(prefixed) => prefixed.check(&self.name, &mut problems),
         }
         problems
     }

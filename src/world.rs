@@ -10,6 +10,8 @@ mod error;
 mod events;
 mod fleet;
 mod job_cards;
+mod money;
+mod node_scaler;
 mod recorder;
 mod replicas;
 mod retries;
@@ -18,8 +20,11 @@ mod scale;
 mod summary;
 mod tables;
 
-pub use config::{Feed, PoolPlan, RetryPlan, ScalerPlan, Slo, StreamPlan, WorldConfig};
+pub use config::{
+    Feed, NodeScalerPlan, PoolPlan, PowerPlan, RetryPlan, ScalerPlan, Slo, StreamPlan, WorldConfig,
+};
 pub use error::RunError;
+pub use node_scaler::{card_resources, node_labels};
 
 use crate::metrics::results::RunResults;
 use crate::serving::{Departure, Outcome};

@@ -76,6 +76,7 @@ fn world(
         job_trace: Some(list),
         queue_order: order,
         placement,
+        node_scaler: None,
         assumptions: Vec::new(),
     }
 }

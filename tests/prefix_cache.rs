@@ -5,7 +5,11 @@ mod support;
 use std::path::PathBuf;
 
 use fleetsim::policies::router::RouterKind;
-use fleetsim::traffic::{ArrivalProcess, BlockHashes, LengthDist, Source, TraceConfig, TraceReader};
+use fleetsim::traffic::{
+    ArrivalProcess, BlockHashes, Length, LengthDist, Lengths, PrefixedConfig, Sessions, SharedPart,
+    SharedPrompt, Source, Think, TraceConfig, TraceReader,
+};
+use fleetsim::units::Duration;
 use fleetsim::world::{RunOptions, WorldConfig, run};
 use support::{deployment, outputs, step, stream, world};
 
@@ -57,4 +61,42 @@ fn a_smaller_cache_finds_less() {
     };
     let (large, small) = (hits(1_000_000), hits(100_000));
     assert!(0 < small && small < large, "{small} and {large}");
+}
+
+/// Sessions of four turns on a cache without bound: each turn finds what was said before it, in whole blocks, and
+/// the system prompt is computed once.
+#[test]
+fn a_turn_finds_its_session() {
+    let lengths = Lengths::Independent { prompt: Length::constant(40), output: Length::constant(25) };
+    let mut plan = stream(0.5, ArrivalProcess::Deterministic, lengths);
+    plan.traffic.source = Source::Prefixed(PrefixedConfig {
+        source: Box::new(plan.traffic.source),
+        shared: Some(SharedPrompt { part: SharedPart::Tokens(100), variants: 1, zipf: 0.0 }),
+        sessions: Some(Sessions::Begun {
+            turns: Length::constant(4),
+            think: Think::Constant(Duration::from_secs(1)),
+            max_context: None,
+        }),
+    });
+    let mut served = deployment(2, 100, step(1e-3, 0.0), RouterKind::SessionAffinity);
+    served.batching.max_batch_tokens = 1 << 20;
+    served.prefix_tokens = Some(512);
+    let mut config = world(plan, served, 1000.0, 0.0);
+    let saved = |config: &WorldConfig| {
+        let results = run(config, RunOptions::default()).expect("it runs");
+        let cache = results.summary.deployments[0].prefix_cache.expect("the prompts have hashes");
+        (results.summary.requests, cache.saved_prompt_tokens)
+    };
+    let (requests, tokens) = saved(&config);
+    // 500 sessions begin; the last ones are cut off at the end.
+    assert!(requests.arrived >= 1990, "{requests:?}");
+    // After the prompts of 140, 205 and 270 tokens, 164, 229 and 294 are cached, and 100 of the first turn.
+    let session = 96 + 160 + 224 + 288;
+    assert!((500 * session - 3000..=500 * session).contains(&tokens), "{tokens}");
+    config.deployments[0].router = RouterKind::PrefixAffinity { overlap_weight: 1000 };
+    let affine = saved(&config).1;
+    assert!(affine * 100 > tokens * 99, "prefixes lead to their sessions: {affine} of {tokens}");
+    config.deployments[0].router = RouterKind::RoundRobin;
+    let astray = saved(&config).1;
+    assert!(astray < affine, "round-robin finds less: {astray} and {affine}");
 }

@@ -5,7 +5,7 @@
 //! interval is split over its causes by largest remainder, in proportion to card-time.
 
 use super::account::{Account, Book, EnergyMeter, Metered, NodeMeter};
-use super::tariff::Tariff;
+use super::tariff::{PER_KWH, Tariff};
 use crate::units::{Duration, Instant, Usd, UsdPerHour};
 
 /// What money was spent on.
@@ -158,6 +158,29 @@ impl Ledger {
         let short = least - self.accounts[account].charged;
         if short > Usd::ZERO {
             self.extra(now, account, Cause::CommittedUnused, 0, short);
+        }
+    }
+
+    /// Machines stood by, stopped, for so many node-nanoseconds.
+    pub fn stand_by(&mut self, now: Instant, account: usize, node_nanos: u128, price: UsdPerHour) {
+        self.extra(now, account, Cause::Idle, 0, price.cost_of_nanos(node_nanos));
+    }
+
+    /// The account's unit, and how many of a record's quantity make one.
+    pub fn unit(&self, account: usize) -> (&'static str, f64) {
+        match &self.accounts[account].book {
+            Book::Nodes(meter) => ("node-hours", 3.6e12 * f64::from(meter.cards_per_node)),
+            Book::Energy(_) => ("kWh", PER_KWH as f64),
+            Book::Tokens => ("tokens", 1.0),
+        }
+    }
+
+    /// The price of a unit of the account now, US dollars; none where units have several.
+    pub fn unit_price(&self, account: usize) -> Option<f64> {
+        match &self.accounts[account].book {
+            Book::Nodes(meter) => Some(meter.tariff.price.as_f64()),
+            Book::Energy(meter) => Some(meter.price.as_f64()),
+            Book::Tokens => None,
         }
     }
 

@@ -92,6 +92,9 @@ fn overview(args: &ScenarioArgs, loaded: &Loaded) -> String {
             plans.join(", or ")
         );
     }
+    for choice in &loaded.choices {
+        text += &format!("  {choice}\n");
+    }
     for stream in &config.streams {
         let served = stream.deployments.iter().map(|index| config.deployments[*index].name.as_str());
         let served = served.collect::<Vec<_>>().join(", ");

@@ -56,6 +56,9 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<(), Failure> {
     let loaded = load(&args.scenario, &args.set, args.seed, args.quiet)?;
+    if !args.quiet {
+        loaded.choices.iter().for_each(|choice| eprintln!("{choice}"));
+    }
     let out = args.out.clone().unwrap_or_else(|| Path::new("out").join(&loaded.config.name));
     let records = args.records.clone().unwrap_or_default();
     let requests = records.includes(Record::Requests);

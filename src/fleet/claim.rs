@@ -17,7 +17,7 @@ pub enum Holder {
 /// How the cards of a claim must lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
-    /// All on one node.
+    /// All on one node; of more cards than a node has, whole nodes of one pool, and one more for the rest.
     OneNode {
         /// How many.
         cards: u32,
@@ -143,8 +143,10 @@ impl Shape {
     /// Whole nodes, and cards on one more.
     pub(super) fn whole_and_rest(self, cards_per_node: u32) -> (u32, u32) {
         match self {
-            Self::OneNode { cards } => (0, cards),
-            Self::Gang { cards } => (cards / cards_per_node, cards % cards_per_node),
+            Self::OneNode { cards } if cards <= cards_per_node => (0, cards),
+            Self::OneNode { cards } | Self::Gang { cards } => {
+                (cards / cards_per_node, cards % cards_per_node)
+            }
         }
     }
 

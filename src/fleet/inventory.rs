@@ -85,6 +85,11 @@ impl Inventory {
         self.pools[pool.index()].idle_since(node)
     }
 
+    /// When cards of a node were last taken or given back.
+    pub fn touched(&self, pool: PoolId, node: u32) -> Instant {
+        self.pools[pool.index()].touched[node as usize]
+    }
+
     /// Cards of a pool that are free.
     pub fn free_cards(&self, pool: PoolId) -> u32 {
         self.pools[pool.index()].free_cards()

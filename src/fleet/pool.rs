@@ -30,7 +30,7 @@ pub(super) struct Pool {
     pub(super) masks: Vec<u128>,
     pub(super) states: Vec<NodeCards>,
     /// When cards of each node were last taken or given back.
-    touched: Vec<Instant>,
+    pub(super) touched: Vec<Instant>,
     /// Nodes on their way out.
     draining: u32,
     pub(super) usage: PoolUsage,

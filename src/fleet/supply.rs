@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::delay::Delay;
-use crate::units::{Duration, Instant};
+use crate::units::{Duration, Instant, UsdPerHour};
 
 /// Where the nodes of a pool come from. A pool without one has its nodes from the first instant to the last.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +56,8 @@ pub struct Warm {
     pub nodes: u32,
     /// How long one takes to be ready; its image is there.
     pub boot: Delay,
+    /// What one costs while it is stopped.
+    pub price: UsdPerHour,
 }
 
 /// A zone of the provider.

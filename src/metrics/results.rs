@@ -3,10 +3,13 @@
 
 mod engine;
 pub mod metric;
+mod serving;
 
 pub use engine::EngineSummary;
 
 use serde::Serialize;
+
+pub use serving::{HandoverSummary, PrefixCacheSummary};
 
 use super::RequestStats;
 use crate::units::{Duration, Instant, Usd};
@@ -284,22 +287,12 @@ pub struct DeploymentSummary {
     pub mean_batch: Option<f64>,
     /// What its prefix caches did; null where no prompt had hashes.
     pub prefix_cache: Option<PrefixCacheSummary>,
+    /// KV caches handed over from prefill to decode replicas; absent where it has only one kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub handover: Option<HandoverSummary>,
     /// What only some engines do.
     #[serde(flatten)]
     pub engine: EngineSummary,
-}
-
-/// What the prefix caches of a deployment did.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct PrefixCacheSummary {
-    /// Hashed blocks of the prompts of requests when they were admitted.
-    pub asked_blocks: u64,
-    /// Those that were in the cache.
-    pub found_blocks: u64,
-    /// `found_blocks` ÷ `asked_blocks`.
-    pub hit_rate: f64,
-    /// Prompt tokens that were not processed again.
-    pub saved_prompt_tokens: u64,
 }
 
 /// One pool.
@@ -327,6 +320,40 @@ pub struct PoolSummary {
     pub spend: SpendSummary,
     /// Energy.
     pub energy: EnergySummary,
+    /// What became of its nodes; left out where they stay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub supply: Option<SupplySummary>,
+}
+
+/// What became of the nodes of a pool that come and go.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct SupplySummary {
+    /// Orders.
+    pub ordered: u64,
+    /// Orders that came to nothing.
+    pub refused: u64,
+    /// Nodes that became ready.
+    pub ready: u64,
+    /// Nodes that the provider took back.
+    pub preempted: u64,
+    /// Nodes that broke.
+    pub broken: u64,
+    /// Nodes that were given back.
+    pub given_back: u64,
+    /// Node-hours between an order and the provider's start of the machine; not billed.
+    pub waiting_node_hours: f64,
+    /// Node-hours of booting and pulling images.
+    pub starting_node_hours: f64,
+    /// Node-hours ready.
+    pub ready_node_hours: f64,
+    /// Node-hours on the way out.
+    pub draining_node_hours: f64,
+    /// Node-hours broken or in maintenance, and paid all the same.
+    pub down_node_hours: f64,
+    /// `preempted` ÷ node-hours paid; null where none were.
+    pub preemptions_per_node_hour: Option<f64>,
+    /// The share of the run in which no zone had a node to give; null where the stock is without end.
+    pub share_without_stock: Option<f64>,
 }
 
 /// What a series or distribution is about.

@@ -59,6 +59,20 @@ impl CardSpec {
         order.iter().find_map(|precision| Some((*precision, *self.peaks.get(precision)?)))
     }
 
+    /// Whether it computes with 2:4 sparse weights at twice its dense peak: NVIDIA's cards from Ampere on (A100
+    /// white paper, 2020, "sparse tensor cores"; later data sheets quote rates "with sparsity" twice the dense
+    /// ones) and MI300 (AMD CDNA 3 white paper, 2023).
+    pub fn computes_sparse(&self) -> bool {
+        const KNOWN: [&str; 15] = [
+            "A100", "A800", "A10", "A16", "A30", "A40", "L4", "H100", "H200", "H800", "GH200", "B100",
+            "B200", "GB200", "MI300",
+        ];
+        let name = self.name.as_str();
+        KNOWN.iter().any(|known| {
+            name.strip_prefix(known).is_some_and(|rest| !rest.starts_with(|next: char| next.is_ascii_digit()))
+        }) || ["L40", "B300", "GB300", "RTX A"].iter().any(|known| name.starts_with(known))
+    }
+
     /// Memory that software sees. Vendors' "GB" are nearer to 2³⁰ bytes, less what the driver and error
     /// correction keep: [`constants::visible_memory`].
     pub fn visible_memory(&self) -> Bytes {

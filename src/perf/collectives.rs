@@ -124,6 +124,20 @@ impl Collective {
         Self::among(node, (0..cards).collect(), operation, library)
     }
 
+    /// Over `cards` cards of a replica, which lie in one node or fill several.
+    pub(super) fn over_cards(
+        node: &NodeSpec,
+        cards: u32,
+        operation: Operation,
+        library: Library,
+    ) -> Result<Self, PlanError> {
+        if cards <= node.cards {
+            return Self::within_node(node, cards, operation, library);
+        }
+        let span = Span { in_node: node.cards, nodes: cards.div_ceil(node.cards), stride: 1 };
+        Self::over_nodes(node, span, operation)
+    }
+
     fn among(
         node: &NodeSpec,
         group: Vec<u32>,

@@ -74,6 +74,34 @@ pub struct Experts {
 }
 
 impl ModelDims {
+    /// The model with a share of the parameters of its layers' matrices taken out, such that what is left computes
+    /// as densely as before (structured pruning). `share` is from 0 to below 1.
+    pub fn pruned(&self, share: f64) -> Self {
+        let kept = |parameters: u64| (parameters as f64 * (1.0 - share)).round() as u64;
+        let experts =
+            self.experts.map(|experts| Experts { parameters: kept(experts.parameters).max(1), ..experts });
+        let mut model = Self { experts, ..self.clone() };
+        let embedding = self.embedding_parameters().min(self.parameters);
+        model.parameters = embedding + model.expert_parameters() + kept(self.dense_parameters());
+        model
+    }
+
+    /// A student of the same width with this share of the layers, rounded, at least one (as DistilBERT has half of
+    /// BERT's: Sanh et al., arXiv 1910.01108, section 3). `share` is above 0, at most 1.
+    pub fn distilled(&self, share: f64) -> Self {
+        let of = |layers: u32| (f64::from(layers) * share).round() as u32;
+        let layers = of(self.layers).max(1);
+        let experts =
+            self.experts.map(|experts| Experts { layers: of(experts.layers).clamp(1, layers), ..experts });
+        let window =
+            self.window.map(|window| SlidingWindow { layers: of(window.layers).min(layers), ..window });
+        let mut model = Self { layers, experts, window, ..self.clone() };
+        let dense = self.dense_parameters() as f64 * f64::from(layers) / f64::from(self.layers.max(1));
+        let embedding = self.embedding_parameters().min(self.parameters);
+        model.parameters = embedding + model.expert_parameters() + dense.round() as u64;
+        model
+    }
+
     /// Query heads: what a tensor-parallel degree must divide.
     pub const fn heads(&self) -> u32 {
         match self.attention {

@@ -12,3 +12,10 @@ pub fn weight_bits(precision: Precision) -> f64 {
         other => f64::from(other.bits()),
     }
 }
+
+/// Bits that a weight of matrix products takes. Sparse by 2:4, two of four values are kept, each with an index of
+/// 2 bits (Mishra et al., "Accelerating sparse deep neural networks", arXiv 2104.08378, section 3.1).
+pub fn stored_bits(precision: Precision, sparse: bool) -> f64 {
+    let bits = weight_bits(precision);
+    if sparse { (bits + 2.0) / 2.0 } else { bits }
+}

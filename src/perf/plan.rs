@@ -43,6 +43,22 @@ pub struct Replica<'a> {
     /// Tokens in one iteration at most, which sets the memory kept for activations
     /// ([`MAX_BATCH_TOKENS`](super::constants::MAX_BATCH_TOKENS) by default).
     pub max_batch_tokens: u32,
+    /// What is done to the weights beyond their format.
+    pub weights_as: WeightsAs,
+}
+
+/// How weights are kept and used, beyond their format.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct WeightsAs {
+    /// The format that matrix products compute in, where it is not that of the weights: `bf16` over `int8` is
+    /// weight-only quantization. `None` takes the card's own arithmetic for the weights where it has it.
+    pub compute: Option<Precision>,
+    /// Whether two of every four weights are zero in a pattern that the card computes with at twice its dense
+    /// peak (2:4 sparsity).
+    pub sparse: bool,
+    /// The share of the layers' weights that stays in host memory and comes over PCIe in each iteration, from 0
+    /// to 1.
+    pub streamed: f64,
 }
 
 /// Why a replica or a training job can't run as planned.
@@ -65,19 +81,19 @@ pub enum PlanError {
         /// The nearest divisor.
         nearest: u32,
     },
-    /// More cards than the node has.
-    #[error(
-        "{plan} needs {needed} cards in one node, and a node has {cards} {card}; cut it over at most {cards}, or take larger nodes"
-    )]
-    TooFewCards {
+    /// More cards than a node has, and no whole nodes of them.
+    #[error("{plan} does not suit nodes of {cards} {card}: {why}; the nearest plan that does: {nearest}")]
+    Nodes {
         /// The plan.
         plan: ParallelismPlan,
-        /// Cards that it takes in one node.
-        needed: u32,
         /// Cards in the node.
         cards: u32,
         /// The card.
         card: String,
+        /// What is wrong.
+        why: String,
+        /// The nearest plan that works.
+        nearest: ParallelismPlan,
     },
     /// More stages than layers, or none.
     #[error("pp = {pp} cuts the {layers} layers of {model} into nothing; take pp = 1 to {layers}")]
@@ -111,9 +127,15 @@ pub enum PlanError {
         /// The weights' format.
         precision: Precision,
     },
+    /// The card does not compute with sparse weights.
+    #[error("{card} is not known to compute with 2:4 sparse weights; take sparsity out, or an A100 or later")]
+    NotSparse {
+        /// The card.
+        card: String,
+    },
     /// A gang over several nodes whose network nobody knows.
     #[error(
-        "{cards} cards take {nodes} nodes of {per_node} {card}, and the bandwidth of the network between them is not known; set `offers.{node}.network_gbit_s`"
+        "{cards} cards take {nodes} nodes of {per_node} {card}, and the bandwidth of the network between them is not known; set `offers.{node}.network_gbit_s`, or cut it over at most {per_node}"
     )]
     UnknownScaleOut {
         /// Cards in the gang.
@@ -181,6 +203,7 @@ impl<'a> Replica<'a> {
             plan: ParallelismPlan::tensor(1),
             memory_utilization: MEMORY_UTILIZATION,
             max_batch_tokens: MAX_BATCH_TOKENS,
+            weights_as: WeightsAs { compute: None, sparse: false, streamed: 0.0 },
         }
     }
 }
@@ -228,12 +251,48 @@ pub(super) fn check_plan(model: &ModelDims, node: &NodeSpec, plan: ParallelismPl
         return Err(PlanError::TpDoesNotDivideHeads { tp, heads, model: model.name.clone(), nearest });
     }
     check_experts(model, plan)?;
-    // A stage's collectives stay within a node, and the scheduler gives a replica one node.
-    if plan.cards() > node.cards {
-        let card = node.card.name.clone();
-        return Err(PlanError::TooFewCards { plan, needed: plan.cards(), cards: node.cards, card });
+    check_nodes(model, node, plan)
+}
+
+/// Checks that a plan of more cards than a node has takes whole nodes whose network is known, and cuts each
+/// layer over cards of one node or over whole nodes.
+fn check_nodes(model: &ModelDims, node: &NodeSpec, plan: ParallelismPlan) -> Result<(), PlanError> {
+    let Some(why) = misplaced(node, plan) else {
+        if plan.cards() <= node.cards || node.scale_out.is_some() {
+            return Ok(());
+        }
+        return Err(PlanError::UnknownScaleOut {
+            cards: plan.cards(),
+            nodes: plan.cards().div_ceil(node.cards.max(1)),
+            per_node: node.cards,
+            card: node.card.name.clone(),
+            node: node.name.clone(),
+        });
+    };
+    // Of all cuts in tensor parallelism and stages, the one with nearly as many cards, then as many cards a layer.
+    let degrees = (1..=plan.tp).filter(|tp| model.heads().is_multiple_of(*tp));
+    let cuts = degrees.flat_map(|tp| (1..=plan.pp).map(move |pp| ParallelismPlan { tp, pp, ..plan }));
+    let works = |plan: &ParallelismPlan| {
+        let known = plan.cards() <= node.cards || node.scale_out.is_some();
+        known && misplaced(node, *plan).is_none() && check_experts(model, *plan).is_ok()
+    };
+    let far = |other: &ParallelismPlan| (other.cards().abs_diff(plan.cards()), other.tp.abs_diff(plan.tp));
+    let nearest = cuts.filter(works).min_by_key(far).unwrap_or(ParallelismPlan::tensor(1));
+    Err(PlanError::Nodes { plan, cards: node.cards, card: node.card.name.clone(), why, nearest })
+}
+
+/// Why a plan cannot lie on nodes of this size, if it cannot.
+fn misplaced(node: &NodeSpec, plan: ParallelismPlan) -> Option<String> {
+    let (cards, per_node) = (plan.cards(), node.cards.max(1));
+    if cards <= per_node {
+        return None;
     }
-    Ok(())
+    if !cards.is_multiple_of(per_node) {
+        return Some(format!("it needs {cards} cards, and over several nodes a replica takes whole ones"));
+    }
+    // A group that begins in the middle of a node would straddle its end.
+    let whole = |group: u32| group.is_multiple_of(per_node) || per_node.is_multiple_of(group);
+    (!whole(plan.tp)).then(|| format!("{} cards that share layers would straddle nodes", plan.tp))
 }
 
 /// Checks ranks and experts' degree, which only mixtures of experts have.

@@ -11,8 +11,8 @@
 use super::collectives::{Collective, Library, Operation};
 use super::constants as c;
 use super::dims::ModelDims;
-use super::format::weight_bits;
-use super::plan::{PlanError, Replica, check_plan};
+use super::format::{stored_bits, weight_bits};
+use super::plan::{ParallelismPlan, PlanError, Replica, check_plan};
 use super::segment::Segment;
 use super::step::BatchShape;
 use crate::catalog::Precision;
@@ -34,6 +34,8 @@ pub struct Roofline {
     per_token: f64,
     traffic: Traffic,
     dense: Operator,
+    /// Weights that come from host memory in each iteration, while the layers compute.
+    streamed: f64,
     experts: Option<ExpertOperator>,
     head: Operator,
     global: AttentionOperator,
@@ -55,7 +57,9 @@ struct Traffic {
     bytes_per_exchange: f64,
     /// Of all tokens of an iteration, the share that one collective carries: those of one rank and stage.
     share: f64,
+    /// Handing over to the next stages: what it takes at least, and for each token where it crosses nodes.
     stages: f64,
+    stages_per_token: f64,
 }
 
 /// A linear operator: reading its weights once, and computing with them for each token.
@@ -113,7 +117,12 @@ impl Roofline {
                 .map(|(_, rate)| rate.as_f64())
                 .ok_or_else(|| PlanError::NoComputeRate { card: card.name.clone(), precision })
         };
-        let linear_rate = rate(weights)? * c::linear_efficiency(&card.name, weights);
+        if replica.weights_as.sparse && !card.computes_sparse() {
+            return Err(PlanError::NotSparse { card: card.name.clone() });
+        }
+        let sparse = if replica.weights_as.sparse { 2.0 } else { 1.0 };
+        let computed = replica.weights_as.compute.unwrap_or(weights);
+        let linear_rate = rate(computed)? * c::linear_efficiency(&card.name, computed) * sparse;
         // Attention and the output head stay in 16 bits where weights are narrower.
         let wide = if weights.bits() < 16 { Precision::Bf16 } else { weights };
         let head_rate = rate(wide)? * c::LINEAR_COMPUTE_EFFICIENCY;
@@ -129,7 +138,7 @@ impl Roofline {
             per_token: 2.0 * active / tp / flop_rate * TICKS,
         };
         let head = u64::from(model.vocabulary) * u64::from(model.hidden);
-        let bits = weight_bits(weights);
+        let bits = stored_bits(weights, replica.weights_as.sparse);
         let experts = model.experts.map(|experts| {
             let active = experts.parameters as f64 * f64::from(experts.per_token) * f64::from(experts.layers);
             let cards = tp * f64::from(plan.dp);
@@ -164,8 +173,12 @@ impl Roofline {
                 * share,
             traffic,
             dense: operator(dense, bits, linear_rate, dense as f64 * share),
+            streamed: (dense + model.expert_parameters()) as f64 * bits / 8.0 * replica.weights_as.streamed
+                / f64::from(plan.cards())
+                / card.pcie.as_f64()
+                * TICKS,
             experts,
-            head: operator(head, bits.max(16.0), head_rate, head as f64 * share),
+            head: operator(head, weight_bits(weights).max(16.0), head_rate, head as f64 * share),
             global: attention(replica, model.global_layers(), attention_rate, share),
             windowed: attention(replica, model.window_layers(), attention_rate, share),
             window: model.window.map_or(0, |window| u64::from(window.tokens)),
@@ -194,7 +207,7 @@ impl Roofline {
             + self.per_request * sampled
             + self.per_token * tokens
             + self.traffic.seconds(tokens) * TICKS
-            + self.dense.time(tokens)
+            + self.dense.time(tokens).max(self.streamed)
             + self.head.time(sampled);
         if let Some(experts) = &self.experts {
             constant += experts.time(tokens);
@@ -237,7 +250,7 @@ impl Roofline {
 impl Traffic {
     fn of(replica: &Replica<'_>, share: f64) -> Result<Self, PlanError> {
         let Replica { model, node, plan, .. } = *replica;
-        let within = |cards, operation| Collective::within_node(node, cards, operation, Library::Engine);
+        let over = |cards, operation| Collective::over_cards(node, cards, operation, Library::Engine);
         let layers = f64::from(model.layers);
         let expert_layers = model.experts.map_or(0.0, |experts| f64::from(experts.layers));
         // Two all-reduces a layer; where ranks exchange tokens, the second one of layers with experts is
@@ -249,22 +262,30 @@ impl Traffic {
         let copies = model.experts.map_or(1.0, |experts| {
             groups * -libm::expm1(f64::from(experts.per_token) * libm::log1p(-1.0 / groups.max(2.0)))
         });
+        // A stage hands over by the network where the next one lies on another node, each of the cards that share
+        // its layers a part by its own share of the node's network.
+        let crossings = stages_on_other_nodes(node.cards, plan);
+        let network = node.scale_out.map_or(f64::INFINITY, |network| network.as_f64());
+        let used = f64::from(plan.stage_cards().min(node.cards)) / f64::from(node.cards.max(1));
+        let crossing = hidden / (network * used * c::NETWORK_BANDWIDTH_EFFICIENCY);
         Ok(Self {
-            reduce: within(plan.tp, Operation::AllReduce)?,
+            reduce: over(plan.tp, Operation::AllReduce)?,
             reduces: if plan.tp > 1 { 2.0 * layers + 1.0 - exchanged } else { 0.0 },
-            exchange: within(if plan.dp > 1 { plan.stage_cards() } else { 1 }, Operation::AllToAll)?,
+            exchange: over(if plan.dp > 1 { plan.stage_cards() } else { 1 }, Operation::AllToAll)?,
             exchanges: 2.0 * exchanged,
             bytes_per_token: hidden,
             bytes_per_exchange: hidden * copies / f64::from(plan.tp),
             share,
-            stages: f64::from(plan.pp - 1) * seconds(c::STAGE_HAND_OVER),
+            stages: f64::from(plan.pp - 1) * seconds(c::STAGE_HAND_OVER)
+                + crossings * seconds(c::SCALE_OUT_LATENCY),
+            stages_per_token: crossings * crossing,
         })
     }
 
     /// Of an iteration with so many tokens.
     fn seconds(&self, tokens: f64) -> f64 {
         let tokens = tokens * self.share;
-        let mut sum = self.stages;
+        let mut sum = self.stages + self.stages_per_token * tokens;
         if self.reduces > 0.0 {
             sum += self.reduces * self.reduce.seconds(tokens * self.bytes_per_token);
         }
@@ -273,6 +294,14 @@ impl Traffic {
         }
         sum
     }
+}
+
+/// How many of a plan's stages lie on another node than the one before, when its cards fill nodes in order.
+fn stages_on_other_nodes(per_node: u32, plan: ParallelismPlan) -> f64 {
+    let stage = u64::from(plan.stage_cards());
+    let node_of = |card: u64| card / u64::from(per_node.max(1));
+    let crosses = |next: &u64| node_of(next * stage) != node_of(next * stage - 1);
+    (1..u64::from(plan.pp)).filter(crosses).count() as f64
 }
 
 impl Operator {

@@ -192,6 +192,11 @@ fn with_tp(job: &TrainingJob<'_>, tp: u32) -> Result<TrainingStep, PlanError> {
     let layout = job.layout;
     // Stages and parts of sequences may lie on other nodes; only tensor parallelism has to stay in one.
     check_plan(job.model, job.node, ParallelismPlan::tensor(tp))?;
+    if tp > job.node.cards {
+        let (cards, card) = (job.node.cards, &job.node.card.name);
+        let why = format!("tp = {tp} crosses nodes of {cards} {card}; take at most tp = {cards}");
+        return Err(PlanError::BadGang { cards: job.cards, why });
+    }
     let plan = ParallelismPlan { pp: layout.pp, ..ParallelismPlan::tensor(tp) };
     let bad = |why: String| Err(PlanError::BadGang { cards: job.cards, why });
     if layout.pp == 0 || layout.pp > job.model.layers {

@@ -4,6 +4,8 @@ mod load_index;
 
 pub use load_index::LoadIndex;
 
+use std::cmp::Reverse;
+
 use super::{Policy, Reason};
 use crate::sim::RandomStream;
 use crate::units::Instant;
@@ -21,6 +23,18 @@ pub enum RouterKind {
     LeastOutstandingRequests,
     /// The replica with the fewest outstanding tokens: prompt and output tokens of its outstanding requests.
     LeastOutstandingTokens,
+    /// The replica that its session always goes to, by rendezvous hashing, so that a replica that comes or goes
+    /// moves only its own sessions (Thaler and Ravishankar, IEEE/ACM ToN 6(1), 1998); a request without a session
+    /// goes where the fewest are outstanding.
+    SessionAffinity,
+    /// The replica at which work is least: what the request's prompt would have to be processed there, weighted,
+    /// and what is outstanding, both in tokens. That is the rule of Dynamo's KV router (`lib/kv-router`: cost =
+    /// overlap weight × prefill blocks + active blocks); llm-d's prefix scorer and SGLang's router weigh the same
+    /// two. What is cached where is what was sent there, as in the latter two.
+    PrefixAffinity {
+        /// Thousandths of the weight of prompt tokens to process against outstanding ones.
+        overlap_weight: u32,
+    },
 }
 
 /// What a router may look at: the replicas that can take requests, and their load.
@@ -30,6 +44,13 @@ pub struct RouterView<'a> {
     pub requests: &'a LoadIndex,
     /// Outstanding tokens of each replica; kept only for a router that [`Router::counts_tokens`].
     pub tokens: &'a LoadIndex,
+    /// The session of the request to be routed.
+    pub session: Option<u64>,
+    /// Its prompt tokens.
+    pub prompt: u32,
+    /// Of these, those whose blocks were sent to each place before; filled only for a router that
+    /// [`Router::knows_prefixes`].
+    pub overlaps: &'a [u32],
 }
 
 /// A router with its state.
@@ -42,12 +63,14 @@ pub struct Router {
 
 impl RouterKind {
     /// All routers, with the names that scenarios use.
-    pub const ALL: [(&'static str, Self); 5] = [
+    pub const ALL: [(&'static str, Self); 7] = [
         ("round-robin", Self::RoundRobin),
         ("random", Self::Random),
         ("power-of-two", Self::PowerOfTwo),
         ("least-outstanding-requests", Self::LeastOutstandingRequests),
         ("least-outstanding-tokens", Self::LeastOutstandingTokens),
+        ("session-affinity", Self::SessionAffinity),
+        ("prefix-affinity", Self::PrefixAffinity { overlap_weight: 1000 }),
     ];
 }
 
@@ -59,7 +82,12 @@ impl Router {
 
     /// Whether it looks at outstanding tokens; if not, nobody needs to count them.
     pub fn counts_tokens(&self) -> bool {
-        self.kind == RouterKind::LeastOutstandingTokens
+        matches!(self.kind, RouterKind::LeastOutstandingTokens | RouterKind::PrefixAffinity { .. })
+    }
+
+    /// Whether it looks at what was sent where; if not, nobody needs to remember.
+    pub fn knows_prefixes(&self) -> bool {
+        matches!(self.kind, RouterKind::PrefixAffinity { .. })
     }
 }
 
@@ -100,8 +128,37 @@ impl Policy for Router {
                 (view.requests.least(), Reason("fewest outstanding requests"))
             }
             RouterKind::LeastOutstandingTokens => (view.tokens.least(), Reason("fewest outstanding tokens")),
+            RouterKind::SessionAffinity => match view.session {
+                None => (view.requests.least(), Reason("no session: fewest outstanding requests")),
+                Some(session) => {
+                    let places = (0..present).filter_map(|nth| view.requests.nth_present(nth));
+                    let place = places.max_by_key(|place| (rank(session, *place), Reverse(*place)));
+                    (place, Reason("its session's replica"))
+                }
+            },
+            RouterKind::PrefixAffinity { overlap_weight } => {
+                let cost = |place: &usize| {
+                    let overlap = view.overlaps.get(*place).copied().unwrap_or(0);
+                    let process = u64::from(view.prompt.saturating_sub(overlap)) * u64::from(overlap_weight);
+                    let outstanding = view.tokens.load(*place).unwrap_or(0);
+                    process.saturating_add(outstanding.saturating_mul(1000))
+                };
+                let places = (0..present).filter_map(|nth| view.requests.nth_present(nth));
+                (
+                    places.min_by_key(|place| (cost(place), *place)),
+                    Reason("least to process, and least outstanding"),
+                )
+            }
         }
     }
+}
+
+/// The rank of a place for a session: a mix of both (the finisher of SplitMix64).
+fn rank(session: u64, place: usize) -> u64 {
+    let mut hash = session ^ (place as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    hash ^ (hash >> 31)
 }
 
 #[cfg(test)]
@@ -120,7 +177,13 @@ mod tests {
     fn picks(kind: RouterKind, requests: &[Option<u64>], tokens: &[Option<u64>], times: usize) -> Vec<usize> {
         let (requests, tokens) = (index(requests), index(tokens));
         let mut router = Router::new(kind, Seed(1).stream("router"));
-        let view = RouterView { requests: &requests, tokens: &tokens };
+        let view = RouterView {
+            requests: &requests,
+            tokens: &tokens,
+            session: Some(7),
+            prompt: 100,
+            overlaps: &[0, 0, 90, 60],
+        };
         (0..times).filter_map(|_| router.decide(Instant::ZERO, &view).0).collect()
     }
 
@@ -136,6 +199,22 @@ mod tests {
         let two = picks(RouterKind::PowerOfTwo, &requests, &tokens, 300);
         assert!(two.iter().all(|place| *place != 0), "the most loaded never wins against another");
         assert!(two.iter().filter(|place| **place == 2).count() > two.len() / 2);
+        // 90 of 100 tokens are at 2, whose 30 outstanding ones are 20 more than those of 0.
+        let affine = |overlap_weight| RouterKind::PrefixAffinity { overlap_weight };
+        assert_eq!(picks(affine(1000), &requests, &tokens, 1), [2]);
+        assert_eq!(
+            picks(affine(200), &requests, &tokens, 1),
+            [0],
+            "load decides where prefixes weigh little"
+        );
+        let before = picks(RouterKind::SessionAffinity, &requests, &tokens, 3);
+        assert!(before.iter().all(|place| *place == before[0]));
+        let without = |gone: usize| (0..4).map(|p| (p != gone).then_some(0)).collect::<Vec<_>>();
+        let kept = (0..4).filter(|gone| {
+            let left = picks(RouterKind::SessionAffinity, &without(*gone), &tokens, 1);
+            left == picks(RouterKind::SessionAffinity, &[Some(0); 4], &tokens, 1)
+        });
+        assert_eq!(kept.count(), 3, "only the replica that goes moves its session");
         assert!(picks(RouterKind::Random, &[None, None], &[None, None], 3).is_empty());
         assert_eq!(picks(RouterKind::PowerOfTwo, &[None, Some(9)], &[None, Some(9)], 1), [1]);
     }

@@ -3,20 +3,28 @@
 mod autoscaler;
 mod batching;
 mod deployment;
+mod disaggregated;
 mod job;
 mod lengths;
 mod lifecycle;
+mod market;
+mod node_autoscaler;
 mod pool;
+mod prefixes;
 mod scheduler;
 mod stream;
 mod supply;
 mod tenant;
 mod traffic;
+mod weights;
 
 pub use autoscaler::RawAutoscaler;
-pub use deployment::{Parallelism, RawDeployment, Split, StepTime, read as deployment};
+pub use deployment::{Parallelism, RawDeployment, StepTime, read as deployment};
+pub use disaggregated::{RawDisaggregated, RawSet};
 pub use job::{RawJob, Work, read as job};
-pub use lifecycle::RawStart;
+pub use lifecycle::{RawStart, Replicas};
+pub use market::{RawOwned, RawStock, RawZone};
+pub use node_autoscaler::{NodePolicy, RawNodeAutoscaler};
 pub use pool::{PRICE_KEYS, RawPool, RawPrices, prices, read as pool};
 pub use scheduler::{RawJobTrace, RawOrder, RawScheduler};
 pub use stream::{RawStream, read as stream};
@@ -45,6 +53,7 @@ pub struct RawScenario {
     pub jobs: Vec<RawJob>,
     pub job_trace: Option<RawJobTrace>,
     pub scheduler: RawScheduler,
+    pub node_autoscaler: Option<RawNodeAutoscaler>,
     pub prices: RawPrices,
     /// Entries that override or add to the catalogue: the list's key, and each entry with its table's place.
     pub overrides: Vec<(&'static str, Vec<Node>)>,
@@ -98,7 +107,7 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawScen
     });
     let doc = "Whose requests streams are: shares of a fleet that they have together.";
     let tenants = t.tables("tenants", "tenant", doc, tenant);
-    let pools = t.tables("pools", "pool", "Like nodes from one offer.", pool);
+    let pools = t.tables("pools", "pool", "Like nodes from one offer.", |t| pool(t, around));
     let deployments = t.tables("deployments", "deployment", "A model served somewhere.", |t| {
         deployment(t, around, start.unwrap_or_default())
     });
@@ -106,12 +115,12 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawScen
     let job_trace = scheduler::job_trace(t, around);
     let doc = "Which waiting job is next, and where it goes.";
     let scheduler = t.table_or_default("scheduler", doc, scheduler::read);
+    let node_autoscaler = node_autoscaler::read(t, around);
     let prices = prices(t, around);
     let overrides = OVERRIDES.map(|key| (key, overrides(t, key)));
     t.later(&[
         ("plan", "the search for fleets is"),
         ("autoscaler", "autoscalers are"),
-        ("node_autoscaler", "node autoscalers are"),
         ("failures", "failures are"),
         ("carbon", "carbon accounting is"),
         ("apis", "hosted APIs are"),
@@ -134,6 +143,7 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawScen
         jobs,
         job_trace,
         scheduler: scheduler.unwrap_or_default(),
+        node_autoscaler,
         prices,
         overrides: overrides.into(),
     })

@@ -59,6 +59,8 @@ pub struct Reading {
     pub filled: Vec<(Vec<Step>, String)>,
     /// Items that could not be read: the list's key, and the item's name where it has one.
     pub broken: Vec<(&'static str, Option<String>)>,
+    /// What was chosen for the user, and why.
+    pub choices: Vec<String>,
     /// The options met, when describing.
     pub docs: Option<Vec<OptionDoc>>,
 }

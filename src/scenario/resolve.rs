@@ -5,15 +5,18 @@ mod assumptions;
 mod capacity;
 mod catalog;
 mod deployments;
+mod disaggregated;
 mod engine;
 mod jobs;
 mod lifecycle;
 mod names;
+mod node_autoscaler;
 mod pools;
 mod scheduler;
 mod step_time;
 mod streams;
 mod supply;
+mod weights;
 
 use super::problem::Severity;
 use super::raw::{RawAutoscaler, RawDeployment, RawScenario, duplicates};
@@ -36,7 +39,9 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
     let catalog = catalog::build(&scenario, reading);
     let pools = pools::resolve(&scenario, &catalog, reading, &mut ledger);
     let deployments = deployments::resolve(&scenario, &catalog, &pools, reading, &mut ledger);
-    let streams = streams::resolve(&scenario, &catalog, &deployments, reading);
+    // Behind the scenario's deployments stand those of prefill replicas, which no stream names.
+    let named = &deployments[..scenario.deployments.len()];
+    let streams = streams::resolve(&scenario, &catalog, named, reading);
     let jobs = jobs::resolve(&scenario, &catalog, &pools, reading, &mut ledger);
     let job_trace = scheduler::job_trace(&scenario, &pools, reading, &mut ledger);
     deployments::warn_unused(&scenario, &streams, reading);
@@ -53,6 +58,7 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
     if reading.problems.iter().any(|problem| problem.severity == Severity::Error) {
         return None;
     }
+    let node_scaler = node_autoscaler::resolve(&scenario, &pools, &deployments, &all_jobs, reading);
     let scalers = scalers(&scenario);
     let fleet: Vec<&PoolConfig> = pools.iter().map(|pool| &pool.fleet).collect();
     capacity::check(&scenario, &fleet, &deployments, &jobs, reading);
@@ -63,6 +69,7 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
         warmup: scenario.warmup,
         streams: streams.into_iter().collect::<Option<_>>()?,
         pools,
+        node_scaler,
         deployments,
         scalers,
         jobs,

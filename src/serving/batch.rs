@@ -133,11 +133,11 @@ impl Batch {
         let found = self.kv.matching_prefix(hashes);
         let length = u64::from(request.prefill_length());
         let mut used = found;
-        while used > 0 && self.covered(used as u64 * size, request) >= length {
+        while used > 0 && self.covered(request.hashed_tokens(used, size), request) >= length {
             used -= 1;
         }
         let unused_blocks = self.kv.unused_blocks(&hashes[..used]);
-        let tokens = self.covered(used as u64 * size, request) as u32;
+        let tokens = self.covered(request.hashed_tokens(used, size), request) as u32;
         CachedPrefix { found, used, tokens, unused_blocks }
     }
 
@@ -164,7 +164,8 @@ impl Batch {
         let mut shared = request.shared;
         let hashes = request.hashes.as_deref().unwrap_or_default();
         while let Some(hash) = hashes.get(shared as usize) {
-            let (from, to) = (u64::from(shared) * size, (u64::from(shared) + 1) * size);
+            let end = |blocks: u32| request.hashed_tokens(blocks as usize, size);
+            let (from, to) = (end(shared), end(shared + 1));
             if to.min(u64::from(request.prompt)) > after {
                 break;
             }
@@ -175,6 +176,18 @@ impl Batch {
             shared += 1;
         }
         requests[slot].shared = shared;
+    }
+
+    /// Keeps the answer of a request that is about to leave, behind its prompt, if all of that is kept.
+    pub(crate) fn keep_answer(&mut self, slot: Slot, boundary: u64, requests: &Requests) {
+        let (request, Some(size)) = (&requests[slot], self.prefix_tokens) else { return };
+        let (Some(answer), Some(hashes)) = (request.answer, &request.hashes) else { return };
+        if request.shared as usize == hashes.len() && request.stop == request.output {
+            let whole = request.cached_tokens(boundary) / self.kv.block_tokens();
+            let prompt =
+                self.covered(request.hashed_tokens(hashes.len(), size), request) / self.kv.block_tokens();
+            self.kv.keep_unused(answer, whole - prompt);
+        }
     }
 
     /// Forgets the chunks of the iteration that ended.
@@ -207,6 +220,19 @@ impl Batch {
         }
     }
 
+    /// Blocks that only this request uses, with so many tokens in the cache.
+    pub(crate) fn own_blocks(&self, request: &Request, cached: u64) -> u64 {
+        let size = self.prefix_tokens.unwrap_or(0);
+        let shared = self.covered(request.hashed_tokens(request.shared as usize, size), request);
+        self.kv.blocks(cached) - shared / self.kv.block_tokens()
+    }
+
+    /// A request that was just admitted has KV of `prefilled` tokens, of which `extra` blocks came from elsewhere.
+    pub(crate) fn take_received(&mut self, slot: Slot, extra: u64, requests: &mut Requests) {
+        self.kv.take(extra);
+        self.keep_prefixes(slot, u64::from(requests[slot].prefilled), requests);
+    }
+
     /// Takes a request out of the batch at `boundary` and gives its blocks back. Its phase is left as it is.
     pub(crate) fn remove(&mut self, slot: Slot, boundary: u64, requests: &mut Requests) {
         let (before, after) = (requests[slot].before, requests[slot].after);
@@ -224,9 +250,7 @@ impl Batch {
         let request = &requests[slot];
         self.preemptible -= u32::from(request.preemptible);
         let cached = request.cached_tokens(boundary);
-        let shared_tokens =
-            self.covered(u64::from(request.shared) * self.prefix_tokens.unwrap_or(0), request);
-        self.kv.give_back(self.kv.blocks(cached) - shared_tokens / self.kv.block_tokens());
+        self.kv.give_back(self.own_blocks(request, cached));
         // The deepest first: it will be the first to be evicted.
         for hash in request.hashes.iter().flat_map(|hashes| hashes[..request.shared as usize].iter().rev()) {
             self.kv.release_prefix(*hash);

@@ -4,7 +4,7 @@ use crate::fleet::PoolId;
 use crate::perf::StepModel;
 use crate::policies::request_order::{RequestOrder, TenantWeights};
 use crate::policies::router::RouterKind;
-use crate::units::{Duration, Ticks};
+use crate::units::{Bytes, BytesPerSecond, Duration, Ticks};
 
 /// A model served somewhere.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,8 +30,40 @@ pub struct DeploymentConfig {
     /// Keeps the KV blocks of prompts for later prompts that begin alike: how many tokens one hash of a
     /// prompt covers, a multiple of the KV block. `None` keeps nothing.
     pub prefix_tokens: Option<u32>,
+    /// Whether its replicas do all of a request, or a part.
+    pub role: Role,
     /// The tenants' weights, for [`RequestOrder::Vtc`].
     pub tenants: TenantWeights,
+}
+
+/// What the replicas of a deployment do.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub enum Role {
+    /// Prompts and outputs.
+    #[default]
+    Whole,
+    /// Prompts only: the KV cache goes to another deployment, which decodes. No stream names this one.
+    Prefill {
+        /// That deployment.
+        decode: usize,
+    },
+    /// Outputs, of requests whose prompts another deployment has processed, and both of those that stay local.
+    Decode(Handover),
+}
+
+/// How requests are cut between prefill and decode replicas.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Handover {
+    /// The deployment that processes prompts.
+    pub prefill: usize,
+    /// Prompts of at most so many tokens stay local; 0 sends them all.
+    pub max_local_prefill: u32,
+    /// With so many requests waiting at the prefill replicas, further ones stay local; `None` never.
+    pub max_prefill_queue: Option<u32>,
+    /// What each replica sends and receives, instead of what its node's links carry; infinite takes no time.
+    pub bandwidth: Option<BytesPerSecond>,
+    /// From the end of a transfer to its being known at the decode replica.
+    pub latency: Duration,
 }
 
 /// What the requests of a stream bring with them.
@@ -73,10 +105,23 @@ pub struct ReplicaOption {
     pub block_tokens: u32,
     /// Length of the model's sliding window in tokens, if it has one.
     pub window: Option<u32>,
+    /// What bulk transfers need to know; `None` where there are none.
+    pub links: Option<ReplicaLinks>,
     /// Host memory for the KV cache of preempted requests; needed for [`Preemption::Swap`].
     pub host: Option<HostMemory>,
     /// The plan in words: `fp8, TP=8 on aws-h100 (8 cards)`.
     pub label: String,
+}
+
+/// What leaves and enters a replica in bulk.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ReplicaLinks {
+    /// KV cache of a token, over all its cards.
+    pub kv_per_token: Bytes,
+    /// To other replicas on its node: the links of all its cards together, one direction.
+    pub scale_up: BytesPerSecond,
+    /// To other nodes: its node's network, one direction, which it shares with the node's other replicas.
+    pub scale_out: BytesPerSecond,
 }
 
 /// How a replica starts and ends. Replicas of the first instant are ready then.

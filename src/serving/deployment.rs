@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use super::affinity::SentPrefixes;
 use super::config::DeploymentConfig;
 use super::gauges::{DeploymentGauge, Latencies};
-use super::request::Slot;
+use super::handover::HandoverTotals;
+use super::request::{Request, Slot};
 use crate::policies::Policy as _;
 use crate::policies::router::{LoadIndex, Router, RouterView};
 use crate::sim::Seed;
@@ -23,6 +25,8 @@ pub(crate) struct Deployment {
     /// Outstanding tokens by place, kept only for a router that looks at them.
     tokens: LoadIndex,
     router: Router,
+    /// What was sent where, kept only for a router that looks at it.
+    sent: SentPrefixes,
     /// Requests that arrived while no replica was ready, and those behind them until all have found one.
     pub(crate) unrouted: VecDeque<Slot>,
     /// Whether these are about to be looked at.
@@ -37,6 +41,8 @@ pub(crate) struct Deployment {
     pub(crate) running: u64,
     /// Requests rejected because they are longer than the context or than a replica's KV cache.
     pub(crate) too_long: u64,
+    /// What was handed over to its replicas.
+    pub(crate) handed: HandoverTotals,
 }
 
 impl Deployment {
@@ -46,6 +52,7 @@ impl Deployment {
             router: Router::new(config.router, random),
             config,
             replicas: Vec::new(),
+            sent: SentPrefixes::default(),
             vacant: BTreeSet::new(),
             requests: LoadIndex::new(),
             tokens: LoadIndex::new(),
@@ -56,16 +63,18 @@ impl Deployment {
             queued: 0,
             running: 0,
             too_long: 0,
+            handed: HandoverTotals::default(),
         }
     }
 
     /// A replica is ready: it is given the first place that nobody has.
-    pub(crate) fn add_replica(&mut self, replica: u32) -> usize {
+    pub(crate) fn add_replica(&mut self, replica: u32, kv_blocks: u64) -> usize {
         let place = self.vacant.pop_first().unwrap_or(self.replicas.len());
         if place == self.replicas.len() {
             self.replicas.push(replica);
         }
         self.replicas[place] = replica;
+        self.sent.add(place, kv_blocks);
         self.requests.set(place, Some(0));
         self.tokens.set(place, Some(0));
         place
@@ -83,9 +92,25 @@ impl Deployment {
     }
 
     /// The place of the replica that the router chooses.
-    pub(crate) fn route(&mut self, now: Instant) -> Option<usize> {
-        let view = RouterView { requests: &self.requests, tokens: &self.tokens };
-        self.router.decide(now, &view).0
+    pub(crate) fn route(&mut self, now: Instant, request: &Request) -> Option<usize> {
+        let size = u64::from(self.config.prefix_tokens.unwrap_or(0));
+        let knows_prefixes = self.router.knows_prefixes() && size > 0;
+        if knows_prefixes {
+            self.sent.look_up(request, size);
+        }
+        let view = RouterView {
+            requests: &self.requests,
+            tokens: &self.tokens,
+            session: request.session,
+            prompt: request.prompt,
+            overlaps: &self.sent.overlaps,
+        };
+        let place = self.router.decide(now, &view).0?;
+        if knows_prefixes {
+            let block_tokens = u64::from(self.config.options[0].block_tokens.max(1));
+            self.sent.sent(place, request, size, block_tokens);
+        }
+        Some(place)
     }
 
     /// The replica with the fewest outstanding requests, and how many; `None` when none is ready.

@@ -98,9 +98,21 @@ impl KvCache {
         self.prefixes.enter(hash, blocks)
     }
 
+    /// Keeps blocks under a hash that nobody uses; who holds them is about to give them back.
+    pub(crate) fn keep_unused(&mut self, hash: u64, blocks: u64) {
+        if self.prefixes.enter(hash, blocks) {
+            self.prefixes.release(hash);
+        }
+    }
+
     /// A request uses the kept blocks of a hash no more.
     pub(crate) fn release_prefix(&mut self, hash: u64) {
         self.used -= self.prefixes.release(hash);
+    }
+
+    /// Blocks in use.
+    pub(crate) fn used(&self) -> u64 {
+        self.used
     }
 
     pub(crate) fn give_back(&mut self, blocks: u64) {

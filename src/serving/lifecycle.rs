@@ -101,6 +101,7 @@ impl Serving {
             let Some(slot) = owner.unrouted.front().copied() else { return };
             if self.requests[slot].phase == Phase::Abandoned {
                 owner.unrouted.pop_front();
+                self.let_go(ctx, slot);
                 self.requests.remove(slot);
                 continue;
             }
@@ -108,7 +109,7 @@ impl Serving {
             if owner.least_loaded().is_none_or(|(_, load)| load >= most) {
                 return;
             }
-            let Some(place) = owner.route(ctx.now) else { return };
+            let Some(place) = owner.route(ctx.now, &self.requests[slot]) else { return };
             owner.unrouted.pop_front();
             owner.queued -= 1;
             self.send_to(ctx, slot, place);

@@ -55,6 +55,9 @@ pub(crate) struct Replica {
     pub(super) abandoned_waiting: u32,
     /// Requests in the batch whose client has gone.
     abandoned_running: Vec<Slot>,
+    /// KV blocks that are read from elsewhere after their request has left, and those of them that are read.
+    held: u64,
+    read: u64,
     pub(crate) batch: Batch,
     /// The boundary at which the clock stands: how many iterations are complete.
     boundary: u64,
@@ -93,6 +96,8 @@ impl Replica {
             waiting: Waiting::new(batching.order, &config.tenants),
             abandoned_waiting: 0,
             abandoned_running: Vec::new(),
+            held: 0,
+            read: 0,
             batch: Batch::new(id, kv, option.window, config.prefix_tokens),
             boundary: 0,
             paused: 0,
@@ -180,6 +185,13 @@ impl Replica {
         self.look_soon(now)
     }
 
+    /// Blocks that were held for reading have been read. Returns when the replica must next be looked at, if that
+    /// changed.
+    pub(crate) fn let_go(&mut self, now: Instant, blocks: u64) -> Option<Instant> {
+        self.read += blocks;
+        self.look_soon(now)
+    }
+
     /// Makes the next boundary one at which the batch is looked at.
     fn look_soon(&mut self, now: Instant) -> Option<Instant> {
         let Some((segment, done)) = self.segment else {
@@ -190,7 +202,7 @@ impl Replica {
             return Some(now);
         };
         let full = self.batch.len() >= self.batching.max_batch_requests && !self.batch.has_preemptible();
-        if self.plain || (full && self.abandoned_running.is_empty()) {
+        if self.plain || (full && self.abandoned_running.is_empty() && self.read == 0) {
             return None;
         }
         // The first boundary whose event has not fired yet: one that lies before `now` has, and so has the
@@ -224,6 +236,7 @@ impl Replica {
             self.clock = Ticks::from_instant(now);
         }
         self.advance(self.target - self.boundary);
+        self.give_back_read();
         let mut changed = self.segment.is_none_or(|(segment, done)| done >= segment.max_iterations);
         changed |= self.end_chunks(now, requests, finished);
         changed |= self.drop_abandoned(requests);
@@ -233,6 +246,7 @@ impl Replica {
         }
         changed |= self.schedule(now, requests);
         if self.batch.is_empty() {
+            assert_eq!(self.batch.kv.used(), self.held, "nobody is in the batch, but KV blocks are in use");
             self.segment = None;
             self.target = self.boundary;
             return self.wake(now, requests);
@@ -288,7 +302,6 @@ impl Replica {
         self.clock += time;
         self.totals.flop += work;
         self.totals.iterations += n;
-        self.totals.tokens += u64::from(self.batch.shape.decode_requests) * n;
         self.totals.batched += u128::from(self.batch.len()) * u128::from(n);
         self.boundary += n;
         if self.decoding_waits {
@@ -296,6 +309,7 @@ impl Replica {
         } else {
             self.totals.tokens += u64::from(self.batch.shape.decode_requests) * n;
             self.batch.advance(self.boundary - n - self.paused, n);
+            self.totals.tokens += u64::from(self.batch.shape.decode_requests) * n;
             self.waiting.decoded(n);
         }
     }
@@ -322,8 +336,9 @@ impl Replica {
             }
             self.totals.tokens += 1;
             request.generated += 1;
+            let stops = request.generated == request.stop;
             self.waiting.first_token(tenant);
-            if request.generated == request.output {
+            if stops {
                 self.end(slot, requests, finished);
             } else {
                 self.batch.join_decoding(slot, self.decoded(), requests);
@@ -337,9 +352,25 @@ impl Replica {
 
     /// A request has got its last token.
     fn end(&mut self, slot: Slot, requests: &mut Requests, finished: &mut Vec<Slot>) {
+        self.batch.keep_answer(slot, self.decoded(), requests);
+        let request = &requests[slot];
+        // The KV cache of a request that goes on elsewhere stays until it is read.
+        let goes_on = request.stop < request.output;
+        let held = goes_on.then(|| self.batch.own_blocks(request, request.cached_tokens(self.decoded())));
         self.leave(slot, requests);
+        if let Some(held) = held {
+            self.held += held;
+            self.batch.kv.take(held);
+            requests[slot].held = Some((requests[slot].replica, held));
+        }
         requests[slot].phase = Phase::Done;
         finished.push(slot);
+    }
+
+    fn give_back_read(&mut self) {
+        self.batch.kv.give_back(self.read);
+        self.held -= self.read;
+        self.read = 0;
     }
 
     /// Takes a request out of the batch. Its phase is left as it is.

@@ -15,6 +15,8 @@ pub(crate) const NONE: Slot = Slot::MAX;
 pub(crate) enum Phase {
     /// In a replica's waiting queue, or in its deployment's while no replica is ready.
     Waiting,
+    /// Its KV cache is on the way from one replica to another.
+    Moving,
     /// In the batch, its prompt not yet processed whole.
     Prefill,
     /// In the batch, one token an iteration.
@@ -37,11 +39,17 @@ pub(crate) struct Request {
     pub(crate) session: Option<u64>,
     /// The hashes of its prompt's blocks, where they are known and the deployment keeps prefixes.
     pub(crate) hashes: Option<Arc<[u64]>>,
+    /// Prompt tokens up to the end of each of these blocks; `None` when all are of the deployment's size.
+    pub(crate) ends: Option<Arc<[u32]>>,
+    /// The hash under which its answer is kept, where a later prompt may contain it.
+    pub(crate) answer: Option<u64>,
     /// How many of them, from the first, it shares in the cache.
     pub(crate) shared: u32,
     pub(crate) stream: u16,
     pub(crate) retries: u16,
     pub(crate) attempt: u16,
+    /// The deployment that its stream sent it to, and the one that it is at: its prefill replicas, say.
+    pub(crate) home: u32,
     /// Whose request it is, by number.
     pub(crate) tenant: u16,
     /// Whether a more urgent request may take its place in the batch.
@@ -54,6 +62,12 @@ pub(crate) struct Request {
     pub(crate) replica: u32,
     pub(crate) prompt: u32,
     pub(crate) output: u32,
+    /// Output tokens after which the replica that it is at is done with it: 1 at a prefill replica.
+    pub(crate) stop: u32,
+    /// Prompt tokens whose KV cache came from elsewhere and is at hand when it is admitted.
+    pub(crate) received: u32,
+    /// The replica whose KV blocks are being read for it, and how many.
+    pub(crate) held: Option<(u32, u64)>,
     /// Output tokens made before it last joined decoding.
     pub(crate) generated: u32,
     /// Tokens of its prompt (and of output to be recomputed) that are in the KV cache while prefilling.
@@ -77,6 +91,25 @@ impl Request {
     /// Tokens to process before it can decode: the prompt, and after a preemption what it had made so far.
     pub(crate) fn prefill_length(&self) -> u32 {
         self.prompt + self.generated
+    }
+
+    /// Prompt and output tokens: what routers count and what must fit.
+    pub(crate) fn tokens(&self) -> u64 {
+        u64::from(self.prompt) + u64::from(self.output)
+    }
+
+    /// Whether its KV cache is at hand, from a prefill replica or from host memory: it decodes once there is room.
+    pub(crate) fn has_its_cache(&self) -> bool {
+        self.swapped > 0 || self.received > 0
+    }
+
+    /// Prompt tokens up to the end of its first `blocks` hashed blocks, of `size` tokens each where their ends are not
+    /// listed.
+    pub(crate) fn hashed_tokens(&self, blocks: usize, size: u64) -> u64 {
+        match &self.ends {
+            None => blocks as u64 * size,
+            Some(ends) => blocks.checked_sub(1).map_or(0, |last| u64::from(ends[last])),
+        }
     }
 
     /// Output tokens made when `boundary` iterations are complete.

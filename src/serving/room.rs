@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::config::{DeploymentConfig, RequestTerms, StreamRoute};
 use super::deployment::Deployment;
+use super::handover::{Fabric, HandoverTotals};
 use super::replica::{PrefixTotals, Replica, ReplicaTotals};
 use super::request::{NONE, Phase, Request, Requests, Slot};
 use crate::policies::Policy as _;
@@ -19,6 +20,11 @@ pub enum Event {
     Boundary {
         /// The replica.
         replica: u32,
+        /// The generation for which this was scheduled.
+        generation: u32,
+    },
+    /// A bulk transfer is through, or has arrived; stale if another has begun or ended since.
+    Flow {
         /// The generation for which this was scheduled.
         generation: u32,
     },
@@ -123,6 +129,10 @@ pub struct NewRequest {
     pub attempt: u16,
     /// The hashes of the blocks of its prompt, where they are known.
     pub hashes: Option<Arc<[u64]>>,
+    /// Prompt tokens up to the end of each of these blocks; `None` when all are of the deployment's size.
+    pub ends: Option<Arc<[u32]>>,
+    /// The hash under which its answer is kept, where a later prompt may contain it.
+    pub answer: Option<u64>,
 }
 
 /// Time-outs of one stream: the same for all its requests, so the oldest is due first.
@@ -151,6 +161,8 @@ pub struct DeploymentTotals {
     pub flop: Flop,
     /// What the prefix caches were asked and had.
     pub prefix: PrefixTotals,
+    /// KV caches handed over to it.
+    pub handed: HandoverTotals,
 }
 
 /// The serving room.
@@ -159,6 +171,7 @@ pub struct Serving {
     pub(super) requests: Requests,
     pub(super) deployments: Vec<Deployment>,
     pub(super) replicas: Vec<Member>,
+    pub(super) fabric: Fabric,
     time_outs: Vec<TimeOuts>,
     /// The deployments that serve each stream, and on what terms.
     routes: Vec<(Vec<usize>, RequestTerms)>,
@@ -174,7 +187,7 @@ pub(super) struct Member {
     pub(super) replica: Replica,
     pub(super) deployment: u32,
     pub(super) place: u32,
-    option: usize,
+    pub(super) option: usize,
     pub(super) busy: bool,
     pub(super) standing: Standing,
     /// Requests sent to it.
@@ -222,6 +235,7 @@ impl Serving {
             requests: Requests::default(),
             deployments: deployments.into_iter().map(|config| Deployment::new(config, seed)).collect(),
             replicas: Vec::new(),
+            fabric: Fabric::default(),
             time_outs: after.into_iter().map(|after| TimeOuts { after, ..TimeOuts::default() }).collect(),
             spill_over: vec![None; routes.len()],
             routes,
@@ -235,7 +249,7 @@ impl Serving {
         let id = self.replicas.len() as u32;
         let owner = &mut self.deployments[deployment];
         let replica = Replica::new(id, &owner.config, option, self.plain);
-        let place = owner.add_replica(id) as u32;
+        let place = owner.add_replica(id, owner.config.options[option].kv_blocks) as u32;
         let mut replica = replica;
         replica.first_tokens = owner.latencies.is_some().then(Vec::new);
         self.replicas.push(Member {
@@ -268,7 +282,9 @@ impl Serving {
 
     /// A request arrives.
     pub fn arrive(&mut self, ctx: &mut Context<'_>, new: NewRequest) {
-        let deployment = self.choose_deployment(new.stream);
+        let home = self.choose_deployment(new.stream);
+        let (prompt, output) = (new.prompt.max(1), new.output.max(1));
+        let (deployment, stop) = self.first_part(home, prompt, output);
         let config = &self.deployments[deployment as usize].config;
         let keeps_prefixes = config.prefix_tokens.is_some();
         let terms = self.routes[usize::from(new.stream)].1;
@@ -287,18 +303,24 @@ impl Serving {
             first_token: None,
             session: new.session,
             hashes: new.hashes.filter(|_| keeps_prefixes),
+            ends: new.ends,
+            answer: new.answer.filter(|_| keeps_prefixes),
             shared: 0,
             stream: new.stream,
             retries: 0,
             attempt: new.attempt,
+            home,
             tenant: terms.tenant,
             preemptible: terms.preemptible,
             key: order.decide(ctx.now, &facts).0,
             swapped: 0,
             deployment,
             replica: NONE,
-            prompt: new.prompt.max(1),
-            output: new.output.max(1),
+            prompt,
+            output,
+            stop: stop.min(output),
+            received: 0,
+            held: None,
             generated: 0,
             prefilled: 0,
             phase: Phase::Waiting,
@@ -331,6 +353,7 @@ impl Serving {
                     self.look(ctx, replica);
                 }
             }
+            Event::Flow { generation } => self.flow(ctx, generation),
             Event::Pull { deployment } => self.pull(ctx, deployment),
             Event::TimeOut { stream } => self.time_out(ctx, stream),
         }
@@ -363,13 +386,14 @@ impl Serving {
 
     /// Routes a request to a replica, or rejects it, or keeps it while no replica is ready.
     pub(super) fn send(&mut self, ctx: &mut Context<'_>, slot: Slot) {
-        let (deployment, tokens) = (self.requests[slot].deployment, tokens_of(&self.requests[slot]));
+        let (deployment, tokens) = (self.requests[slot].deployment, self.requests[slot].tokens());
         let owner = &mut self.deployments[deployment as usize];
         if owner.config.max_context.is_some_and(|most| tokens > u64::from(most)) {
             owner.too_long += 1;
             return self.depart(ctx, slot, Outcome::Rejected);
         }
-        let routed = if owner.unrouted.is_empty() { owner.route(ctx.now) } else { None };
+        let routed =
+            if owner.unrouted.is_empty() { owner.route(ctx.now, &self.requests[slot]) } else { None };
         let Some(place) = routed else {
             owner.unrouted.push_back(slot);
             owner.queued += 1;
@@ -381,13 +405,17 @@ impl Serving {
 
     /// Sends a request to the replica at a place of its deployment, or rejects it.
     pub(super) fn send_to(&mut self, ctx: &mut Context<'_>, slot: Slot, place: usize) {
-        let (deployment, tokens) = (self.requests[slot].deployment, tokens_of(&self.requests[slot]));
+        let (deployment, tokens) = (self.requests[slot].deployment, self.requests[slot].tokens());
+        let part = self.requests[slot].stop < self.requests[slot].output;
         let owner = &mut self.deployments[deployment as usize];
         let id = owner.replicas[place];
-        let most_queued = owner.config.max_queued_requests;
+        let moves = self.requests[slot].held.is_some();
+        // Who is handed over was let in when it came.
+        let most_queued = owner.config.max_queued_requests.filter(|_| !moves);
         let replica = &mut self.replicas[id as usize].replica;
         // The last output token is never fed back, so it takes no room in the cache.
-        let too_long = !replica.batch.kv.can_ever_hold(tokens - 1);
+        let needed = if part { u64::from(self.requests[slot].prompt) } else { tokens - 1 };
+        let too_long = !replica.batch.kv.can_ever_hold(needed);
         if too_long || most_queued.is_some_and(|most| replica.queued() >= most) {
             owner.too_long += u64::from(too_long);
             return self.depart(ctx, slot, Outcome::Rejected);
@@ -395,6 +423,11 @@ impl Serving {
         self.requests[slot].replica = id;
         self.replicas[id as usize].sent += 1;
         owner.add_load(place, tokens);
+        if moves {
+            self.set_out(ctx, slot, id);
+            ctx.tell(Effect::Load { deployment });
+            return;
+        }
         owner.queued += 1;
         let look = self.replicas[id as usize].replica.enqueue(ctx.now, slot, &self.requests);
         self.schedule_look(ctx, id, look);
@@ -426,14 +459,18 @@ impl Serving {
         }
         self.schedule_look(ctx, id, look);
         for slot in finished.drain(..) {
-            self.depart(ctx, slot, Outcome::Completed);
+            if self.requests[slot].held.is_some() {
+                self.hand_over(ctx, slot);
+            } else {
+                self.depart(ctx, slot, Outcome::Completed);
+            }
         }
         self.finished = finished;
         self.leave_if_drained(ctx, id);
         ctx.tell(Effect::Load { deployment });
     }
 
-    fn schedule_look(&self, ctx: &mut Context<'_>, replica: u32, look: Option<Instant>) {
+    pub(super) fn schedule_look(&self, ctx: &mut Context<'_>, replica: u32, look: Option<Instant>) {
         if let Some(at) = look {
             let generation = self.replicas[replica as usize].replica.generation;
             ctx.at(at, Event::Boundary { replica, generation });
@@ -468,7 +505,11 @@ impl Serving {
             self.deployments[deployment as usize].queued -= 1;
         } else {
             let replica = &mut self.replicas[id as usize].replica;
-            let look = if phase == Phase::Waiting {
+            let look = if phase == Phase::Moving {
+                // Its place is freed when its KV cache arrives.
+                self.deployments[deployment as usize].queued -= 1;
+                None
+            } else if phase == Phase::Waiting {
                 self.deployments[deployment as usize].queued -= 1;
                 replica.abandon_waiting(ctx.now, slot, &mut self.requests)
             } else {
@@ -491,6 +532,7 @@ impl Serving {
                 latencies.tpot.push(ctx.now.since(first) / decoded);
             }
         }
+        self.let_go(ctx, slot);
         self.requests[slot].phase = Phase::Done;
         self.tell_departure(ctx, slot, outcome);
         self.requests.remove(slot);
@@ -501,7 +543,7 @@ impl Serving {
         let place = (request.replica != NONE).then(|| self.replicas[request.replica as usize].place);
         if let Some(place) = place {
             let deployment = request.deployment;
-            self.deployments[deployment as usize].remove_load(place as usize, tokens_of(request));
+            self.deployments[deployment as usize].remove_load(place as usize, request.tokens());
             self.plan_pull(ctx, deployment);
         }
         let request = &self.requests[slot];
@@ -512,9 +554,13 @@ impl Serving {
     pub fn finish(&mut self, end: Instant) -> Vec<DeploymentTotals> {
         let own = |deployment: &Deployment| DeploymentTotals {
             too_long: deployment.too_long,
+            handed: deployment.handed,
             ..DeploymentTotals::default()
         };
         let mut totals: Vec<DeploymentTotals> = self.deployments.iter().map(own).collect();
+        for (deployment, sum) in (0u32..).zip(&mut totals) {
+            sum.handed.bytes_moving = self.bytes_moving(deployment);
+        }
         for member in &mut self.replicas {
             member.replica.finish(end);
             let ReplicaTotals {
@@ -560,17 +606,13 @@ impl Serving {
     }
 }
 
-/// Prompt and output tokens of a request: what routers count and what must fit.
-fn tokens_of(request: &Request) -> u64 {
-    u64::from(request.prompt) + u64::from(request.output)
-}
-
 fn departure(request: &Request, replica: Option<u32>, end: Instant, outcome: Outcome) -> Departure {
     Departure {
         id: request.id,
         stream: request.stream,
-        deployment: request.deployment,
-        replica,
+        deployment: request.home,
+        // The number of a replica is one of its deployment's.
+        replica: replica.filter(|_| request.deployment == request.home),
         session: request.session,
         arrival: request.arrival,
         first_scheduled: request.first_scheduled,

@@ -60,9 +60,9 @@ impl Replica {
             }
             let cached = self.batch.cached_prefix(&requests[slot]);
             requests[slot].prefilled = cached.tokens;
-            let chunk = match requests[slot].swapped {
-                0 => self.chunk(slot, self.budget(), cached.unused_blocks, requests),
-                _ => None,
+            let chunk = match requests[slot].has_its_cache() {
+                false => self.chunk(slot, self.budget(), cached.unused_blocks, requests),
+                true => None,
             };
             let Some(tokens) = chunk else {
                 if self.displace(slot, requests) {
@@ -104,7 +104,7 @@ impl Replica {
                 self.cohort = self.cohort.saturating_sub(1);
                 continue;
             }
-            if requests[slot].swapped > 0 || resumed {
+            if requests[slot].has_its_cache() || resumed {
                 self.admits_again = resumed || self.waiting.is_restless();
                 break;
             }
@@ -303,7 +303,7 @@ impl Replica {
         self.leave(slot, requests);
         let request = &mut requests[slot];
         request.generated = generated;
-        request.prefilled = 0;
+        (request.prefilled, request.received) = (0, 0);
         request.retries = request.retries.saturating_add(1);
         request.phase = Phase::Waiting;
         if swap {
@@ -319,6 +319,9 @@ impl Replica {
     /// The head of the queue comes back from host memory and goes on decoding, if it was there and its blocks
     /// are free.
     fn resume(&mut self, slot: Slot, requests: &mut Requests) -> bool {
+        if requests[slot].received > 0 {
+            return self.join_received(slot, requests);
+        }
         let tokens = u64::from(requests[slot].swapped);
         let free = self.batch.kv.free_at(self.decoded()).unwrap_or(0);
         if tokens == 0 || self.batch.kv.blocks(tokens + 1) > free {
@@ -331,6 +334,28 @@ impl Replica {
         self.batch.kv.take(blocks);
         self.batch.admit(slot, requests);
         requests[slot].prefilled = tokens as u32;
+        self.batch.join_decoding(slot, self.decoded(), requests);
+        self.waiting.decoding(requests[slot].tenant, 1);
+        true
+    }
+
+    /// The head of the queue, whose KV cache came from a prefill replica, goes on decoding if its blocks are free,
+    /// that of its next token among them. What others keep of its prompt it shares.
+    fn join_received(&mut self, slot: Slot, requests: &mut Requests) -> bool {
+        let tokens = u64::from(requests[slot].received);
+        let cached = self.batch.cached_prefix(&requests[slot]);
+        let (kv, here) = (&self.batch.kv, u64::from(cached.tokens));
+        let needed = kv.blocks(tokens + 1) - kv.blocks(here) + cached.unused_blocks;
+        if needed > kv.free_at(self.decoded()).unwrap_or(0) {
+            return false;
+        }
+        let own = kv.blocks(tokens) - kv.blocks(here);
+        self.waiting.pop();
+        self.count_prefix(slot, cached, requests);
+        self.batch.share_prefix(slot, cached.used, requests);
+        self.batch.admit(slot, requests);
+        requests[slot].prefilled = tokens as u32;
+        self.batch.take_received(slot, own, requests);
         self.batch.join_decoding(slot, self.decoded(), requests);
         self.waiting.decoding(requests[slot].tenant, 1);
         true

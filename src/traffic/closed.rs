@@ -48,24 +48,7 @@ impl ClosedConfig {
                 "give 1 to 10000000",
             ));
         }
-        if let Think::LogNormal { cv, .. } = self.think
-            && !(0.0..=100.0).contains(&cv)
-        {
-            problems.push(Problem::new(
-                "arrivals.think.cv",
-                format!("the coefficient of variation is {cv}"),
-                "give 0 to 100",
-            ));
-        }
-        if let Think::Constant(mean) | Think::Exponential(mean) | Think::LogNormal { mean, .. } = self.think
-            && mean.is_zero()
-        {
-            problems.push(Problem::new(
-                "arrivals.think",
-                "the think time is zero",
-                "leave `think` out for users who do not think",
-            ));
-        }
+        self.think.check("arrivals.think", problems);
         self.lengths.check(problems);
     }
 }
@@ -130,12 +113,27 @@ impl ClosedLoop {
         }
         let random = &mut self.users.get_mut(user as usize)?.lengths;
         let (prompt_tokens, output_tokens) = self.lengths.sample(random);
-        Some(Arrival { at, prompt_tokens, output_tokens, session: Some(user), blocks: None })
+        Some(Arrival { session: Some(user), ..Arrival::plain(at, prompt_tokens, output_tokens) })
     }
 }
 
 impl Think {
-    fn sample(self, random: &mut RandomStream) -> Duration {
+    pub(super) fn check(self, key: &str, problems: &mut Vec<Problem>) {
+        if let Self::LogNormal { cv, .. } = self
+            && !(0.0..=100.0).contains(&cv)
+        {
+            let what = format!("the coefficient of variation is {cv}");
+            problems.push(Problem::new(format!("{key}.cv"), what, "give 0 to 100"));
+        }
+        if let Self::Constant(mean) | Self::Exponential(mean) | Self::LogNormal { mean, .. } = self
+            && mean.is_zero()
+        {
+            let help = "leave `think` out for users who do not think";
+            problems.push(Problem::new(key, "the think time is zero", help));
+        }
+    }
+
+    pub(super) fn sample(self, random: &mut RandomStream) -> Duration {
         match self {
             Self::None => Duration::ZERO,
             Self::Constant(time) => time,

@@ -5,7 +5,7 @@ mod sampler;
 
 use std::path::PathBuf;
 
-pub(super) use sampler::LengthSampler;
+pub(super) use sampler::{Bounded, LengthSampler};
 
 use super::error::Problem;
 use super::trace::TraceFormat;
@@ -122,7 +122,7 @@ impl Length {
         Self::new(LengthDist::Constant(tokens))
     }
 
-    fn check(&self, key: &str, problems: &mut Vec<Problem>) {
+    pub(super) fn check(&self, key: &str, problems: &mut Vec<Problem>) {
         let mut problem = |name: &str, what: String, help: &str| {
             problems.push(Problem::new(name, what, help).under(key));
         };

@@ -5,6 +5,7 @@ use super::clock::Clock;
 use super::closed::ClosedLoop;
 use super::lengths::LengthSampler;
 use super::mmpp::Mmpp;
+use super::prefixes::Prefixed;
 use super::process::RenewalFamily;
 use super::renewal::Renewal;
 use super::samplers::Interval;
@@ -24,6 +25,7 @@ enum Kind {
     Open(Box<Open>),
     Closed(ClosedLoop),
     Trace(Box<Replay>),
+    Prefixed(Box<Prefixed>),
 }
 
 impl Stream {
@@ -49,6 +51,9 @@ impl Stream {
                 let shifts = seed.stream(&format!("shifts/{}", config.name));
                 Kind::Trace(Box::new(Replay::new(trace, shifts, end)?))
             }
+            Source::Prefixed(prefixed) => {
+                Kind::Prefixed(Box::new(Prefixed::new(prefixed, seed, &config.name, window)?))
+            }
         };
         Ok(Self { kind })
     }
@@ -63,25 +68,38 @@ impl Stream {
             Kind::Open(open) => Ok(open.next()),
             Kind::Closed(closed) => Ok(closed.first_request()),
             Kind::Trace(trace) => trace.next(),
+            Kind::Prefixed(prefixed) => prefixed.next(),
         }
     }
 
     /// Tells a closed loop that the request of user `session` ended at `now`, well or badly, and gives that
-    /// user's next request, at `now` or later; `None` when that would be after the window, when there is no
-    /// such user, or when this is no closed loop.
+    /// user's next request (or tells a session, and gives its next turn), at `now` or later; `None` when that would
+    /// be after the window, when there is no such user or no turn left, or when this stream does not listen.
     ///
     /// A user without think time whose request is rejected at once asks again at the same instant: whoever
     /// rejects must let time pass before it says that the request ended.
     pub fn completed(&mut self, now: Instant, session: u64) -> Option<Arrival> {
         match &mut self.kind {
             Kind::Closed(closed) => closed.next_request(now, session),
+            Kind::Prefixed(prefixed) => prefixed.completed(now, session),
             Kind::Open(_) | Kind::Trace(_) => None,
+        }
+    }
+
+    /// The request of a session came to nothing: no turn builds on it.
+    pub fn given_up(&mut self, session: u64) {
+        if let Kind::Prefixed(prefixed) = &mut self.kind {
+            prefixed.given_up(session);
         }
     }
 
     /// True when the stream wants to hear of completions.
     pub fn is_closed_loop(&self) -> bool {
-        matches!(self.kind, Kind::Closed(_))
+        match &self.kind {
+            Kind::Closed(_) => true,
+            Kind::Prefixed(prefixed) => prefixed.is_closed_loop(),
+            Kind::Open(_) | Kind::Trace(_) => false,
+        }
     }
 
     /// The mean rate offered at `at`, shapes included; `None` for closed loops and traces, which have none
@@ -89,6 +107,7 @@ impl Stream {
     pub fn rate_at(&self, at: Instant) -> Option<Rate> {
         match &self.kind {
             Kind::Open(open) => Some(open.clock.rate_at(at)),
+            Kind::Prefixed(prefixed) => prefixed.inner().rate_at(at),
             Kind::Closed(_) | Kind::Trace(_) => None,
         }
     }
@@ -185,7 +204,7 @@ impl Open {
 
     fn arrival(&mut self, at: Instant) -> Arrival {
         let (prompt_tokens, output_tokens) = self.lengths.sample(&mut self.random);
-        Arrival { at, prompt_tokens, output_tokens, session: None, blocks: None }
+        Arrival::plain(at, prompt_tokens, output_tokens)
     }
 }
 

@@ -40,18 +40,23 @@ impl Source {
         }
     }
 
-    /// Tells a closed loop that a user's request ended; gives the event of the user's next request.
+    /// Tells a closed loop or a session that a request ended; gives the event of the next one.
     pub(super) fn ended(
         &mut self,
         now: Instant,
         stream: u16,
         session: Option<u64>,
+        completed: bool,
     ) -> Option<(Instant, Event)> {
+        if !completed && let Some(session) = session {
+            self.stream.given_up(session);
+        }
         if !self.stream.is_closed_loop() {
             return None;
         }
         let arrival = self.stream.completed(now, session?)?;
-        let user = u32::try_from(session?).ok()?;
+        // A session's place is in the lower half of its number; a user's number is its place.
+        let user = session? as u32;
         let place = user as usize;
         if self.of_user.len() <= place {
             self.of_user.resize(place + 1, None);

@@ -4,6 +4,7 @@ use super::error::RunError;
 use super::run::World;
 use crate::fleet::{Holder, PoolId};
 use crate::metrics::results::RequestCounts;
+use crate::serving::{DeploymentTotals, HandoverTotals};
 use crate::units::Duration;
 
 impl World<'_> {
@@ -11,7 +12,11 @@ impl World<'_> {
     ///
     /// # Errors
     /// [`RunError::Books`] for the first that is broken.
-    pub(super) fn check_books(&mut self, counts: &RequestCounts) -> Result<(), RunError> {
+    pub(super) fn check_books(
+        &mut self,
+        counts: &RequestCounts,
+        totals: &[DeploymentTotals],
+    ) -> Result<(), RunError> {
         let at = self.end;
         let check = |holds: bool, what: &dyn Fn() -> String| {
             if holds { Ok(()) } else { Err(RunError::Books { at, what: what() }) }
@@ -57,6 +62,16 @@ impl World<'_> {
         })?;
         let (leased, ran) = (self.job_card_time(at), self.job_card_time_by_state(at));
         check(leased == ran, &|| format!("jobs held cards for {leased} card-ns, and ran for {ran}"))?;
+        for (plan, totals) in self.config.deployments.iter().zip(totals) {
+            let HandoverTotals { bytes_sent, bytes_received, bytes_moving, .. } = totals.handed;
+            check(bytes_sent == bytes_received + bytes_moving, &|| {
+                format!(
+                    "deployment {}: {bytes_sent} bytes of KV cache were handed over, {bytes_received} have arrived \
+                     and {bytes_moving} are on their way",
+                    plan.name
+                )
+            })?;
+        }
         check(self.ledger.is_balanced(), &|| "the ledger's records do not add up to the spend".to_owned())
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::billing::Tariff;
+use crate::billing::{Tariff, UsdPerKwh};
 use crate::fleet::PoolConfig;
 use crate::jobs::{JobConfig, JobList};
 use crate::metrics::Signal;
@@ -12,7 +12,7 @@ use crate::policies::queue_order::QueueOrder;
 use crate::policies::replay::Law;
 use crate::serving::{DeploymentConfig, RequestTerms};
 use crate::sim::Seed;
-use crate::units::{Duration, FlopPerSecond};
+use crate::units::{Duration, FlopPerSecond, Instant, UsdPerHour};
 
 /// Everything that a run needs.
 #[derive(Debug, Clone)]
@@ -29,6 +29,8 @@ pub struct WorldConfig {
     pub streams: Vec<StreamPlan>,
     /// What is provisioned.
     pub pools: Vec<PoolPlan>,
+    /// Who buys and gives back nodes; where nobody is named, what is pending is bought.
+    pub node_scaler: Option<NodeScalerPlan>,
     /// What is served.
     pub deployments: Vec<DeploymentConfig>,
     /// Who decides how many replicas there are, where that is not fixed; at most one for a deployment.
@@ -138,8 +140,36 @@ pub struct PoolPlan {
     pub fleet: PoolConfig,
     /// How they are paid for.
     pub tariff: Tariff,
+    /// Prices from a time on, in order of time; none where the tariff's holds throughout.
+    pub price_path: Vec<(Instant, UsdPerHour)>,
+    /// How long the capacity block lasts that the nodes are paid for.
+    pub block: Option<Duration>,
+    /// What the nodes draw, where it is known.
+    pub power: Option<PowerPlan>,
     /// Peak of one card at the precision that MFU is told against (dense bf16); `None` when unknown.
     pub peak: Option<FlopPerSecond>,
+}
+
+/// A node autoscaler.
+#[derive(Debug, Clone)]
+pub struct NodeScalerPlan {
+    /// Its name in the table of decisions.
+    pub name: String,
+    /// Its law: Cluster Autoscaler or Karpenter.
+    pub law: Law,
+}
+
+/// What the cards of a pool draw, the node's and the building's share included.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PowerPlan {
+    /// Milliwatts of a card that is there.
+    pub idle_mw: u64,
+    /// Milliwatts more while it computes.
+    pub more_mw: u64,
+    /// What electricity costs, where it is billed.
+    pub price: Option<UsdPerKwh>,
+    /// Grams of CO2 equivalent a kilowatt-hour, where they are known.
+    pub grams_per_kwh: Option<f64>,
 }
 
 /// Limits that a request should meet together, and for which share of requests.

@@ -37,6 +37,13 @@ pub(super) enum Event {
     Fleet(fleet::Event),
     /// What is pending is bought.
     Buy,
+    /// The node autoscaler looks.
+    ScaleNodes,
+    /// A pool's price changes to the one at this place of its path.
+    Price {
+        pool: u16,
+        place: u32,
+    },
     /// The hour is billed.
     Bill,
 }
@@ -61,7 +68,10 @@ impl Ranked for Event {
             }
             Self::Retry { number } => (21, number),
             Self::Serving(serving::Event::TimeOut { stream }) => (30, u64::from(stream)),
+            Self::Serving(serving::Event::Flow { .. }) => (35, 0),
             Self::Serving(serving::Event::Boundary { replica, .. }) => (40, u64::from(replica)),
+            Self::Price { pool, .. } => (4, u64::from(pool)),
+            Self::ScaleNodes => (54, 0),
             Self::Scrape { scaler } => (45, u64::from(scaler)),
             Self::Scale { scaler } => (50, u64::from(scaler)),
             Self::Buy => (55, 0),

@@ -78,11 +78,19 @@ impl World<'_> {
                 self.buy_soon(now);
             }
             Effect::Refused { pool, waited } => {
+                self.order_refused();
                 let reason = format!("an order came to nothing after {waited}");
                 self.log_nodes(now, "provider", pool, 0, "out of stock".to_owned(), reason);
                 self.buy_soon(now);
             }
             Effect::Open { .. } => self.buy_soon(now),
+        }
+    }
+
+    /// A node autoscaler that counts on what it bought hears that it does not come.
+    fn order_refused(&mut self) {
+        if let Some(scaler) = &mut self.node_scaler {
+            scaler.refused();
         }
     }
 
@@ -134,6 +142,9 @@ impl World<'_> {
 
     /// Buys what is pending, before this instant is over.
     pub(super) fn buy_soon(&mut self, now: Instant) {
+        if self.node_scaler.is_some() {
+            return self.node_scaler_sees(now);
+        }
         if self.elastic && self.buys_at != Some(now) {
             self.buys_at = Some(now);
             self.queue.push(now, Event::Buy);

@@ -352,6 +352,11 @@ impl World<'_> {
         debug_assert_eq!(self.serving.replicas(), self.replicas.of_replica.len());
         self.replicas.seats[seat as usize].replica = Some(self.replicas.of_replica.len() as u32);
         self.replicas.of_replica.push(seat);
+        if let Some(lease) = self.inventory.lease(lease)
+            && let Some((node, _)) = lease.nodes.first()
+        {
+            self.serving.locate_next(deployment as usize, option, lease.pool.0, *node);
+        }
         let mut ctx = Ctx::new(now, &mut self.buffers.serving, &mut self.buffers.served);
         self.serving.add_replica(&mut ctx, deployment as usize, option);
         self.route_serving(now);

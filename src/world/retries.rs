@@ -69,7 +69,17 @@ impl World<'_> {
         else {
             return;
         };
-        let request = NewRequest { id: self.arrived, stream, prompt, output, session, hashes: None, attempt };
+        let request = NewRequest {
+            id: self.arrived,
+            stream,
+            prompt,
+            output,
+            session,
+            attempt,
+            hashes: None,
+            ends: None,
+            answer: None,
+        };
         self.arrived += 1;
         self.recorder.arrived(now, stream);
         let mut ctx = Ctx::new(now, &mut self.buffers.serving, &mut self.buffers.served);

@@ -7,6 +7,7 @@ use super::config::WorldConfig;
 use super::error::RunError;
 use super::events::Event;
 use super::job_cards::{JobCards, fleet_facts};
+use super::node_scaler::NodeScaler;
 use super::recorder::Recorder;
 use super::replicas::Replicas;
 use super::retries::Retries;
@@ -38,11 +39,14 @@ pub(super) struct World<'a> {
     pub(super) nodes: Nodes,
     pub(super) inventory: Inventory,
     pub(super) ledger: Ledger,
+    /// The account of each pool's electricity, where it is billed.
+    pub(super) energy_accounts: Vec<Option<usize>>,
     pub(super) recorder: Recorder,
     pub(super) replicas: Replicas,
     pub(super) scalers: Vec<Scaler>,
     pub(super) decisions: Vec<DecisionRow>,
     pub(super) retries: Retries,
+    pub(super) node_scaler: Option<NodeScaler>,
     /// Whether nodes of any pool come and go.
     pub(super) elastic: bool,
     /// The instant at which what is pending is bought next.
@@ -87,6 +91,7 @@ impl<'a> World<'a> {
         for (owner, pool) in config.pools.iter().enumerate() {
             ledger.open(pool.tariff, pool.fleet.cards_per_node, owner, pool.fleet.slots());
         }
+        let energy_accounts = super::money::open_energy(config, &mut ledger);
         let job_list = JobList::joined(&config.jobs, config.job_trace.as_ref());
         let fleet = fleet_facts(config.pools.iter().map(|pool| &pool.fleet), &job_list);
         let nodes = Nodes::new(config.pools.iter().map(|pool| &pool.fleet), config.seed);
@@ -101,10 +106,12 @@ impl<'a> World<'a> {
             nodes,
             inventory: inventory.seeded(config.seed),
             ledger,
+            energy_accounts,
             recorder: Recorder::new(config, Arc::clone(&job_list)),
             scalers: config.scalers.iter().map(Scaler::new).collect(),
             retries: Retries::new(config),
             decisions: Vec::new(),
+            node_scaler: config.node_scaler.as_ref().map(NodeScaler::new),
             replicas: Replicas::new(config.deployments.len()),
             elastic: config.pools.iter().any(|pool| pool.fleet.supply.is_some()),
             buys_at: None,
@@ -148,6 +155,7 @@ impl<'a> World<'a> {
         for (stream, plan) in self.config.streams.iter().enumerate() {
             self.serving.spill_over(stream, plan.spill_over);
         }
+        self.begin_prices();
         self.begin_scalers();
         self.place_replicas()?;
         self.check_jobs_fit()?;
@@ -213,11 +221,12 @@ impl<'a> World<'a> {
             Event::Scrape { scaler } => self.scrape(now, scaler),
             Event::Scale { scaler } => self.decide_scale(now, scaler),
             Event::Fleet(event) => self.with_nodes(now, |nodes, ctx| nodes.handle(ctx, event)),
+            Event::ScaleNodes => self.scale_nodes(now),
             Event::Buy => self.buy(now),
+            Event::Price { pool, place } => self.change_price(now, usize::from(pool), place as usize),
             Event::Bill => {
                 for pool in 0..self.config.pools.len() {
-                    let metered = self.metered(now, pool);
-                    self.ledger.bill(now, pool, metered);
+                    self.bill(now, pool);
                 }
                 self.queue.push(now + self.billing_interval, Event::Bill);
             }
@@ -241,6 +250,8 @@ impl<'a> World<'a> {
             session: arrival.session,
             attempt: 0,
             hashes: arrival.blocks.map(|blocks| blocks.0),
+            ends: arrival.ends,
+            answer: arrival.answer,
         };
         self.arrived += 1;
         self.recorder.arrived(now, stream);
@@ -269,7 +280,12 @@ impl<'a> World<'a> {
                     }
                     self.retry_later(now, &departure);
                     let source = &mut self.sources[usize::from(departure.stream)];
-                    if let Some((at, event)) = source.ended(now, departure.stream, departure.session) {
+                    if let Some((at, event)) = source.ended(
+                        now,
+                        departure.stream,
+                        departure.session,
+                        departure.outcome == serving::Outcome::Completed,
+                    ) {
                         let rejected = departure.outcome == serving::Outcome::Rejected;
                         let earliest = if rejected { now + RETRY_AFTER } else { now };
                         self.queue.push(at.max(earliest), event);

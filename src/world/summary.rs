@@ -5,12 +5,12 @@ use super::run::World;
 use crate::billing::Cause;
 use crate::fleet::PoolId;
 use crate::metrics::results::{
-    DeploymentSummary, EnergySummary, EngineSummary, JobsSummary, PoolSummary, PrefixCacheSummary,
+    DeploymentSummary, EngineSummary, HandoverSummary, JobsSummary, PoolSummary, PrefixCacheSummary,
     RunResults, SCHEMA_VERSION, ScenarioInfo, SloLimits, SpendSummary, StabilitySummary, StreamSummary,
     Summary, UtilizationSummary,
 };
 use crate::metrics::{RequestStats, Sketch, judge};
-use crate::serving::DeploymentTotals;
+use crate::serving::{DeploymentTotals, HandoverTotals, Role};
 use crate::units::{Duration, Flop, Instant, Usd};
 
 const NANOS_PER_HOUR: f64 = 3.6e12;
@@ -28,7 +28,7 @@ impl World<'_> {
             self.recorder.cells.entry((stream, deployment)).or_default().counts.arrived = arrived;
         }
         let all = self.stats(|_, _| true);
-        self.check_books(&all.counts)?;
+        self.check_books(&all.counts, &totals)?;
         let summary = self.summary(&all, &totals);
         Ok(RunResults {
             summary,
@@ -41,21 +41,6 @@ impl World<'_> {
             cards: self.recorder.take_cards(end),
             requests: all,
         })
-    }
-
-    /// Bills the rest of the window and gives every node back.
-    fn settle_pools(&mut self) {
-        for pool in 0..self.config.pools.len() {
-            let metered = self.metered(self.end, pool);
-            let id = PoolId(pool as u16);
-            if !self.nodes.changes(id) {
-                let nodes = self.config.pools[pool].fleet.nodes;
-                self.ledger.close(self.end, pool, metered, nodes, self.config.duration);
-            }
-            for used in self.nodes.paid_since(id, self.end) {
-                self.ledger.close(self.end, pool, metered, 1, used);
-            }
-        }
     }
 
     fn record_left_over(&mut self) -> Result<(), RunError> {
@@ -111,7 +96,7 @@ impl World<'_> {
             jobs: self.jobs_summary(),
             utilization: self.utilization_of(0..config.pools.len(), &flop),
             spend: self.spend_of(0..config.pools.len(), output),
-            energy: EnergySummary::default(),
+            energy: self.energy_of(0..config.pools.len()),
             stability: match unstable {
                 None => StabilitySummary {
                     stable: true,
@@ -139,7 +124,8 @@ impl World<'_> {
     ) -> StreamSummary {
         let plan = &self.config.streams[stream];
         let stats = self.stats(|of, _| usize::from(of) == stream);
-        let first_unstable = plan.deployments.iter().map(|d| &stability[*d]).find(|judged| !judged.stable);
+        let parts = plan.deployments.iter().flat_map(|d| self.parts(*d));
+        let first_unstable = parts.map(|d| &stability[d]).find(|judged| !judged.stable);
         StreamSummary {
             name: plan.traffic.name.clone(),
             model: plan.model.clone(),
@@ -188,10 +174,20 @@ impl World<'_> {
                 hit_rate: totals.prefix.found as f64 / totals.prefix.asked as f64,
                 saved_prompt_tokens: totals.prefix.tokens,
             }),
+            handover: matches!(plan.role, Role::Decode(_)).then(|| handover(&totals.handed)),
             engine: EngineSummary {
                 swapped_blocks: (totals.swapped_blocks > 0).then_some(totals.swapped_blocks),
             },
         }
+    }
+
+    /// A deployment and its prefill replicas.
+    fn parts(&self, deployment: usize) -> impl Iterator<Item = usize> + use<> {
+        let prefill = match self.config.deployments[deployment].role {
+            Role::Decode(handover) => Some(handover.prefill),
+            Role::Whole | Role::Prefill { .. } => None,
+        };
+        [deployment].into_iter().chain(prefill)
     }
 
     fn pool_summary(&mut self, pool: usize, flop: Flop, output: u64) -> PoolSummary {
@@ -211,7 +207,8 @@ impl World<'_> {
             card_hours: metered.provisioned as f64 / NANOS_PER_HOUR,
             utilization: self.utilization_of(pool..pool + 1, &by_pool),
             spend: self.spend_of(pool..pool + 1, output),
-            energy: EnergySummary::default(),
+            energy: self.energy_of(pool..pool + 1),
+            supply: self.supply_summary(pool),
         }
     }
 
@@ -275,7 +272,11 @@ impl World<'_> {
         let hours = self.config.duration.as_hours_f64() / 2.0;
         let one = |(deployment, over_time): (usize, &crate::metrics::DeploymentOverTime)| {
             let streams = self.config.streams.iter().zip(&self.recorder.streams);
-            let mine = streams.filter(|(plan, _)| plan.deployments.contains(&deployment));
+            let home = match self.config.deployments[deployment].role {
+                Role::Prefill { decode } => decode,
+                Role::Whole | Role::Decode(_) => deployment,
+            };
+            let mine = streams.filter(|(plan, _)| plan.deployments.contains(&home));
             let arrived = mine.map(|(_, over_time)| over_time.arrived_second_half(self.end)).sum();
             judge(&over_time.queue(self.end), arrived, hours)
         };
@@ -307,5 +308,15 @@ impl World<'_> {
         summary.jct_s = jct.quantiles();
         summary.makespan_s = first.zip(last).map(|(first, last)| last.since(first).as_secs_f64());
         summary
+    }
+}
+
+fn handover(totals: &HandoverTotals) -> HandoverSummary {
+    HandoverSummary {
+        handed_over: totals.sent,
+        local: totals.local,
+        bytes_sent: totals.bytes_sent as f64,
+        bytes_received: totals.bytes_received as f64,
+        mean_s: (totals.received > 0).then(|| totals.time as f64 / totals.received as f64 / 1e9),
     }
 }

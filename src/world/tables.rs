@@ -106,15 +106,16 @@ impl World<'_> {
     pub(super) fn ledger_rows(&self) -> Vec<LedgerRow> {
         let row = |record: &Record| {
             let plan = &self.config.pools[self.ledger.owner(record.account)];
+            let (unit, per_unit) = self.ledger.unit(record.account);
             LedgerRow {
                 time: record.time,
                 pool: plan.fleet.name.clone(),
                 provider: plan.fleet.provider.clone(),
                 purchase: plan.tariff.purchase.to_string(),
                 cause: record.cause.name(),
-                quantity: record.quantity as f64 / f64::from(plan.fleet.cards_per_node) / 3.6e12,
-                unit: "node-hours",
-                price_usd: plan.tariff.price.as_f64(),
+                quantity: record.quantity as f64 / per_unit,
+                unit,
+                price_usd: self.ledger.unit_price(record.account).unwrap_or_default(),
                 amount: record.amount,
             }
         };

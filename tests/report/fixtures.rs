@@ -254,6 +254,7 @@ pub fn run(shape: &Shape) -> RunResults {
                 too_long: 0,
                 mean_batch: Some(17.3),
                 prefix_cache: None,
+                handover: None,
                 engine: Default::default(),
             }],
             pools: pool_names
@@ -279,6 +280,7 @@ pub fn run(shape: &Shape) -> RunResults {
                         usd_per_1m_output_tokens: None,
                     },
                     energy: EnergySummary::default(),
+                    supply: None,
                 })
                 .collect(),
             replications: None,

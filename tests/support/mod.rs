@@ -8,7 +8,7 @@ use fleetsim::billing::{Purchase, Tariff};
 use fleetsim::fleet::{PoolConfig, PoolId};
 use fleetsim::perf::{AffineStep, StepModel};
 use fleetsim::policies::router::RouterKind;
-use fleetsim::serving::{Batching, DeploymentConfig, ReplicaOption};
+use fleetsim::serving::{Batching, DeploymentConfig, ReplicaOption, Role};
 use fleetsim::sim::Seed;
 use fleetsim::traffic::{
     ArrivalProcess, Length, LengthDist, Lengths, OpenConfig, Source, Start, StreamConfig,
@@ -35,6 +35,9 @@ pub fn pool(nodes: u32) -> PoolPlan {
             minimum: Duration::ZERO,
             commitment: None,
         },
+        price_path: Vec::new(),
+        block: None,
+        power: None,
         peak: None,
     }
 }
@@ -60,6 +63,7 @@ pub fn deployment(replicas: u32, servers: u32, step: StepModel, router: RouterKi
             kv_blocks: 1 << 50,
             block_tokens: 16,
             window: None,
+            links: None,
             host: None,
             label: "one card".to_owned(),
         }],
@@ -70,6 +74,7 @@ pub fn deployment(replicas: u32, servers: u32, step: StepModel, router: RouterKi
         lifecycle: Default::default(),
         max_context: None,
         prefix_tokens: None,
+        role: Role::Whole,
         tenants: Default::default(),
     }
 }
@@ -111,6 +116,7 @@ pub fn world(stream: StreamPlan, deployment: DeploymentConfig, seconds: f64, war
         warmup: Duration::from_secs_f64(warmup),
         streams: vec![stream],
         pools: vec![pool(deployment.replicas)],
+        node_scaler: None,
         deployments: vec![deployment],
         scalers: Vec::new(),
         jobs: Vec::new(),

@@ -155,6 +155,22 @@ impl ClusterAutoscaler {
         }
     }
 
+    /// The node groups, to be told what nodes of theirs have.
+    pub fn groups(&mut self) -> &mut [Group] {
+        &mut self.config.groups
+    }
+
+    /// How often it looks.
+    pub const fn scan_interval(&self) -> Duration {
+        self.config.scan_interval
+    }
+
+    /// True while time alone changes nothing of what it decides.
+    pub fn is_settled(&self, now: Instant) -> bool {
+        let looked_at = self.unremovable.values().all(|until| *until <= now);
+        self.unneeded.is_empty() && looked_at && self.asked.is_empty()
+    }
+
     /// Nodes of a group that have registered and stay.
     fn registered(observation: &NodeObservation, group: &str) -> u32 {
         observation.nodes.iter().filter(|node| node.group == group && !node.deleting).count() as u32

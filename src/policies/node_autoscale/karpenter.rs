@@ -25,7 +25,7 @@ pub use read::read;
 
 use std::collections::BTreeMap;
 
-use super::{Action, NodeDecision, NodeObservation, Resources};
+use super::{Action, Node, NodeDecision, NodeObservation, Resources};
 use crate::policies::{Policy, Reason};
 use crate::units::{Duration, Instant};
 
@@ -164,6 +164,30 @@ impl Karpenter {
     /// Karpenter that has just started.
     pub const fn new(config: KarpenterConfig) -> Self {
         Self { config, batch: None, bought: BTreeMap::new(), last_poll: None, proposal: None }
+    }
+
+    /// The first node pool's name: that of nodes that nobody bought for another.
+    pub fn first_pool(&self) -> &str {
+        self.config.pools.first().map_or("", |pool| &pool.name)
+    }
+
+    /// A purchase came to nothing: the pods that wait are looked at anew (upstream deletes the `NodeClaim`).
+    pub fn forget_bought(&mut self) {
+        self.bought.clear();
+    }
+
+    /// True while time alone changes nothing of what it decides, but for [`Karpenter::ripe_at`].
+    pub fn is_settled(&self) -> bool {
+        self.batch.is_none() && self.proposal.is_none() && self.bought.is_empty()
+    }
+
+    /// When a node will have been quiet for as long as its pool wants, and when it will be too old.
+    pub fn ripe_at(&self, node: &Node) -> impl Iterator<Item = Instant> {
+        let pool = self.config.pools.iter().find(|pool| pool.name == node.group);
+        let quiet = pool.and_then(|pool| pool.consolidate_after);
+        let quiet = quiet.map(|after| node.last_pod_event.unwrap_or(node.created).saturating_add(after));
+        let old = pool.and_then(|pool| pool.expire).map(|age| node.created.saturating_add(age));
+        quiet.into_iter().chain(old)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a node autoscaler may look at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::units::Instant;
 
@@ -16,6 +16,8 @@ pub struct NodeObservation {
     pub pods: Vec<Pod>,
     /// Target sizes of node groups, where they differ from the registered nodes.
     pub targets: BTreeMap<String, u32>,
+    /// Node groups that cannot get larger now: the provider has none, or refused a short while ago.
+    pub refused: BTreeSet<String>,
     /// Instance types on offer (Karpenter).
     pub instance_types: Vec<InstanceType>,
 }

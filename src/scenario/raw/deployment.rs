@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use super::Surroundings;
 use super::autoscaler::{self, RawAutoscaler};
 use super::batching::{self, RawSwap};
+use super::disaggregated::{RawDisaggregated, read as disaggregated};
 use super::lifecycle::{self, RawStart, Replicas};
-use crate::perf::AffineStep;
+use super::weights::{self, RawWeights};
+use crate::perf::{AffineStep, ParallelismPlan};
 use crate::policies::router::RouterKind;
 use crate::scenario::dom::Value;
 use crate::scenario::kinds;
@@ -15,10 +17,10 @@ use crate::scenario::reader::TableReader;
 use crate::scenario::reading::{Kind, Sited, Unfit};
 use crate::serving::{Batching, Drain};
 use crate::traffic::Start;
-use crate::units::Ticks;
+use crate::units::{Bytes, Ticks};
 
 /// A deployment.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct RawDeployment {
     pub name: Sited<String>,
     pub model: Sited<String>,
@@ -41,9 +43,13 @@ pub struct RawDeployment {
     pub prefix_caching: bool,
     pub block_tokens_place: Place,
     pub step_time: Option<StepTime>,
+    pub weights: RawWeights,
     pub kv_blocks: Option<u64>,
     pub block_tokens: u32,
     pub memory_utilization: f64,
+    pub disaggregated: Option<RawDisaggregated>,
+    /// KV cache of a token, where the model is not known.
+    pub kv_per_token: Option<Bytes>,
     pub place: Place,
 }
 
@@ -53,16 +59,9 @@ pub enum Parallelism {
     /// The smallest plan that fits.
     Auto,
     /// The same on every pool.
-    All(Split),
+    All(ParallelismPlan),
     /// Its own for each pool, by name.
-    ByPool(Vec<(Sited<String>, Split)>),
-}
-
-/// Tensor- and pipeline-parallel degrees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Split {
-    pub tp: u32,
-    pub pp: u32,
+    ByPool(Vec<(Sited<String>, ParallelismPlan)>),
 }
 
 /// How long iterations take, where the scenario says so.
@@ -114,6 +113,17 @@ const UTILIZATION: Kind<f64> = Kind {
     },
 };
 
+/// What prompt tokens weigh.
+const OVERLAP_WEIGHT: Kind<f64> = Kind {
+    what: "a number from 0 to 1000",
+    read: |value| match (kinds::NOT_NEGATIVE.read)(value)? {
+        weight if weight > 1000.0 => {
+            Err(Unfit::Value(format!("{weight} is more than 1000; Dynamo's default is 1")))
+        }
+        weight => Ok(weight),
+    },
+};
+
 /// Reads one deployment.
 pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>, clock: Start) -> Option<RawDeployment> {
     let name = t.required("name", &kinds::NAME, "Its name.");
@@ -122,16 +132,37 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>, clock: Start) -> 
     let precision = t.or("precision", &kinds::TEXT, "\"bf16\"", doc);
     let kv_precision = t.or("kv_precision", &kinds::TEXT, "\"bf16\"", "The format of the KV cache.");
     let doc = "The pools on which its replicas may run, in order of preference.";
-    let pools = t.list("pools", &kinds::REFERENCE, true, doc);
+    let disaggregated = disaggregated(t, around);
+    let pools = t.list("pools", &kinds::REFERENCE, disaggregated.is_none(), doc);
     let parallelism = parallelism(t);
+    let doc =
+        "Bytes of KV cache of a token over all cards, for hand-over and tiers; the model's when absent.";
+    let kv_per_token = t.optional("kv_bytes_per_token", &kinds::BYTES, doc);
     let batching = t.table_or_default("batching", "What goes into a replica's iterations.", batching::read);
     let routing = t.choice(
         "routing",
         &RouterKind::ALL,
-        &["prefix-aware", "session-affinity", "kv-aware", "weighted"],
+        &["weighted"],
         Some("least-outstanding-requests"),
         "Which replica a request goes to.",
     );
+    let doc =
+        "Of the prefix-affinity router: what a prompt token to process weighs against an outstanding one.";
+    let overlap_weight = t.optional("overlap_weight", &OVERLAP_WEIGHT, doc);
+    let routing = routing.map(|routing| match (*routing, overlap_weight) {
+        (RouterKind::PrefixAffinity { .. }, Some(weight)) => {
+            RouterKind::PrefixAffinity { overlap_weight: (*weight * 1000.0).round() as u32 }
+        }
+        (kind, None) => kind,
+        (kind, Some(weight)) => {
+            let message = format!("{}: only the prefix-affinity router has an `overlap_weight`", t.noun());
+            t.problem(
+                Problem::error(weight.place, message)
+                    .help("take it out, or set routing = \"prefix-affinity\""),
+            );
+            kind
+        }
+    });
     let replicas = lifecycle::replicas(t);
     let start = lifecycle::start(t);
     let drain = lifecycle::drain(t);
@@ -145,6 +176,7 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>, clock: Start) -> 
     let max_context = t.optional("max_context", &kinds::TOKENS, doc);
     let doc = "Measured times of iterations, instead of the performance model: coefficients, or a table.";
     let step_time = t.table("step_time", doc, |t| step_time(t, around));
+    let weights = weights::read(t);
     let doc = "KV blocks of a replica, instead of what memory leaves.";
     let kv_blocks = t.optional("kv_blocks", &kinds::LARGE_COUNT, doc);
     let block_tokens = t.or("block_tokens", &kinds::COUNT, "16", "Tokens in a KV block.");
@@ -152,11 +184,7 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>, clock: Start) -> 
     let prefix_caching = t.or("prefix_caching", &kinds::BOOL, "true", doc);
     let doc = "The share of a card's memory that the engine may take.";
     let memory_utilization = t.or("memory_utilization", &UTILIZATION, "0.9", doc);
-    t.later(&[
-        ("disaggregation", "prefill/decode disaggregation is"),
-        ("speculative", "speculative decoding is"),
-        ("lora", "adapters are"),
-    ]);
+    t.later(&[("speculative", "speculative decoding is"), ("lora", "adapters are")]);
     // What is wrong has been reported; stand-ins let the rest be checked all the same.
     let format = |given: Option<Sited<String>>| {
         given.unwrap_or_else(|| Sited { value: "bf16".to_owned(), place: t.place })
@@ -172,7 +200,7 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>, clock: Start) -> 
         parallelism: parallelism.unwrap_or(automatic),
         batching,
         swap,
-        routing: routing.map_or(RouterKind::LeastOutstandingRequests, |routing| *routing),
+        routing: routing.unwrap_or(RouterKind::LeastOutstandingRequests),
         replicas,
         changes: t.has("autoscaler"),
         start,
@@ -181,16 +209,19 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>, clock: Start) -> 
         max_queued_requests: queue,
         max_context: max_context.map(|tokens| *tokens),
         step_time,
+        weights: weights.unwrap_or_default(),
         kv_blocks: kv_blocks.map(|blocks| *blocks),
         prefix_caching: prefix_caching.as_ref().is_none_or(|keep| keep.value),
         block_tokens_place: block_tokens.as_ref().map_or(t.place, |tokens| tokens.place),
         block_tokens: block_tokens.map_or(16, |tokens| *tokens),
         memory_utilization: memory_utilization.map_or(0.9, |share| *share),
+        disaggregated,
+        kv_per_token: kv_per_token.map(|bytes| *bytes),
         place: t.place,
     })
 }
 
-fn parallelism(t: &mut TableReader<'_>) -> Option<Sited<Parallelism>> {
+pub(super) fn parallelism(t: &mut TableReader<'_>) -> Option<Sited<Parallelism>> {
     let place = t.place_of("parallelism");
     let doc = "How a replica is cut over cards: \"auto\" (when absent), { tp = 8 }, or \
                { pools = { base = { tp = 8 }, ... } }.";
@@ -231,21 +262,31 @@ fn parallelism(t: &mut TableReader<'_>) -> Option<Sited<Parallelism>> {
     value.map(|value| Sited { value, place })
 }
 
-fn split_of(t: &mut TableReader<'_>) -> Option<Split> {
+fn split_of(t: &mut TableReader<'_>) -> Option<ParallelismPlan> {
     split(t, true)
 }
 
-fn split(t: &mut TableReader<'_>, required: bool) -> Option<Split> {
+fn split(t: &mut TableReader<'_>, required: bool) -> Option<ParallelismPlan> {
     const TP: &str = "Tensor parallelism: cards that share each layer.";
     let tp = if required { t.required("tp", &kinds::COUNT, TP) } else { t.optional("tp", &kinds::COUNT, TP) };
     let pp = t.optional("pp", &kinds::COUNT, "Pipeline parallelism: stages of layers; 1 when absent.");
+    let doc = "Attention data parallelism, for mixtures of experts: ranks of tp cards in a stage that keep requests of \
+               their own and share the experts; 1 when absent.";
+    let dp = t.optional("dp", &kinds::COUNT, doc);
+    let doc =
+        "Expert parallelism: groups of a stage's cards among which the experts are divided; 1 when absent.";
+    let ep = t.optional("ep", &kinds::COUNT, doc);
+    if tp.is_none() && [&pp, &dp, &ep].iter().any(|degree| degree.is_some()) && !required && !t.has("tp") {
+        t.missing("tp", "cards that share each layer, as in { tp = 8 }", "");
+    }
     if tp.is_some() && pp.is_none() && !t.has("pp") {
         t.fill("pp", "1".to_owned());
     }
-    Some(Split { tp: *tp?, pp: pp.map_or(1, |pp| *pp) })
+    let degree = |given: Option<Sited<u32>>| given.map_or(1, |degree| *degree);
+    Some(ParallelismPlan { tp: *tp?, pp: degree(pp), dp: degree(dp), ep: degree(ep) })
 }
 
-fn step_time(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<StepTime> {
+pub(super) fn step_time(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<StepTime> {
     const COEFFICIENTS: [&str; 4] = ["base", "per_request", "per_prefill_token", "per_context_token"];
     if t.is_describing() {
         profile(t, around);

@@ -53,7 +53,9 @@ pub const COUNT_OR_NONE: Kind<u32> = Kind {
 pub fn replicas(t: &mut TableReader<'_>) -> Replicas {
     let place = t.place_of("replicas");
     let scales = t.has("autoscaler");
-    if !t.has("replicas") && !scales && !t.is_describing() {
+    // Prefill and decode replicas are counted apart.
+    let split = t.has("prefill") || t.has("decode");
+    if !t.has("replicas") && !scales && !split && !t.is_describing() {
         t.fill("replicas", "1".to_owned());
     }
     let doc =

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::Surroundings;
+use super::market::{self, RawMarket};
 use super::supply::{self, Count, RawProvisioning};
 use crate::billing::Purchase;
 use crate::scenario::kinds;
@@ -23,6 +24,7 @@ pub struct RawPool {
     pub price: Option<UsdPerHour>,
     pub granularity: Option<Duration>,
     pub minimum: Option<Duration>,
+    pub market: RawMarket,
     pub place: Place,
 }
 
@@ -45,13 +47,13 @@ pub struct OfferPrices {
 }
 
 /// Reads one pool.
-pub fn read(t: &mut TableReader<'_>) -> Option<RawPool> {
+pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawPool> {
     let name = t.required("name", &kinds::NAME, "Its name.");
     let offer = t.required("offer", &kinds::REFERENCE, "What is bought, as in \"aws/p5.48xlarge\".");
     let purchase = t.choice(
         "purchase",
-        &Purchase::ALL[..3],
-        &["spot", "owned", "per-token"],
+        &Purchase::ALL,
+        &["per-token"],
         Some("on-demand"),
         "How it is bought; reserved nodes are paid whether used or not.",
     );
@@ -66,14 +68,11 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawPool> {
     let granularity = t.optional("granularity", &kinds::TIME, doc);
     let doc = "Billed time is at least this; the provider's when absent.";
     let minimum = t.optional("minimum", &kinds::TIME, doc);
+    let market = market::read(t, around);
     t.later(&[
         ("min_nodes", "autoscaled pools are"),
         ("max_nodes", "autoscaled pools are"),
         ("autoscaler", "node autoscalers are"),
-        ("stock", "stock-outs are"),
-        ("spot", "spot nodes are"),
-        ("failures", "failures are"),
-        ("zones", "zones are"),
         ("region", "regions are"),
     ]);
     Some(RawPool {
@@ -86,15 +85,17 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawPool> {
         price: price.map(|price| UsdPerHour::from_f64(*price)),
         granularity: granularity.map(|granularity| *granularity),
         minimum: minimum.map(|minimum| *minimum),
+        market,
         place: t.place,
     })
 }
 
 /// The keys of prices.
-pub const PRICE_KEYS: [(&str, Purchase); 3] = [
+pub const PRICE_KEYS: [(&str, Purchase); 4] = [
     ("on_demand", Purchase::OnDemand),
     ("reserved_1y", Purchase::Reserved1y),
     ("reserved_3y", Purchase::Reserved3y),
+    ("spot", Purchase::Spot),
 ];
 
 /// Reads `[prices]`.
@@ -104,7 +105,7 @@ pub fn prices(t: &mut TableReader<'_>, around: Surroundings<'_>) -> RawPrices {
         let doc = "A share off every catalogue price that is not given here.";
         let discount = t.optional("discount", &DISCOUNT, doc);
         let doc = "A CSV file with the columns offer, on_demand_usd_per_hour, reserved_1y_usd_per_hour, \
-                   reserved_3y_usd_per_hour; empty cells change nothing.";
+                   reserved_3y_usd_per_hour, spot_usd_per_hour; empty cells change nothing.";
         let file = t.optional("file", &kinds::PATH, doc);
         let file = file.map(|file| {
             let path = around.path(&file);
@@ -121,7 +122,7 @@ pub fn prices(t: &mut TableReader<'_>, around: Surroundings<'_>) -> RawPrices {
                 });
                 if prices.iter().all(Option::is_none) && !t.is_describing() {
                     let message = format!("{} gives no price", t.noun());
-                    let help = "give on_demand, reserved_1y or reserved_3y in US dollars an hour";
+                    let help = "give on_demand, reserved_1y, reserved_3y or spot in US dollars an hour";
                     t.problem(Problem::error(t.place, message).help(help));
                 }
                 let offer = Sited { value: key.clone(), place };

@@ -87,7 +87,7 @@ fn settings(t: &mut TableReader<'_>, kind: Kind) -> Option<RawOrder> {
         Kind::Las => {
             let doc =
                 "Under `las`: card-time at which a job sinks a level, ascending, as in [\"1h\", \"10h\"].";
-            let thresholds = t.list("thresholds", &kinds::POSITIVE_TIME, true, doc);
+            let thresholds = t.list("thresholds", &kinds::POSITIVE_TIME, !t.is_describing(), doc);
             let doc = "Under `las`: a stopped job that has waited so many times as long as it ran goes back to \
                        the first level; never when absent.";
             let starvation = t.optional("starvation", &kinds::POSITIVE, doc);

@@ -2,6 +2,7 @@
 
 use super::Surroundings;
 use super::lengths::{self, joint};
+use super::prefixes::{prefixed, sessions, shared_prompt};
 use super::traffic::{arrivals, shape, trace};
 use crate::scenario::kinds;
 use crate::scenario::problem::Problem;
@@ -58,6 +59,8 @@ pub fn read(
     let output = lengths::length(t, "output_tokens", "Tokens of an output.", around);
     let joint = joint(t, around);
     let trace = trace(t, around);
+    let sessions = sessions(t, around);
+    let shared = shared_prompt(t);
     let slo = t.table("slo", "Limits that a request should meet together.", slo);
     let timeout = t.optional(
         "timeout",
@@ -85,7 +88,7 @@ pub fn read(
     let deadline = t.optional("deadline", &kinds::POSITIVE_TIME, doc);
     let doc = "Whose requests these are: a name of [[tenants]].";
     let tenant = t.optional("tenant", &kinds::REFERENCE, doc);
-    t.later(&[("sessions", "sessions are"), ("region", "regions are")]);
+    t.later(&[("region", "regions are")]);
     if t.is_describing() {
         return None;
     }
@@ -121,6 +124,7 @@ pub fn read(
             lengths,
         }),
     };
+    let source = prefixed(t, source, shared, sessions);
     let name = name?;
     let slo = slo.unwrap_or_default();
     let terms = RequestTerms {
@@ -181,6 +185,9 @@ fn consistent(t: &mut TableReader<'_>, closed: Option<bool>) {
         }
     };
     let lengths = ["prompt_tokens", "output_tokens"];
+    if t.has("sessions") {
+        forbid(t, &["retries"], "a session ends with a turn that is not answered");
+    }
     if t.has("trace") {
         let keys = ["rate", "arrivals", "shape", "prompt_tokens", "output_tokens", "lengths"];
         return forbid(t, &keys, "its arrivals and lengths come from the trace");

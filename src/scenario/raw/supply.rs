@@ -6,7 +6,7 @@ use crate::scenario::kinds;
 use crate::scenario::problem::Problem;
 use crate::scenario::reader::TableReader;
 use crate::scenario::reading::{Kind, Sited, Unfit};
-use crate::units::Duration;
+use crate::units::{Duration, UsdPerHour};
 
 /// How many nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,16 @@ pub enum Count {
         /// At the beginning.
         initial: u32,
     },
+}
+
+impl Count {
+    /// The most nodes at a time.
+    pub fn most(self) -> u32 {
+        match self {
+            Self::Fixed(nodes) => nodes,
+            Self::Range { max, .. } => max,
+        }
+    }
 }
 
 /// The stages of an order, as far as the scenario gives them.
@@ -118,7 +128,9 @@ pub fn provisioning(t: &mut TableReader<'_>) -> Option<RawProvisioning> {
             if boot.is_none() && !t.has("boot") && !t.is_describing() {
                 t.missing("boot", "How long a stopped machine takes to be ready", "a time such as \"30s\"");
             }
-            Some(Warm { nodes: *nodes?, boot: boot? })
+            let doc = "What a stopped machine costs, US dollars an hour.";
+            let price = t.required("price", &kinds::USD_PER_HOUR, doc);
+            Some(Warm { nodes: *nodes?, boot: boot?, price: UsdPerHour::from_f64(*price?) })
         });
         let time = |time: Option<Sited<Duration>>| time.map(|time| *time);
         Some(RawProvisioning {

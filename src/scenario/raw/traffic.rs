@@ -170,7 +170,15 @@ fn closed(t: &mut TableReader<'_>) -> Option<Arrivals> {
     let users = t.required("users", &kinds::COUNT, "How many users; each has at most one request at a time.");
     let doc = "How long a user thinks between an answer and the next request: the mean of an exponential \
                distribution, or a table; not at all when absent.";
-    let think = t.short_or_table("think", &kinds::POSITIVE_TIME, doc, Think::Exponential, |t| {
+    let think = think(t, doc);
+    let doc = "The users' first requests are spread evenly over this time.";
+    let ramp = t.or("ramp", &kinds::TIME, "\"0s\"", doc);
+    Some(Arrivals::Closed { users: *users?, think: think.unwrap_or(Think::None), ramp: *ramp? })
+}
+
+/// A think time.
+pub fn think(t: &mut TableReader<'_>, doc: &'static str) -> Option<Think> {
+    t.short_or_table("think", &kinds::POSITIVE_TIME, doc, Think::Exponential, |t| {
         let dists = [("constant", 0), ("exponential", 1), ("lognormal", 2)];
         t.tagged("dist", &dists, "The distribution of the think time.", |t, dist| {
             let mean = t.required("mean", &kinds::POSITIVE_TIME, "The mean.");
@@ -185,10 +193,7 @@ fn closed(t: &mut TableReader<'_>) -> Option<Arrivals> {
                 _ => Think::LogNormal { mean, cv },
             })
         })
-    });
-    let doc = "The users' first requests are spread evenly over this time.";
-    let ramp = t.or("ramp", &kinds::TIME, "\"0s\"", doc);
-    Some(Arrivals::Closed { users: *users?, think: think.unwrap_or(Think::None), ramp: *ramp? })
+    })
 }
 
 #[derive(Clone, Copy)]

@@ -22,7 +22,10 @@ pub fn check(
     let full = |pool: &&PoolConfig| PoolConfig { nodes: pool.slots(), supply: None, ..(*pool).clone() };
     let full: Vec<PoolConfig> = pools.iter().map(full).collect();
     let mut inventory = Inventory::new(&full, scenario.scheduler.placement);
-    for (index, (config, raw)) in deployments.iter().zip(&scenario.deployments).enumerate() {
+    // Prefill replicas stand behind the deployments, in their order.
+    let of_prefill = scenario.deployments.iter().filter(|raw| raw.disaggregated.is_some());
+    let raws = scenario.deployments.iter().chain(of_prefill);
+    for (index, (config, raw)) in deployments.iter().zip(raws).enumerate() {
         let mut granted = 0;
         for replica in 0..config.replicas {
             let shape = |option: &crate::serving::ReplicaOption| Shape::OneNode { cards: option.cards };

@@ -1,23 +1,26 @@
 //! Deployments: the plan on each pool, what fits, and how long iterations take.
 
 use super::assumptions::Ledger;
+use super::disaggregated;
 use super::engine;
 use super::lifecycle::{self, Comes};
 use super::names::{dangling, not_found, unknown};
 use super::pools::{Pool, Resolved};
-use super::step_time;
+use super::{step_time, weights};
 use crate::catalog::{Catalog, Model, ParsePrecisionError, Precision};
 use crate::fleet::PoolId;
 use crate::perf::constants::KV_BLOCK_TOKENS;
 use crate::perf::{
-    ModelDims, ParallelismPlan, PlanError, Replica, Roofline, StepModel, UnknownFigures, auto_plan, fit,
+    AutoPlan, ModelDims, ParallelismPlan, PlanError, Promise, Replica, Roofline, StepModel, UnknownFigures,
+    WeightsAs, cheapest_plan, fit,
 };
 use crate::scenario::dom::Step;
 use crate::scenario::problem::Problem;
-use crate::scenario::raw::{Parallelism, RawDeployment, RawScenario, Split};
+use crate::scenario::raw::{Parallelism, RawDeployment, RawScenario};
 use crate::scenario::reading::{Reading, Sited};
-use crate::serving::{DeploymentConfig, HostMemory, ReplicaOption};
+use crate::serving::{DeploymentConfig, HostMemory, ReplicaLinks, ReplicaOption, Role};
 use crate::traffic::BlockHashes;
+use crate::units::BytesPerSecond;
 use crate::world::StreamPlan;
 
 /// A deployment with its names, resolved or not.
@@ -43,12 +46,25 @@ pub fn resolve(
     reading: &mut Reading,
     ledger: &mut Ledger,
 ) -> Vec<Deployment> {
-    let deployments = scenario.deployments.iter().enumerate().map(|(index, raw)| Deployment {
+    let one = |index, raw: &RawDeployment, reading: &mut Reading, ledger: &mut Ledger| Deployment {
         name: raw.name.value.clone(),
         model: canonical(catalog, &raw.model),
-        config: deployment(index, raw, scenario, catalog, pools, reading, ledger),
-    });
-    deployments.collect()
+        config: deployment(index, raw, (scenario, catalog), pools, reading, ledger),
+    };
+    let mut found: Vec<Deployment> = Vec::new();
+    for (index, raw) in scenario.deployments.iter().enumerate() {
+        // The replicas that decode stand where the deployment does, and answer to its name.
+        let raw = disaggregated::decode(raw);
+        found.push(one(index, &raw, reading, ledger));
+    }
+    for (index, raw) in scenario.deployments.iter().enumerate() {
+        if let Some(raw) = disaggregated::prefill(raw) {
+            let prefill = one(index, &raw, reading, ledger);
+            found.push(prefill);
+            disaggregated::tie(&mut found, index, &scenario.deployments[index], pools, reading);
+        }
+    }
+    found
 }
 
 /// Reads the name of a format.
@@ -68,8 +84,7 @@ fn bad_precision(text: &Sited<String>, error: &ParsePrecisionError) -> Problem {
 fn deployment(
     index: usize,
     raw: &RawDeployment,
-    scenario: &RawScenario,
-    catalog: &Catalog,
+    (scenario, catalog): (&RawScenario, &Catalog),
     pools: &[Pool],
     reading: &mut Reading,
     ledger: &mut Ledger,
@@ -89,7 +104,8 @@ fn deployment(
             return None;
         }
     };
-    let dims = match model.map(ModelDims::try_from) {
+    let weights_as = weights::weights_as(raw, reading)?;
+    let dims = match model.map(|model| weights::dims(model, raw)) {
         Some(Ok(dims)) => Some(dims),
         None => None,
         Some(Err(_)) if stated => None,
@@ -100,8 +116,17 @@ fn deployment(
     };
     let (weights, kv, pools) = (weights?, kv?, pools?);
     let measured = step_time::measured(raw, &pools, reading)?;
-    let needed = dims.as_ref().filter(|_| !stated);
-    let choice = Choice { raw, dims: needed, known: dims.as_ref(), weights, kv, measured };
+    let known = dims.as_ref();
+    let choice = Choice {
+        raw,
+        dims: known.filter(|_| !stated),
+        known,
+        weights,
+        kv,
+        weights_as,
+        measured,
+        promise: weights::promise(raw, scenario, catalog),
+    };
     let mut options = Vec::new();
     let mut misfits = Vec::new();
     for (id, name, pool) in &pools {
@@ -133,6 +158,11 @@ fn deployment(
     }
     enough_cards(raw, &pools, &options, reading)?;
     fill_plan(index, raw, &options, reading);
+    for (name, planned) in &options {
+        if let Some(auto) = &planned.auto {
+            weights::note_choice(raw, name, auto, reading);
+        }
+    }
     let of_options: Vec<&ReplicaOption> = options.iter().map(|(_, planned)| &planned.option).collect();
     step_time::covers(raw, &of_options, context(dims.as_ref()), reading)?;
     step_time::note(raw, &options[0].1.option.step, ledger);
@@ -163,6 +193,7 @@ fn deployment(
         lifecycle,
         max_context: raw.max_context.or(context),
         prefix_tokens: prefix_tokens(raw, reading),
+        role: Role::Whole,
         tenants: engine::tenants(raw, scenario),
     })
 }
@@ -242,6 +273,9 @@ struct Choice<'a> {
     known: Option<&'a ModelDims>,
     weights: Precision,
     kv: Precision,
+    weights_as: WeightsAs,
+    /// What the streams that ask for its model are promised.
+    promise: Promise,
     /// Iteration times that are stated.
     measured: Option<StepModel>,
 }
@@ -249,6 +283,8 @@ struct Choice<'a> {
 struct Planned {
     plan: ParallelismPlan,
     option: ReplicaOption,
+    /// How the plan was chosen, where it was.
+    auto: Option<AutoPlan>,
 }
 
 enum Misfit {
@@ -283,19 +319,19 @@ impl Choice<'_> {
             node,
             weights: self.weights,
             kv: self.kv,
-            plan: wanted.map_or(ParallelismPlan::tensor(1), |Split { tp, pp }| ParallelismPlan {
-                pp,
-                ..ParallelismPlan::tensor(tp)
-            }),
+            plan: wanted.unwrap_or(ParallelismPlan::tensor(1)),
             memory_utilization: self.raw.memory_utilization,
             max_batch_tokens: self.raw.batching.max_batch_tokens,
+            weights_as: self.weights_as,
         };
+        let mut auto = None;
         let filled = match wanted {
             Some(_) => fit(&replica)?,
             None => {
-                let auto = auto_plan(&replica)?;
-                replica.plan = auto.plan;
-                auto.fit
+                let promise = Promise { nodes: pool.plan.fleet.slots(), ..self.promise };
+                let chosen = auto.insert(cheapest_plan(&replica, &promise)?);
+                replica.plan = chosen.plan;
+                chosen.fit
             }
         };
         let kv_tokens = filled.kv_blocks * KV_BLOCK_TOKENS;
@@ -317,27 +353,27 @@ impl Choice<'_> {
             kv_blocks,
             block_tokens: self.raw.block_tokens,
             window: dims.window.map(|window| window.tokens),
+            links: self.links(replica.plan.cards(), pool),
             host: self.host(replica.plan, pool)?,
             label: self.label(replica.plan, pool),
         };
-        Ok(Planned { plan: replica.plan, option })
+        Ok(Planned { plan: replica.plan, option, auto })
     }
 
     /// Iterations and cache as stated; a plan only says how many cards a replica holds.
     fn stated(
         &self,
         id: PoolId,
-        wanted: Option<Split>,
+        wanted: Option<ParallelismPlan>,
         per_node: u32,
         pool: &Resolved,
     ) -> Result<Planned, Misfit> {
-        let Split { tp, pp } = wanted.unwrap_or(Split { tp: 1, pp: 1 });
-        let plan = ParallelismPlan { pp, ..ParallelismPlan::tensor(tp) };
-        let cards = u64::from(tp) * u64::from(pp);
-        if cards > u64::from(per_node) {
+        let plan = wanted.unwrap_or(ParallelismPlan::tensor(1));
+        let cards = plan.cards();
+        if cards > per_node && !cards.is_multiple_of(per_node) {
             let card = &pool.plan.fleet.accelerator;
             return Err(Misfit::Plan(format!(
-                "{plan} needs {cards} cards in one node, and a node has {per_node} {card}"
+                "{plan} needs {cards} cards; of nodes of {per_node} {card} a replica takes one, or several whole ones"
             )));
         }
         let (Some(step), Some(kv_blocks)) = (self.measured.clone(), self.raw.kv_blocks) else {
@@ -350,10 +386,27 @@ impl Choice<'_> {
             kv_blocks,
             block_tokens: self.raw.block_tokens,
             window: None,
+            links: self.links(plan.cards(), pool),
             host: self.host(plan, pool)?,
             label: self.label(plan, pool),
         };
-        Ok(Planned { plan, option })
+        Ok(Planned { plan, option, auto: None })
+    }
+
+    /// What bulk transfers need to know, where it is known.
+    fn links(&self, cards: u32, pool: &Resolved) -> Option<ReplicaLinks> {
+        let of_model = |dims: &ModelDims| {
+            // What heads are copied to several cards is sent once.
+            self.kv.bytes_of(dims.kv_values_per_layer(1) * u64::from(dims.layers))
+        };
+        let kv_per_token = self.raw.kv_per_token.or_else(|| self.known.map(of_model))?;
+        // A network that nobody knows carries nothing; who needs it asks for it.
+        let (scale_up, scale_out) = match &pool.node {
+            Ok(node) => (node.card.card_link.unwrap_or(node.card.pcie), node.scale_out),
+            Err(_) => (BytesPerSecond(0.0), None),
+        };
+        let scale_up = BytesPerSecond(scale_up.as_f64() * f64::from(cards));
+        Some(ReplicaLinks { kv_per_token, scale_up, scale_out: scale_out.unwrap_or_default() })
     }
 
     fn host(&self, plan: ParallelismPlan, pool: &Resolved) -> Result<Option<HostMemory>, Misfit> {
@@ -361,11 +414,13 @@ impl Choice<'_> {
     }
 
     fn label(&self, plan: ParallelismPlan, pool: &Resolved) -> String {
-        let stages = if plan.pp > 1 { format!(" PP={}", plan.pp) } else { String::new() };
+        let degrees = [("PP", plan.pp), ("DP", plan.dp), ("EP", plan.ep)];
+        let further = degrees.iter().filter(|(_, degree)| *degree > 1);
+        let stages: String = further.map(|(name, degree)| format!(" {name}={degree}")).collect();
         let cards = plan.cards();
         let plural = if cards == 1 { "" } else { "s" };
         let fleet = &pool.plan.fleet;
-        let stated = step_time::label(self.raw);
+        let stated = weights::label(self.raw) + step_time::label(self.raw);
         format!(
             "{}, TP={}{stages} on {} ({cards} {card}{plural}){stated}",
             self.weights,
@@ -387,7 +442,12 @@ fn enough_cards(
         let pool = pools.iter().find(|(_, pool, _)| pool.value == name.value);
         let fleet = pool.map(|(_, _, resolved)| &resolved.plan.fleet);
         fleet.map_or(0, |fleet| {
-            u64::from(fleet.cards_per_node / planned.option.cards.max(1)) * u64::from(fleet.slots())
+            let (cards, per_node) = (planned.option.cards.max(1), fleet.cards_per_node.max(1));
+            if cards > per_node {
+                u64::from(fleet.slots() / cards.div_ceil(per_node))
+            } else {
+                u64::from(per_node / cards) * u64::from(fleet.slots())
+            }
         })
     });
     let room: u64 = room.sum();
@@ -411,9 +471,10 @@ fn fill_plan(
     options: &[(&Sited<String>, Planned)],
     reading: &mut Reading,
 ) {
-    if !matches!(raw.parallelism.value, Parallelism::Auto) {
+    if !matches!(raw.parallelism.value, Parallelism::Auto) || raw.disaggregated.is_some() {
         return;
     }
+    // The plans that are chosen have neither ranks nor groups of experts.
     let written = |plan: ParallelismPlan| format!("{{ tp = {}, pp = {} }}", plan.tp, plan.pp);
     let mut plans = options.iter().map(|(_, planned)| planned.plan);
     let first = plans.next().map(written).unwrap_or_default();

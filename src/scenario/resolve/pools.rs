@@ -4,15 +4,15 @@ use super::assumptions::Ledger;
 use super::catalog::option;
 use super::names::{not_found, unknown};
 use super::supply::supply;
-use crate::billing::{Purchase, Tariff};
-use crate::catalog::{Catalog, Figure, Offer, Precision};
+use crate::billing::{Commitment, Purchase, Tariff, UsdPerKwh};
+use crate::catalog::{Accelerator, Catalog, Figure, Offer, Precision};
 use crate::fleet::{Inventory, PoolConfig};
 use crate::perf::{NodeSpec, UnknownFigures};
 use crate::scenario::problem::{Problem, quoted};
-use crate::scenario::raw::{RawPool, RawScenario};
+use crate::scenario::raw::{RawOwned, RawPool, RawScenario};
 use crate::scenario::reading::Reading;
-use crate::units::{Duration, UsdPerHour};
-use crate::world::PoolPlan;
+use crate::units::{Duration, Instant, Usd, UsdPerHour};
+use crate::world::{PoolPlan, PowerPlan};
 
 /// A pool with its name, resolved or not.
 #[derive(Debug)]
@@ -45,11 +45,20 @@ pub fn resolve(
     scenario
         .pools
         .iter()
-        .map(|raw| Pool { name: raw.name.value.clone(), resolved: pool(raw, catalog, reading, ledger) })
+        .map(|raw| Pool {
+            name: raw.name.value.clone(),
+            resolved: pool(raw, catalog, scenario.duration, reading, ledger),
+        })
         .collect()
 }
 
-fn pool(raw: &RawPool, catalog: &Catalog, reading: &mut Reading, ledger: &mut Ledger) -> Option<Resolved> {
+fn pool(
+    raw: &RawPool,
+    catalog: &Catalog,
+    duration: Duration,
+    reading: &mut Reading,
+    ledger: &mut Ledger,
+) -> Option<Resolved> {
     let offer = match catalog.offer(&raw.offer) {
         Ok(offer) => offer,
         Err(_) if reading.is_broken("offers", &raw.offer) => return None,
@@ -77,7 +86,9 @@ fn pool(raw: &RawPool, catalog: &Catalog, reading: &mut Reading, ledger: &mut Le
         reading.problem(Problem::error(raw.offer.place, message));
         return None;
     }
-    let (nodes, supply) = supply(raw, ledger);
+    let supply = supply(raw, offer, catalog, duration, reading, ledger);
+    let power = power(raw, card, cards, reading, ledger);
+    let (nodes, supply) = supply?;
     let most = nodes.max(supply.as_ref().map_or(0, |supply| supply.max));
     if u64::from(cards) * u64::from(most) > 1_000_000 {
         let message = format!("pool `{}` has more than a million cards", *raw.name);
@@ -96,7 +107,11 @@ fn pool(raw: &RawPool, catalog: &Catalog, reading: &mut Reading, ledger: &mut Le
         supply,
     };
     let peak = card.peak(Precision::Bf16).ok();
-    let plan = PoolPlan { fleet, tariff: tariff?, peak };
+    let price_path = raw.market.price_path.iter();
+    let price_path = price_path.map(|(at, price)| (Instant::ZERO + *at, UsdPerHour::from_f64(*price)));
+    let block = raw.market.block.map(|block| block.length);
+    let price_path = price_path.collect();
+    let plan = PoolPlan { fleet, tariff: tariff?, peak, price_path, block, power: power? };
     Some(Resolved { plan, node: NodeSpec::from_catalog(offer, card) })
 }
 
@@ -108,6 +123,9 @@ fn tariff(
     ledger: &mut Ledger,
 ) -> Option<Tariff> {
     let about = format!("offer {}", offer.name);
+    if let Some(owned) = &raw.market.owned {
+        return Some(owned_tariff(raw, owned, ledger));
+    }
     let figure = match raw.price {
         Some(value) => {
             let source = format!("pool `{}` of the scenario", *raw.name);
@@ -129,7 +147,7 @@ fn tariff(
         price,
         granularity: granularity?,
         minimum: minimum?,
-        commitment: None,
+        commitment: commitment(raw),
     })
 }
 
@@ -182,4 +200,79 @@ fn no_price(raw: &RawPool, offer: &Offer) -> Problem {
         false => problem.help(format!("known are its prices {}", quoted(known))),
     };
     problem.help("supply it: price = ... in the pool, in US dollars an hour of a node, or in [prices]")
+}
+
+/// The terms of a reservation, where the scenario gives them.
+fn commitment(raw: &RawPool) -> Option<Commitment> {
+    let given = raw.market.commitment?;
+    Some(Commitment {
+        term: given.term,
+        upfront_ppm: (given.upfront * 1e6).round() as u32,
+        minimum_spend: Usd::from_micros((given.minimum_spend * 1e6).round() as i64),
+        as_paid: given.as_paid,
+    })
+}
+
+const HOURS_PER_YEAR: f64 = 8760.0;
+
+/// An owned node by the hour: its price less its salvage over its life, staff and space.
+fn owned_tariff(raw: &RawPool, owned: &RawOwned, ledger: &mut Ledger) -> Tariff {
+    let hardware = owned.price * (1.0 - owned.salvage) / owned.life.as_hours_f64();
+    let hourly = hardware + owned.staff / HOURS_PER_YEAR + owned.space * 12.0 / HOURS_PER_YEAR;
+    let price = UsdPerHour::from_f64(hourly);
+    let source = format!("pool `{}` of the scenario", *raw.name);
+    let known = Figure { value: price, source, date: None, doubt: None };
+    let about = format!("pool {}", *raw.name);
+    ledger.figure(about, "an owned node", format!("{} USD/h", price.as_f64()), &known);
+    let (granularity, minimum) = (Duration::ZERO, Duration::ZERO);
+    Tariff { purchase: Purchase::Owned, price, granularity, minimum, commitment: None }
+}
+
+/// What a pool's nodes draw; `Some(None)` where the scenario does not say, `None` after errors.
+fn power(
+    raw: &RawPool,
+    card: &Accelerator,
+    cards: u32,
+    reading: &mut Reading,
+    ledger: &mut Ledger,
+) -> Option<Option<PowerPlan>> {
+    let Some(given) = &raw.market.power else { return Some(None) };
+    let busy = match (given.busy, &card.tdp) {
+        (Some(busy), _) => busy,
+        (None, Some(tdp)) => {
+            let about = format!("accelerator {}", card.name);
+            ledger.figure(about, "tdp_w", format!("{} W", tdp.value.as_f64()), tdp);
+            tdp.value.as_f64()
+        }
+        (None, None) => {
+            let message = format!("the catalogue does not know the design power of `{}`", card.name);
+            let problem = Problem::error(raw.place, message);
+            reading.problem(problem.help("supply it: power = { busy_w = 700, ... } in the pool"));
+            return None;
+        }
+    };
+    let node_kw = (busy.max(given.idle) * f64::from(cards) + given.node) * given.pue / 1e3;
+    let nodes = raw.nodes.most();
+    let racks = given.nodes_per_rack.unwrap_or(1).min(nodes);
+    for (cap, what, nodes) in [(&given.site_kw, "the site", nodes), (&given.rack_kw, "a rack", racks)] {
+        if let Some(cap) = cap
+            && node_kw * f64::from(nodes) > **cap
+        {
+            let message = format!(
+                "pool `{}`: {nodes} nodes at {node_kw:.2} kW each draw more than the {} kW of {what}",
+                *raw.name, **cap
+            );
+            reading.problem(Problem::error(cap.place, message).help("take fewer nodes, or a larger cap"));
+            return None;
+        }
+    }
+    let milliwatts = |watts: f64| (watts * given.pue * 1e3).round() as u64;
+    let share = given.node / f64::from(cards);
+    let idle_mw = milliwatts(given.idle + share);
+    Some(Some(PowerPlan {
+        idle_mw,
+        more_mw: milliwatts(busy + share).saturating_sub(idle_mw),
+        price: given.usd_per_kwh.map(UsdPerKwh::from_f64),
+        grams_per_kwh: given.grams_per_kwh,
+    }))
 }

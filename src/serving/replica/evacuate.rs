@@ -11,7 +11,7 @@ impl Replica {
     }
 
     /// Stops at `now`, in the midst of an iteration, which is lost. All requests whose clients have not gone are
-    /// put on `left`: those of the batch in order of admission, then those that waited. Those in the batch know
+    /// put on `left`: those of the batch in order of admission, then those that waited, in the queue's order. Those in the batch know
     /// how many tokens they have. Boundaries at `now` itself come after: everything that makes a replica end is
     /// handled before boundaries are.
     pub(crate) fn evacuate(&mut self, now: Instant, requests: &mut Requests, left: &mut Vec<Slot>) {
@@ -31,6 +31,7 @@ impl Replica {
         self.batch.clear_chunks();
         while let Some(slot) = self.waiting.head() {
             self.waiting.pop();
+            // What lies in the host's memory is lost with it.
             self.forget_swapped(slot, requests);
             if requests[slot].phase == Phase::Abandoned {
                 requests.remove(slot);

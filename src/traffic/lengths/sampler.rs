@@ -84,7 +84,7 @@ fn rounded(tokens: f64) -> u32 {
 }
 
 impl Bounded {
-    fn new(length: &Length) -> Result<Self, TrafficError> {
+    pub(in crate::traffic) fn new(length: &Length) -> Result<Self, TrafficError> {
         let sampler = match &length.dist {
             LengthDist::Constant(tokens) => Sampler::Constant(*tokens),
             LengthDist::Uniform { low, high } => {
@@ -103,7 +103,7 @@ impl Bounded {
         Ok(Self { sampler, min: length.min, max: length.max })
     }
 
-    fn sample(&self, random: &mut RandomStream) -> u32 {
+    pub(in crate::traffic) fn sample(&self, random: &mut RandomStream) -> u32 {
         let tokens = match &self.sampler {
             Sampler::Constant(tokens) => *tokens,
             Sampler::Uniform { low, count } => low + random.below(*count) as u32,

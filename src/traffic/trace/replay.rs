@@ -198,11 +198,9 @@ fn period(config: &TraceConfig) -> Result<Duration, TrafficError> {
 fn arrival(row: TraceRow, at: Instant, copy: u64, round: u64) -> Arrival {
     let own = |id: u64| if copy == 0 && round == 0 { id } else { mixed(id, copy, round) };
     Arrival {
-        at,
-        prompt_tokens: row.prompt_tokens,
-        output_tokens: row.output_tokens,
         session: row.session.map(own),
         blocks: row.blocks.map(|BlockHashes(ids)| BlockHashes(ids.iter().map(|id| own(*id)).collect())),
+        ..Arrival::plain(at, row.prompt_tokens, row.output_tokens)
     }
 }
 

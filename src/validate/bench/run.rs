@@ -8,7 +8,7 @@ use crate::perf::{
     BatchShape, Fit, ParallelismPlan, PlanError, Replica, Roofline, StepModel, auto_plan, fit, weight_bytes,
 };
 use crate::policies::router::RouterKind;
-use crate::serving::{Batching, DeploymentConfig, ReplicaOption};
+use crate::serving::{Batching, DeploymentConfig, ReplicaOption, Role};
 use crate::sim::Seed;
 use crate::traffic::{
     ArrivalProcess, ClosedConfig, Length, LengthDist, Lengths, LogNormal, OpenConfig, Source, Start,
@@ -302,6 +302,7 @@ impl SetUp {
             kv_blocks: self.fit.kv_blocks,
             block_tokens: KV_BLOCK_TOKENS as u32,
             window: case.model.window.map(|window| window.tokens),
+            links: None,
             host: None,
             label: self.plan.to_string(),
         };
@@ -337,8 +338,12 @@ impl SetUp {
                     minimum: Duration::ZERO,
                     commitment: None,
                 },
+                price_path: Vec::new(),
+                block: None,
+                power: None,
                 peak: None,
             }],
+            node_scaler: None,
             deployments: vec![DeploymentConfig {
                 lifecycle: Default::default(),
                 name,
@@ -350,6 +355,7 @@ impl SetUp {
                 replicas: self.replicas,
                 max_context: None,
                 prefix_tokens: None,
+                role: Role::Whole,
                 tenants: Default::default(),
             }],
             scalers: Vec::new(),

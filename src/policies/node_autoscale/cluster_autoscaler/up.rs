@@ -32,6 +32,10 @@ impl ClusterAutoscaler {
                 decision.limits.push(format!("{}: backoff after a failed scale-up", group.name));
                 continue;
             }
+            if observation.refused.contains(&group.name) {
+                decision.limits.push(format!("{}: backoff, the provider has none", group.name));
+                continue;
+            }
             let size = self.size(observation, &group.name);
             if size >= group.max {
                 decision.limits.push(format!("{}: max size reached", group.name));
