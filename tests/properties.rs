@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use fleetsim::fleet::PoolId;
-use fleetsim::jobs::{JobConfig, JobOption};
+use fleetsim::jobs::{JobConfig, JobExtra, JobOption};
 use fleetsim::metrics::Signal;
 use fleetsim::perf::{AffineStep, Profile, StepModel};
 use fleetsim::policies::autoscale::forecast::Model;
@@ -289,6 +289,7 @@ fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
                 label: String::new(),
             }],
             terms: Default::default(),
+            extra: JobExtra::default(),
         })
         .collect();
     config.seed = Seed(dice.seed);
@@ -542,7 +543,7 @@ fn batch_of_scenarios(seed: u8, cases: u32) -> Witness {
 
 #[test]
 fn plain_and_fast_paths_agree_to_the_byte() {
-    let batches: Vec<Witness> = (0..3).into_par_iter().map(|seed| batch_of_scenarios(seed, 100)).collect();
+    let batches: Vec<Witness> = (0..100).into_par_iter().map(|seed| batch_of_scenarios(seed, 100)).collect();
     let seen = batches.into_iter().fold(Witness::default(), Witness::add);
     eprintln!("10,000 scenarios: {seen:?}");
     let hard = [
