@@ -8,6 +8,7 @@ mod auto;
 mod card;
 mod collectives;
 pub mod constants;
+mod correction;
 mod dims;
 mod format;
 mod from_catalog;
@@ -21,7 +22,8 @@ mod training;
 
 pub use auto::{AutoPlan, Promise, auto_plan, cheapest_plan};
 pub use card::{CardSpec, NodeSpec};
-pub use collectives::{Library, Operation, collective_time};
+pub use collectives::{Library, Operation, collective_time, collective_time_with};
+pub use correction::{Correction, CorrectionError};
 pub use dims::{Attention, Experts, ModelDims, SlidingWindow};
 pub use from_catalog::UnknownFigures;
 pub use memory::{Fit, cards_for_weights, fit, kv_bytes_per_token, weight_bytes};

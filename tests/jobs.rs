@@ -72,11 +72,11 @@ fn world(
         pools: vec![pool],
         deployments: Vec::new(),
         jobs: Vec::new(),
+        node_scaler: None,
         scalers: Vec::new(),
         job_trace: Some(list),
         queue_order: order,
         placement,
-        node_scaler: None,
         assumptions: Vec::new(),
     }
 }

@@ -38,11 +38,11 @@ fn takes(every: Duration) -> (f64, f64) {
         pools: vec![pool],
         deployments: Vec::new(),
         jobs: Vec::new(),
-        node_scaler: None,
-        scalers: Vec::new(),
         job_trace: Some(Arc::new(list)),
         queue_order: QueueOrder::Fifo,
         placement: PlacementKind::FirstFit,
+        scalers: Vec::new(),
+        node_scaler: None,
         assumptions: Vec::new(),
     };
     let summary = run(&config, RunOptions::default()).expect("the books balance").summary.jobs;

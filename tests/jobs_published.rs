@@ -51,11 +51,11 @@ fn world(
         pools: pools.collect(),
         deployments: Vec::new(),
         jobs: Vec::new(),
-        node_scaler: None,
-        scalers: Vec::new(),
         job_trace: Some(list),
         queue_order: order,
         placement,
+        scalers: Vec::new(),
+        node_scaler: None,
         assumptions: Vec::new(),
     }
 }

@@ -161,6 +161,7 @@ fn training_plans() {
         job("parallelism = { tp = 8, micro_batch = 1 }\nzero = 1\noptimizer_state = \"18N\""),
         job("parallelism = { tp = 8, pp = 3 }"),
         job("parallelism = { tp = 8, pp = 4, interleave = 6 }"),
+        job("parallelism = { tp = 8, pp = 4, interleave = 40 }"),
         job("parallelism = { tp = 8, dp = 4 }"),
         job("parallelism = { tp = 16 }"),
         job("zero = 4\noptimizer_state = \"14N\"\nrecomputation = \"some\"\nmemory_utilization = 0"),

@@ -225,8 +225,7 @@ fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
         served.prefix_tokens = Some(HASH_TOKENS * dice.block_tokens);
     }
     let ms = |ms: u64| Duration::from_nanos(ms * 1_000_000);
-    let asks_again = dice.seed.is_multiple_of(2) && dice.sessions.is_none();
-    let retries = asks_again.then(|| RetryPlan {
+    let retries = dice.seed.is_multiple_of(2).then(|| RetryPlan {
         attempts: 2,
         backoff: ms(200),
         factor: 2.0,

@@ -94,7 +94,11 @@ impl Bounds {
         let plans: Vec<StreamPlan> = streams.iter().map(|stream| config.streams[*stream].clone()).collect();
         // Replicas that come and go, and those that do a part of each request, are not counted by their number.
         let whole = |deployment: &DeploymentConfig| deployment.role == Role::Whole;
-        if !config.scalers.is_empty() || !config.deployments.iter().all(whole) {
+        let asks_again = |stream: &StreamPlan| stream.retries.is_some();
+        if !config.scalers.is_empty()
+            || !config.deployments.iter().all(whole)
+            || config.streams.iter().any(asks_again)
+        {
             return None;
         }
         // Where requests overtake each other, any number may have begun and not ended, to be judged never.

@@ -156,6 +156,8 @@ impl World<'_> {
 
     /// Orders nodes for what is pending, and gives idle ones back.
     pub(super) fn buy(&mut self, now: Instant) {
+        // An order that is refused at once is looked at anew within this instant: another pool may have some.
+        self.buys_at = None;
         let wants = self.wants();
         if !wants.is_empty() {
             let rooms: Vec<PoolRoom> = (0..self.config.pools.len()).map(|p| self.room_of(now, p)).collect();
@@ -172,7 +174,6 @@ impl World<'_> {
         for pool in (0..self.config.pools.len() as u16).map(PoolId) {
             self.give_back_idle(now, pool);
         }
-        self.buys_at = None;
     }
 
     /// Claims that are pending and jobs that wait.
@@ -224,7 +225,8 @@ impl World<'_> {
         }
     }
 
-    /// The holder of a lease must leave by the deadline: a job leaves at once, a replica drains until then.
+    /// The holder of a lease must leave by the deadline: a job saves its state if there is time, a replica drains
+    /// until then.
     fn leave_by(&mut self, now: Instant, lease: LeaseId, deadline: Instant) {
         match self.inventory.lease(lease).map(|lease| lease.holder) {
             Some(Holder::Job(job)) => self.evict_job(now, job, Some(deadline)),

@@ -69,17 +69,9 @@ impl World<'_> {
         else {
             return;
         };
-        let request = NewRequest {
-            id: self.arrived,
-            stream,
-            prompt,
-            output,
-            session,
-            attempt,
-            hashes: None,
-            ends: None,
-            answer: None,
-        };
+        // What was in its prompt is not kept for it: it finds nothing in a prefix cache.
+        let (id, hashes, ends, answer) = (self.arrived, None, None, None);
+        let request = NewRequest { id, stream, prompt, output, session, attempt, hashes, ends, answer };
         self.arrived += 1;
         self.recorder.arrived(now, stream);
         let mut ctx = Ctx::new(now, &mut self.buffers.serving, &mut self.buffers.served);

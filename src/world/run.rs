@@ -45,8 +45,8 @@ pub(super) struct World<'a> {
     pub(super) replicas: Replicas,
     pub(super) scalers: Vec<Scaler>,
     pub(super) decisions: Vec<DecisionRow>,
-    pub(super) retries: Retries,
     pub(super) node_scaler: Option<NodeScaler>,
+    pub(super) retries: Retries,
     /// Whether nodes of any pool come and go.
     pub(super) elastic: bool,
     /// The instant at which what is pending is bought next.
@@ -152,10 +152,10 @@ impl<'a> World<'a> {
 
     fn begin(&mut self) -> Result<(), RunError> {
         self.begin_nodes();
+        self.begin_prices();
         for (stream, plan) in self.config.streams.iter().enumerate() {
             self.serving.spill_over(stream, plan.spill_over);
         }
-        self.begin_prices();
         self.begin_scalers();
         self.place_replicas()?;
         self.check_jobs_fit()?;

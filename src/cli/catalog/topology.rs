@@ -88,7 +88,8 @@ impl Drawing {
             text += &format!(", drawn as {nics} network cards");
         }
         text += "\n";
-        text += "PCIe switches, CPUs and where network cards are plugged in are assumptions, not the offer's figures.\n";
+        text +=
+            "PCIe switches, CPUs and the places of network cards are assumptions, not the offer's figures.\n";
         text
     }
 

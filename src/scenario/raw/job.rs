@@ -39,7 +39,7 @@ pub enum Work {
         precision: Sited<String>,
         batch_tokens: Option<u64>,
         sequence: Option<u32>,
-        plan: RawTraining,
+        plan: Box<RawTraining>,
     },
     /// Hold its cards for a stated time.
     Stated(Duration),
@@ -100,7 +100,7 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawJob> {
             precision: precision?,
             batch_tokens: batch_tokens.map(|tokens| *tokens),
             sequence: sequence.map(|tokens| *tokens),
-            plan: plan?,
+            plan: Box::new(plan?),
         },
         _ => {
             let problem =

@@ -181,7 +181,8 @@ fn settings(t: &mut TableReader<'_>, kind: Kind) -> Option<RawOrder> {
 fn levels(t: &mut TableReader<'_>, required: bool) -> Option<(Vec<Duration>, Option<f64>)> {
     let doc = "Under `las` and `gittins`: card-time at which a job sinks a level, ascending, as in [\"1h\", \
                \"10h\"]; the tenths of all jobs' card-time under `gittins` when absent.";
-    let thresholds = t.list("thresholds", &kinds::POSITIVE_TIME, required && !t.is_describing(), doc);
+    let required = required && !t.is_describing();
+    let thresholds = t.list("thresholds", &kinds::POSITIVE_TIME, required, doc);
     let doc = "Under `las` and `gittins`: a stopped job that has waited so many times as long as it ran goes back \
                to the first level; never when absent.";
     let starvation = t.optional("starvation", &kinds::POSITIVE, doc);

@@ -3,7 +3,6 @@
 use crate::perf::{TrainingState, Zero};
 use crate::scenario::dom::Value;
 use crate::scenario::kinds;
-use crate::scenario::problem::Place;
 use crate::scenario::reader::TableReader;
 use crate::scenario::reading::{Kind, Unfit};
 
@@ -21,8 +20,6 @@ pub struct RawTraining {
     pub state: TrainingState,
     pub recomputation: Option<Recomputation>,
     pub memory_utilization: Option<f64>,
-    /// Where the plan stands, or the job.
-    pub place: Place,
 }
 
 /// What of the activations is computed again in the backward pass.
@@ -72,7 +69,6 @@ pub fn read(t: &mut TableReader<'_>) -> RawTraining {
         state: TrainingState::default(),
         recomputation: None,
         memory_utilization: None,
-        place: t.place_of("parallelism"),
     };
     let doc = "How the model is cut over the cards; by rule where absent: the smallest tp that fits.";
     t.table("parallelism", doc, |t| {
@@ -109,10 +105,10 @@ pub fn read(t: &mut TableReader<'_>) -> RawTraining {
         ("selective", Some(Recomputation::Selective)),
         ("full", Some(Recomputation::Full)),
     ];
-    let doc = "What the backward pass computes again: nothing, so that attention's scores are kept; attention, as fused \
+    let doc = "What the backward pass computes again: nothing (attention's scores are kept); attention, as fused \
                kernels do (selective); all but each layer's input (full); selective, or full when it must (auto).";
     plan.recomputation = given(t, "recomputation", &choices, "auto", doc).flatten();
-    let doc = "The share of a card's memory that the job may fill; the rest is left to fragmentation. 0.95 when absent.";
+    let doc = "The share of a card's memory that the job may fill, the rest being for fragmentation; 0.95 when absent.";
     plan.memory_utilization = t.optional("memory_utilization", &UTILIZATION, doc).map(|share| *share);
     plan
 }
