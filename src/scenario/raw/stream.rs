@@ -219,6 +219,9 @@ fn consistent(t: &mut TableReader<'_>, closed: Option<bool>, kind: RequestKind) 
         }
     };
     let lengths = ["prompt_tokens", "output_tokens"];
+    if t.has("sessions") {
+        forbid(t, &["retries"], "a session ends with a turn that is not answered");
+    }
     if t.has("trace") {
         let keys = ["rate", "arrivals", "shape", "prompt_tokens", "output_tokens", "lengths"];
         return forbid(t, &keys, "its arrivals and lengths come from the trace");
