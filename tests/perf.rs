@@ -462,3 +462,39 @@ fn the_switch_happens() {
     assert!(beyond.slope > piece.slope);
     assert_eq!(beyond.max_iterations, u64::MAX);
 }
+
+/// A replica of eight cards moves from one node to two of four: what its layers exchange takes as much longer as
+/// the graph says, in which the network's part of each sum is narrower than the cards' own rings.
+#[test]
+fn layers_over_two_nodes_wait_for_the_network() {
+    let model = model("llama-3.1-70b");
+    let network = BytesPerSecond::from_gb_s(50.0);
+    let nodes = |cards: u32| NodeSpec { scale_out: Some(network), ..node("A100-SXM4-80", cards) };
+    let prompts = BatchShape {
+        prefill_requests: 16,
+        prefill_tokens: 16_384,
+        prefill_pairs: 16 * 1024 * 1025 / 2,
+        prefill_context: 16_384,
+        ..BatchShape::default()
+    };
+    let seconds = |node: &NodeSpec| {
+        let replica = replica(&model, node, Precision::Bf16, 8);
+        step(&replica).segment(&prompts).first.as_secs_f64()
+    };
+    // The same without any time on links.
+    let free = |mut node: NodeSpec| {
+        let endless = BytesPerSecond(1e18);
+        (node.card.card_link, node.scale_out) = (Some(endless), Some(endless));
+        node
+    };
+    let (one, two) = (nodes(8), nodes(4));
+    let exchanged_in_one = seconds(&one) - seconds(&free(nodes(8)));
+    let exchanged_in_two = seconds(&two) - seconds(&free(nodes(4)));
+    let topology = one.topology().expect("a node");
+    let rings = topology.rings(&(0..8).collect::<Vec<_>>()).expect("a group").bandwidth.as_f64();
+    let narrow = two.topology().expect("a node").scale_out().expect("known").as_f64();
+    // A ring of eight carries 2·7/8 of a buffer over each link; between two nodes 2·1/2 of it cross.
+    let predicted = (1.0 / narrow) / (1.75 / rings);
+    let found = exchanged_in_two / exchanged_in_one;
+    assert!((found / predicted - 1.0).abs() < 0.15, "{found}, predicted {predicted}");
+}

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use fleetsim::fleet::PoolId;
-use fleetsim::jobs::{JobConfig, JobOption};
+use fleetsim::jobs::{JobConfig, JobExtra, JobOption};
 use fleetsim::metrics::Signal;
 use fleetsim::perf::{AffineStep, Profile, StepModel};
 use fleetsim::policies::autoscale::forecast::Model;
@@ -279,6 +279,7 @@ fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
                 label: String::new(),
             }],
             terms: Default::default(),
+            extra: JobExtra::default(),
         })
         .collect();
     config.seed = Seed(dice.seed);

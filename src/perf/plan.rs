@@ -105,6 +105,20 @@ pub enum PlanError {
         /// The model.
         model: String,
     },
+    /// Stages of unequal size.
+    #[error(
+        "{stages} stages do not divide the {layers} layers of {model}; the nearest that does: pp = {nearest}"
+    )]
+    StagesDoNotDivideLayers {
+        /// Stages asked for, parts of interleaved ones counted.
+        stages: u32,
+        /// The model's layers.
+        layers: u32,
+        /// The model.
+        model: String,
+        /// The nearest number of stages.
+        nearest: u32,
+    },
     /// Experts or ranks that can't be divided so.
     #[error("{plan} does not suit {model}: {why}; the nearest that does: {nearest}")]
     Experts {
@@ -320,6 +334,23 @@ fn check_experts(model: &ModelDims, plan: ParallelismPlan) -> Result<(), PlanErr
         return refused(why, ParallelismPlan { ep: nearest.unwrap_or(1), ..plan });
     }
     Ok(())
+}
+
+/// Checks that stages, each in `interleave` parts, have equally many layers. Engines that take unequal ones exist;
+/// plans of scenarios are not for them.
+///
+/// # Errors
+/// [`PlanError::StagesDoNotDivideLayers`] with the nearest number of stages that does.
+pub fn check_stages(model: &ModelDims, pp: u32, interleave: u32) -> Result<(), PlanError> {
+    let (layers, parts) = (model.layers, interleave.max(1));
+    let stages = pp.saturating_mul(parts);
+    if stages == 0 || stages > layers || layers.is_multiple_of(stages) {
+        // None, or more than layers: reported by the checks of the plan itself.
+        return Ok(());
+    }
+    let divides = |pp: &u32| layers.is_multiple_of(pp.saturating_mul(parts));
+    let nearest = (1..=layers / parts).filter(divides).min_by_key(|known| known.abs_diff(pp)).unwrap_or(1);
+    Err(PlanError::StagesDoNotDivideLayers { stages, layers, model: model.name.clone(), nearest })
 }
 
 /// The divisor of `number` that is nearest to `wanted`.

@@ -39,6 +39,14 @@ pub struct TrainingJob<'a> {
     pub recompute: Option<bool>,
     /// How layers, sequences and experts are cut.
     pub layout: TrainingLayout,
+    /// Which parts of the state are cut over the data-parallel ranks; `None` leaves that to
+    /// [`TrainingJob::sharded`], and cuts the optimizer's part where there are several stages.
+    pub zero: Option<Zero>,
+    /// Whether attention's scores are kept too, as kernels that are not fused do.
+    pub scores_kept: bool,
+    /// The share of a card's visible memory that the job may fill; the rest is for what fragmentation wastes
+    /// ([`TRAINING_MEMORY_UTILIZATION`](super::constants::TRAINING_MEMORY_UTILIZATION) by default).
+    pub memory_utilization: f64,
     /// Whether only adapters are trained (LoRA): the model's own weights have no gradients and no state.
     pub adapters_only: bool,
 }
@@ -88,6 +96,19 @@ pub enum TrainingState {
     Twenty,
 }
 
+/// ZeRO's stages (Rajbhandari et al., arXiv 1910.02054, section 5): what is cut over the data-parallel ranks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Zero {
+    /// 0: nothing.
+    Nothing,
+    /// 1: the optimizer's state.
+    Optimizer,
+    /// 2: that and the gradients.
+    Gradients,
+    /// 3: that and the weights (FSDP).
+    Weights,
+}
+
 /// What a training job does.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TrainingStep {
@@ -133,6 +154,17 @@ impl TrainingState {
             Self::Twenty => 20,
         }
     }
+
+    /// Of them, those of the weights that compute and of their gradients: the rest is the optimizer's. The rule of
+    /// 12 keeps weights in 32 bits and no gradients; that of 20 gradients in 16 and in 32 bits.
+    pub(super) const fn weights_and_gradients(self) -> (u64, u64) {
+        match self {
+            Self::Twelve => (4, 0),
+            Self::Sixteen => (2, 2),
+            Self::Eighteen => (2, 4),
+            Self::Twenty => (2, 6),
+        }
+    }
 }
 
 impl<'a> TrainingJob<'a> {
@@ -151,6 +183,9 @@ impl<'a> TrainingJob<'a> {
             sharded: None,
             recompute: None,
             layout: TrainingLayout::default(),
+            zero: None,
+            scores_kept: false,
+            memory_utilization: c::TRAINING_MEMORY_UTILIZATION,
             adapters_only: false,
         }
     }
@@ -229,8 +264,9 @@ fn with_tp(job: &TrainingJob<'_>, tp: u32) -> Result<TrainingStep, PlanError> {
     let choices = [(false, false), (false, true), (true, false), (true, true)];
     let allowed = choices.into_iter().filter(|(sharded, recompute)| {
         job.sharded.is_none_or(|wanted| wanted == *sharded)
+            && job.zero.is_none_or(|zero| (zero == Zero::Weights) == *sharded)
             && job.recompute.is_none_or(|wanted| wanted == *recompute)
-            && (!sharded || ranks > 1 || job.sharded.is_some())
+            && (!sharded || ranks > 1 || job.sharded.is_some() || job.zero.is_some())
     });
     let mut tightest = None;
     for (sharded, recompute) in allowed {

@@ -5,6 +5,7 @@
 mod axis;
 mod canvas;
 mod cards;
+pub mod charts;
 mod columns;
 mod figure;
 mod latency;

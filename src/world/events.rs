@@ -52,7 +52,9 @@ impl Ranked for Event {
     /// Within a class, by entity.
     fn rank(&self) -> u64 {
         let (class, entity) = match *self {
-            Self::Jobs(jobs::Event::Finish { job, .. }) => (0, u64::from(job)),
+            Self::Jobs(jobs::Event::Finish { job, .. } | jobs::Event::Saved { job, .. }) => {
+                (0, u64::from(job))
+            }
             Self::Fleet(event) => (5, event.order()),
             Self::Jobs(jobs::Event::Submit { job }) => (8, u64::from(job)),
             Self::Jobs(jobs::Event::Decide) => (8, 1 << 32),

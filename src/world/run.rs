@@ -94,7 +94,7 @@ impl<'a> World<'a> {
         }
         let energy_accounts = super::money::open_energy(config, &mut ledger);
         let job_list = JobList::joined(&config.jobs, config.job_trace.as_ref());
-        let fleet = fleet_facts(config.pools.iter().map(|pool| &pool.fleet), &job_list);
+        let fleet = fleet_facts(&config.pools, &job_list, config.seed);
         let nodes = Nodes::new(config.pools.iter().map(|pool| &pool.fleet), config.seed);
         let inventory = Inventory::new(config.pools.iter().map(|pool| &pool.fleet), config.placement);
         Ok(Self {

@@ -11,7 +11,7 @@ use crate::catalog::{Catalog, Model, ParsePrecisionError, Precision};
 use crate::fleet::PoolId;
 use crate::perf::{
     AutoPlan, ModelDims, ParallelismPlan, PlanError, Promise, Replica, Roofline, StepModel, UnknownFigures,
-    WeightsAs, cheapest_plan, fit,
+    WeightsAs, cheapest_plan, check_stages, fit,
 };
 use crate::scenario::dom::Step;
 use crate::scenario::problem::Problem;
@@ -324,6 +324,9 @@ impl Choice<'_> {
             max_batch_tokens: self.raw.batching.max_batch_tokens,
             weights_as: self.weights_as,
         };
+        if let Some(plan) = wanted {
+            check_stages(dims, plan.pp, 1)?;
+        }
         let mut auto = None;
         let filled = match wanted {
             Some(_) => fit(&replica)?,
