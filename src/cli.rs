@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod calibrate;
 mod catalog;
 mod check;
 mod compare;
@@ -35,6 +36,7 @@ enum Verb {
     Compare(compare::Args),
     Sweep(sweep::Args),
     Plan(plan::Args),
+    Calibrate(calibrate::Args),
     Catalog(catalog::Args),
     Check(check::Args),
     Estimate(Box<estimate::Args>),
@@ -66,6 +68,7 @@ pub fn main() -> ExitCode {
         Verb::Compare(args) => compare::run(&args),
         Verb::Sweep(args) => sweep::run(args),
         Verb::Plan(args) => plan::run(&args),
+        Verb::Calibrate(args) => calibrate::run(&args),
         Verb::Catalog(args) => catalog::run(args),
         Verb::Check(args) => check::run(&args),
         Verb::Estimate(args) => estimate::run(&args),

@@ -140,7 +140,7 @@ pub fn load_text(text: &str, path: &Path, sets: &[String], seed: Option<u64>) ->
     match config {
         Some(config) if !failed => {
             let resolved_toml = resolved(document, &reading.filled);
-            let (mut config, choices) = (config, reading.choices);
+            let mut config = config;
             config.assumptions.extend(uncertain.iter().map(middle));
             Ok(Loaded {
                 config,
@@ -150,7 +150,7 @@ pub fn load_text(text: &str, path: &Path, sets: &[String], seed: Option<u64>) ->
                 uncertain,
                 files,
                 warnings: diagnostics,
-                choices,
+                choices: reading.choices,
             })
         }
         _ => Err(diagnostics),

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use super::demand::{Arrivals, Asked};
 use super::work::Server;
+use crate::serving::{DeploymentConfig, Role};
 use crate::sim::Seed;
 use crate::units::Duration;
 use crate::world::{StreamPlan, WorldConfig};
@@ -91,6 +92,15 @@ impl Bounds {
     ) -> Option<f64> {
         let reference = groups.iter().max_by_key(|group| group.replicas)?;
         let plans: Vec<StreamPlan> = streams.iter().map(|stream| config.streams[*stream].clone()).collect();
+        // Replicas that come and go, and those that do a part of each request, are not counted by their number.
+        let whole = |deployment: &DeploymentConfig| deployment.role == Role::Whole;
+        let asks_again = |stream: &StreamPlan| stream.retries.is_some();
+        if !config.scalers.is_empty()
+            || !config.deployments.iter().all(whole)
+            || config.streams.iter().any(asks_again)
+        {
+            return None;
+        }
         // Where requests overtake each other, any number may have begun and not ended, to be judged never.
         let overtaken = |stream: &StreamPlan| stream.terms.preemptible;
         if groups.iter().any(|group| !group.server.in_order()) || config.streams.iter().any(overtaken) {

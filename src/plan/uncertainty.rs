@@ -271,12 +271,18 @@ fn cheapest(finalists: &[Finalist], met: &[Option<Met>]) -> f64 {
 fn loaded(config: &WorldConfig, factor: f64) -> Option<WorldConfig> {
     let mut config = config.clone();
     for stream in &mut config.streams {
-        match &mut stream.traffic.source {
-            Source::Open(open) => open.rate = Rate::per_second(open.rate.as_per_second() * factor),
-            Source::Closed(_) | Source::Trace(_) | Source::Prefixed(_) => return None,
-        }
+        speed_up(&mut stream.traffic.source, factor)?;
     }
     Some(config)
+}
+
+fn speed_up(source: &mut Source, factor: f64) -> Option<()> {
+    match source {
+        Source::Open(open) => open.rate = Rate::per_second(open.rate.as_per_second() * factor),
+        Source::Prefixed(prefixed) => return speed_up(&mut prefixed.source, factor),
+        Source::Closed(_) | Source::Trace(_) => return None,
+    }
+    Some(())
 }
 
 /// Capacity over demand, from at most [`REQUESTS`] requests or so.

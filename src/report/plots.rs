@@ -14,6 +14,7 @@ mod overview;
 mod panel;
 mod queue;
 mod rate;
+pub mod scatter;
 mod spend;
 mod style;
 mod utilization;

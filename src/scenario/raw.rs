@@ -17,6 +17,7 @@ mod stream;
 mod supply;
 mod tenant;
 mod traffic;
+mod training;
 mod weights;
 
 pub use autoscaler::RawAutoscaler;
@@ -28,10 +29,11 @@ pub use market::{RawOwned, RawStock, RawZone};
 pub use node_autoscaler::{NodePolicy, RawNodeAutoscaler};
 pub use plan::{HorizonTerms, PlanSection, RegretTerms, plan};
 pub use pool::{PRICE_KEYS, RawPool, RawPrices, prices, read as pool};
-pub use scheduler::{RawJobTrace, RawOrder, RawScheduler};
+pub use scheduler::{RawDurations, RawJobTrace, RawOrder, RawScheduler};
 pub use stream::{RawStream, read as stream};
 pub use supply::{Count, RawProvisioning};
 pub use tenant::{RawTenant, read as tenant};
+pub use training::{RawTraining, Recomputation};
 
 use super::dom::Node;
 use super::kinds;

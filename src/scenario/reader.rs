@@ -492,16 +492,16 @@ impl<'a> TableReader<'a> {
             .collect()
     }
 
-    /// Notes that a key which may be anything has been read.
-    pub fn taken(&mut self, key: &str) {
-        self.others.insert(key.to_owned());
-    }
-
     /// Reads the scalar under a key that may be anything.
     pub fn other_scalar<T>(&mut self, key: &str, kind: &Kind<T>, doc: &'static str) -> Option<Sited<T>> {
         self.document(key, kind.what, None, false, doc);
         self.others.insert(key.to_owned());
         self.node(key).and_then(|node| self.scalar(key, node, kind))
+    }
+
+    /// Notes that a key which may be anything has been read.
+    pub fn taken(&mut self, key: &str) {
+        self.others.insert(key.to_owned());
     }
 
     /// Reads the table under a key that may be anything.

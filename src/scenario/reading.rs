@@ -70,12 +70,12 @@ pub struct Reading {
     pub filled: Vec<(Vec<Step>, String)>,
     /// Items that could not be read: the list's key, and the item's name where it has one.
     pub broken: Vec<(&'static str, Option<String>)>,
+    /// What was chosen for the user, and why.
+    pub choices: Vec<String>,
     /// What is known of the pools beyond what a run needs, in their order.
     pub sites: Vec<PoolSite>,
     /// The files that are read.
     pub files: Vec<PathBuf>,
-    /// What was chosen for the user, and why.
-    pub choices: Vec<String>,
     /// The options met, when describing.
     pub docs: Option<Vec<OptionDoc>>,
 }
