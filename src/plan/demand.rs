@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use crate::sim::Seed;
-use crate::traffic::{Stream, StreamConfig};
+use crate::traffic::{Source, Stream, StreamConfig};
 use crate::units::{Duration, Instant};
 
 /// A request.
@@ -25,6 +25,9 @@ const MOST: usize = 3_000_000;
 /// The requests of one stream under one seed, in order of arrival; `None` where they depend on how they are
 /// served (a closed loop), cannot be read, or are too many to be held.
 pub fn arrivals(config: &StreamConfig, seed: Seed, window: Duration) -> Option<Vec<Asked>> {
+    if matches!(config.source, Source::Closed(_)) {
+        return None;
+    }
     let mut stream = Stream::new(config, seed, window).ok()?;
     if stream.is_closed_loop() {
         return None;
