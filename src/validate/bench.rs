@@ -2,6 +2,7 @@
 
 mod engine;
 mod run;
+mod split;
 
 use std::collections::BTreeMap;
 
@@ -9,6 +10,7 @@ use rayon::prelude::*;
 
 pub(super) use engine::Engine;
 pub(super) use run::{Answer, Prediction, Unfit, mean, replay, simulate};
+pub(super) use split::Split;
 
 use super::inference;
 use super::report::{Compared, Row, Skip, quantile};
@@ -22,10 +24,12 @@ use crate::traffic::Length;
 pub(super) struct Case {
     pub(super) model: ModelDims,
     pub(super) node: NodeSpec,
-    /// Cards in all.
+    /// Cards in all; where prompts have cards of their own, without those.
     pub(super) cards: u32,
     /// `None` takes the plan that `parallelism = "auto"` would, as often as it fits the cards.
     pub(super) plan: Option<ParallelismPlan>,
+    /// Replicas of their own for prompts.
+    pub(super) split: Option<Split>,
     pub(super) weights: Precision,
     pub(super) kv: Precision,
     pub(super) prompt: Length,

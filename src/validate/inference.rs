@@ -80,6 +80,7 @@ pub(super) fn read(catalog: &Catalog, row: Fields<'_>) -> Result<Reading, Skip> 
             node: node.figures,
             cards,
             plan,
+            split: None,
             weights,
             kv,
             prompt,

@@ -101,6 +101,7 @@ fn compare(catalog: &Catalog, path: &Path, meta: &Meta, lines: &[Line]) -> Resul
         node: node.figures,
         cards: kwargs.tensor_parallel_size,
         plan: Some(ParallelismPlan::tensor(kwargs.tensor_parallel_size)),
+        split: None,
         weights,
         kv: Precision::Bf16,
         prompt: Length::constant(1),

@@ -1,6 +1,6 @@
-//! Rows of `silicon_agg_disagg.csv` (aiconfigurator).
+//! Rows of `silicon_agg_disagg.csv` (aiconfigurator): replicas that do both prompts and outputs, or each its own.
 
-use super::bench::{Case, Engine, Load, Reading};
+use super::bench::{Case, Engine, Load, Reading, Split};
 use super::names;
 use super::report::Skip;
 use super::table::Fields;
@@ -8,22 +8,29 @@ use crate::catalog::{Catalog, Precision};
 use crate::perf::ParallelismPlan;
 use crate::traffic::{Length, LengthDist};
 
-/// Reads one row: aggregated serving of a closed loop.
+/// Reads one row: a closed loop.
 pub(super) fn read(catalog: &Catalog, row: Fields<'_>) -> Result<Reading, Skip> {
     let about = |reason: &str, example: String| Err(Skip { reason: reason.to_owned(), example });
     let place = || format!("line {}: {} on {}", row.line(), row.text("model_path"), row.text("system"));
-    if row.text("mode") != "agg" {
-        return about("prefill and decoding on different cards are not built", place());
-    }
-    let Some(plan) = plan(row) else {
+    let (kind, split) = match row.text("mode") {
+        "agg" => ("", None),
+        _ => match split(row) {
+            Some(split) => ("decode_", Some(split)),
+            None => return about("the row does not say how many replicas prefill and decode", place()),
+        },
+    };
+    let Some(plan) = plan(row, kind) else {
         return about("the row does not say how the model is cut", place());
     };
     let model = names::model(catalog, row.text("model_path"))?;
     let system = row.text("system");
-    let node = names::node(catalog, system.strip_suffix("_sxm").unwrap_or(system), plan.cards())?;
+    let most = plan.cards().max(split.map_or(0, |split| split.plan.cards()));
+    let workers = split.and_then(|_| row.count("decode_num_workers")).unwrap_or(1);
+    let node = names::node(catalog, system.strip_suffix("_sxm").unwrap_or(system), most)?;
     let users = concurrency(row.text("silicon_data_source")).or_else(|| {
         // Each rank of attention has this batch.
-        row.count("batch_size").map(|batch| batch.saturating_mul(plan.dp))
+        let batch = row.count(&format!("{kind}batch_size"));
+        batch.map(|batch| batch.saturating_mul(plan.dp).saturating_mul(workers))
     });
     let (Some(users), Some(prompt), Some(output)) = (users, row.count("isl"), row.count("osl")) else {
         return about("the row does not say its load", place());
@@ -53,8 +60,9 @@ pub(super) fn read(catalog: &Catalog, row: Fields<'_>) -> Result<Reading, Skip> 
         case: Case {
             model: model.figures,
             node: node.figures,
-            cards: plan.cards(),
+            cards: plan.cards() * workers,
             plan: Some(plan),
+            split,
             weights,
             kv: if weights.bits() < 16 { Precision::Fp8 } else { Precision::Bf16 },
             prompt: length(prompt),
@@ -62,20 +70,31 @@ pub(super) fn read(catalog: &Catalog, row: Fields<'_>) -> Result<Reading, Skip> 
             load: Load::Closed(users),
             engine: Engine::named(row.text("backend")),
         },
-        source: format!("aiconfigurator {}", row.text("backend")),
+        source: match split {
+            None => format!("aiconfigurator {}", row.text("backend")),
+            Some(_) => format!("aiconfigurator {} disaggregated", row.text("backend")),
+        },
         accelerator: node.name,
         model: model.name,
         measured,
     })
 }
 
-/// The row's plan. Its tables multiply degrees: 8 cards with tp = 8 and ep = 8 have `tp_size` 64, and 4 cards
+/// The replicas that process prompts, where the row says how many those and the others are.
+fn split(row: Fields<'_>) -> Option<Split> {
+    row.count("decode_num_workers")?;
+    let (plan, workers) = (plan(row, "prefill_")?, row.count("prefill_num_workers")?);
+    Some(Split { plan, workers, batch: row.count("prefill_batch_size") })
+}
+
+/// The row's plan: of replicas of that kind. Its tables multiply degrees: 8 cards with tp = 8 and ep = 8 have `tp_size` 64, and 4 cards
 /// with four ranks `moe_ep_size` 16.
-fn plan(row: Fields<'_>) -> Option<ParallelismPlan> {
-    let tp = row.count("tp_size")?;
-    let pp = row.count("pp_size").unwrap_or(1);
-    let dp = row.count("attention_dp_size").unwrap_or(1);
-    let (moe_tp, moe_ep) = (row.count("moe_tp_size").unwrap_or(1), row.count("moe_ep_size").unwrap_or(1));
+fn plan(row: Fields<'_>, kind: &str) -> Option<ParallelismPlan> {
+    let degree = |name: &str| row.count(&format!("{kind}{name}"));
+    let tp = degree("tp_size")?;
+    let pp = degree("pp_size").unwrap_or(1);
+    let dp = degree("attention_dp_size").unwrap_or(1);
+    let (moe_tp, moe_ep) = (degree("moe_tp_size").unwrap_or(1), degree("moe_ep_size").unwrap_or(1));
     let whole = |tp: u32, dp: u32, ep: u32| Some(ParallelismPlan { tp, pp, dp, ep });
     if moe_tp > 1 && moe_tp == moe_ep && tp == moe_tp * moe_ep {
         return whole(moe_tp, 1, moe_ep);

@@ -1,5 +1,6 @@
 //! From a case to a world, and from the world's requests to the benchmark's figures.
 
+use super::split::Split;
 use super::{Case, Load, Logged};
 use crate::billing::{Purchase, Tariff};
 use crate::fleet::{PoolConfig, PoolId};
@@ -138,12 +139,14 @@ pub(in crate::validate) fn replay(case: &Case, logged: &Logged) -> Result<Repeat
 }
 
 /// The deployment of a case.
-struct SetUp {
-    batching: Batching,
+pub(super) struct SetUp {
+    pub(super) batching: Batching,
     step: StepModel,
     fit: Fit,
-    plan: ParallelismPlan,
+    pub(super) plan: ParallelismPlan,
     replicas: u32,
+    /// The replicas that process prompts, where they are others.
+    prefill: Option<Box<SetUp>>,
 }
 
 /// How many requests the benchmark sends.
@@ -159,7 +162,8 @@ struct Left {
 }
 
 impl SetUp {
-    fn of(case: &Case) -> Result<Self, Unfit> {
+    pub(super) fn of(case: &Case) -> Result<Self, Unfit> {
+        let prefill = case.split.map(|split| split.set_up(case)).transpose()?.map(Box::new);
         let share = |plan: ParallelismPlan| {
             let visible = case.node.card.visible_memory().0 as f64 * f64::from(plan.cards());
             weight_bytes(&case.model, case.weights).0 as f64 / visible
@@ -194,7 +198,7 @@ impl SetUp {
         let fit = fit(&replica)?;
         let step = StepModel::Roofline(Roofline::new(&replica)?);
         let replicas = (case.cards / replica.plan.cards()).max(1);
-        Ok(Self { batching, step, fit, plan: replica.plan, replicas })
+        Ok(Self { batching, step, fit, plan: replica.plan, replicas, prefill })
     }
 
     /// How many requests are wanted, and a first guess at the window in seconds. The guess only saves time:
@@ -247,6 +251,14 @@ impl SetUp {
 
     /// About how long a batch of so many requests takes from its first prompt to its last token.
     fn round(&self, requests: f64, prompt: f64, output: f64) -> f64 {
+        if let Some(prefill) = &self.prefill {
+            let each = requests * f64::from(self.replicas) / f64::from(prefill.replicas);
+            return prefill.round(each, prompt, 1.0) + self.round_of(requests, prompt, output);
+        }
+        self.round_of(requests, prompt, output)
+    }
+
+    fn round_of(&self, requests: f64, prompt: f64, output: f64) -> f64 {
         let waves = (requests / self.room(prompt + output)).max(1.0);
         let batch = (requests / waves).max(1.0);
         let decode = BatchShape {
@@ -267,7 +279,10 @@ impl SetUp {
     }
 
     fn run(&self, case: &Case, source: Source, window: f64) -> Result<Vec<Left>, Unfit> {
-        let world = self.world(case, source, window);
+        let mut world = self.world(case, source, window);
+        if let Some(prefill) = &self.prefill {
+            Split::put_before(case, prefill, &mut world);
+        }
         let mut left: Vec<Left> = Vec::new();
         let mut keep = |row: &RequestRow<'_>| {
             let departure = row.departure();
@@ -292,7 +307,7 @@ impl SetUp {
         Ok(left)
     }
 
-    fn world(&self, case: &Case, source: Source, window: f64) -> WorldConfig {
+    pub(super) fn world(&self, case: &Case, source: Source, window: f64) -> WorldConfig {
         let name = "bench".to_owned();
         let per_node = (case.node.cards / self.plan.cards()).max(1);
         let option = ReplicaOption {
