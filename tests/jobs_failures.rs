@@ -44,7 +44,6 @@ fn takes(every: Duration) -> (f64, f64) {
         placement: PlacementKind::FirstFit,
         scalers: Vec::new(),
         node_scaler: None,
-        tenants: Vec::new(),
         assumptions: Vec::new(),
     };
     let summary = run(&config, RunOptions::default()).expect("the books balance").summary.jobs;

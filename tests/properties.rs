@@ -259,10 +259,7 @@ fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
     if let Some(engine) = &dice.engine {
         engine.apply(&mut config);
     }
-    // Replicas that hand over do not come and go.
-    if let Some(split) = dice.split
-        && dice.scaled.is_none()
-    {
+    if let Some(split) = dice.split {
         disaggregate(&mut config, split);
     }
     if let Some((changes, start, drain, then, law)) = &dice.scaled {
