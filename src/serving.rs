@@ -13,6 +13,7 @@ mod gauges;
 mod group;
 mod handover;
 mod kv;
+mod leave;
 mod lifecycle;
 mod predict;
 mod prefix;

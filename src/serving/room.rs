@@ -10,7 +10,6 @@ use super::handover::Fabric;
 use super::replica::Replica;
 use super::request::{NONE, Phase, Request, Requests, Slot};
 use super::speculate::Draws;
-use super::totals::departure;
 use crate::policies::Policy as _;
 use crate::policies::request_order::RequestFacts;
 use crate::sim::{Ctx, Seed};
@@ -149,9 +148,9 @@ pub struct NewRequest {
 
 /// Time-outs of one stream: the same for all its requests, so the oldest is due first.
 #[derive(Debug, Default)]
-struct TimeOuts {
+pub(super) struct TimeOuts {
     after: Option<Duration>,
-    pending: VecDeque<(Instant, Slot, u64)>,
+    pub(super) pending: VecDeque<(Instant, Slot, u64)>,
 }
 
 /// The serving room.
@@ -161,7 +160,7 @@ pub struct Serving {
     pub(super) deployments: Vec<Deployment>,
     pub(super) replicas: Vec<Member>,
     pub(super) fabric: Fabric,
-    time_outs: Vec<TimeOuts>,
+    pub(super) time_outs: Vec<TimeOuts>,
     /// The deployments that serve each stream, and on what terms.
     routes: Vec<(Vec<usize>, RequestTerms)>,
     /// For each stream, from how many requests on the next deployment is taken.
@@ -508,102 +507,5 @@ impl Serving {
             let generation = self.replicas[replica as usize].replica.generation;
             ctx.at(at, Event::Boundary { replica, generation });
         }
-    }
-
-    /// The requests of a stream whose time is up give up.
-    fn time_out(&mut self, ctx: &mut Context<'_>, stream: u16) {
-        while let Some((at, slot, id)) = self.time_outs[usize::from(stream)].pending.front().copied() {
-            let request = &self.requests[slot];
-            let gone = matches!(request.phase, Phase::Done | Phase::Abandoned | Phase::Cached);
-            let alive = request.id == id && !gone;
-            if alive && at > ctx.now {
-                ctx.at(at, Event::TimeOut { stream });
-                return;
-            }
-            self.time_outs[usize::from(stream)].pending.pop_front();
-            if alive {
-                self.abandon(ctx, slot);
-            }
-        }
-    }
-
-    /// A client has gone. Its request departs now; its place is freed when the queue or the batch that it
-    /// is in is next looked at.
-    fn abandon(&mut self, ctx: &mut Context<'_>, slot: Slot) {
-        if self.requests[slot].phase == Phase::Group {
-            self.dissolve(ctx, slot);
-            return self.depart(ctx, slot, Outcome::TimedOut);
-        }
-        self.tell_departure(ctx, slot, Outcome::TimedOut);
-        self.withdraw(ctx, slot);
-    }
-
-    /// Frees the place of a request that is wanted no more when that is next looked at.
-    pub(super) fn withdraw(&mut self, ctx: &mut Context<'_>, slot: Slot) {
-        let request = &mut self.requests[slot];
-        let (phase, id, deployment) = (request.phase, request.replica, request.deployment);
-        request.abandoned_in = phase;
-        request.phase = Phase::Abandoned;
-        if id == NONE {
-            self.deployments[deployment as usize].queued -= 1;
-        } else {
-            let replica = &mut self.replicas[id as usize].replica;
-            let look = if phase == Phase::Moving {
-                // Its place is freed when its KV cache arrives.
-                self.deployments[deployment as usize].queued -= 1;
-                None
-            } else if phase == Phase::Waiting {
-                self.deployments[deployment as usize].queued -= 1;
-                replica.abandon_waiting(ctx.now, slot, &mut self.requests)
-            } else {
-                replica.abandon_running(ctx.now, slot)
-            };
-            self.schedule_look(ctx, id, look);
-        }
-        ctx.tell(Effect::Load { deployment });
-    }
-
-    /// A request leaves for good.
-    pub(super) fn depart(&mut self, ctx: &mut Context<'_>, slot: Slot, outcome: Outcome) {
-        if self.is_member(slot) {
-            return self.member_departs(ctx, slot, outcome);
-        }
-        if outcome == Outcome::Completed {
-            let request = &self.requests[slot];
-            if let Some(member) = self.replicas.get_mut(request.replica as usize) {
-                member.output_tokens += u64::from(request.output);
-            }
-            if let (Some(question), Some(cache)) =
-                (request.question, &mut self.caches[usize::from(request.stream)])
-            {
-                cache.answered(ctx.now, question);
-            }
-            let decoded = u64::from(request.output.saturating_sub(1));
-            if let (Some(latencies), Some(first), 1..) =
-                (&mut self.deployments[request.deployment as usize].latencies, request.first_token, decoded)
-            {
-                latencies.tpot.push(ctx.now.since(first) / decoded);
-            }
-        }
-        self.let_go(ctx, slot);
-        self.requests[slot].phase = Phase::Done;
-        self.tell_departure(ctx, slot, outcome);
-        self.requests.remove(slot);
-    }
-
-    /// A request is no load to the replica that it was sent to any more. Its place there.
-    pub(super) fn release_load(&mut self, ctx: &mut Context<'_>, slot: Slot) -> Option<u32> {
-        let request = &self.requests[slot];
-        let place = (request.replica != NONE).then(|| self.replicas[request.replica as usize].place)?;
-        let deployment = request.deployment;
-        self.deployments[deployment as usize].remove_load(place as usize, request.tokens());
-        self.plan_pull(ctx, deployment);
-        Some(place)
-    }
-
-    fn tell_departure(&mut self, ctx: &mut Context<'_>, slot: Slot, outcome: Outcome) {
-        let place = self.release_load(ctx, slot);
-        let request = &self.requests[slot];
-        ctx.tell(Effect::Departed(departure(request, place, ctx.now, outcome)));
     }
 }
