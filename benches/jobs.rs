@@ -14,7 +14,7 @@ use fleetsim::billing::{Purchase, Tariff};
 use fleetsim::fleet::{PoolConfig, PoolId};
 use fleetsim::jobs::{JobList, JobTerms};
 use fleetsim::policies::placement::PlacementKind;
-use fleetsim::policies::queue_order::QueueOrder;
+use fleetsim::policies::queue_order::{Durations, QueueOrder};
 use fleetsim::sim::Seed;
 use fleetsim::units::{Duration, Instant, UsdPerHour};
 use fleetsim::world::{PoolPlan, RunOptions, WorldConfig, run};
@@ -65,8 +65,8 @@ fn main() {
     let (count, nodes) = (number(0, 1_000_000), number(1, 10_000));
     let orders = [
         ("fifo", QueueOrder::Fifo),
-        ("sjf", QueueOrder::Sjf),
-        ("srtf", QueueOrder::Srtf),
+        ("sjf", QueueOrder::Sjf(Durations::True)),
+        ("srtf", QueueOrder::Srtf(Durations::True)),
         ("easy-backfill", QueueOrder::Easy),
     ];
     let named: Vec<&String> = arguments.iter().skip(2).collect();

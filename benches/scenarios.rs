@@ -13,7 +13,7 @@ use fleetsim::scenario;
 use fleetsim::world::{RunOptions, run};
 
 /// Name, file, values set, and whether `--step` is measured too.
-const SCENARIOS: [(&str, &str, &[&str], bool); 7] = [
+const SCENARIOS: [(&str, &str, &[&str], bool); 9] = [
     ("quickstart", "scenarios/quickstart.toml", &[], true),
     (
         "azure-conversation",
@@ -26,6 +26,8 @@ const SCENARIOS: [(&str, &str, &[&str], bool); 7] = [
     ("long-decode", "scenarios/bench/long-decode.toml", &[], true),
     ("fleet-800", "scenarios/bench/fleet-800.toml", &[], false),
     ("jobs", "scenarios/bench/jobs.toml", &[], false),
+    ("autoscale-week", "scenarios/bench/autoscale-week.toml", &[], false),
+    ("static-week", "scenarios/bench/static-week.toml", &[], false),
 ];
 
 fn main() {

@@ -5,12 +5,15 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod calibrate;
 mod catalog;
 mod check;
 mod compare;
 mod estimate;
 mod figures;
 mod init;
+mod plan;
+mod points;
 mod policy;
 mod run;
 mod schema;
@@ -32,6 +35,8 @@ enum Verb {
     Run(run::Args),
     Compare(compare::Args),
     Sweep(sweep::Args),
+    Plan(plan::Args),
+    Calibrate(calibrate::Args),
     Catalog(catalog::Args),
     Check(check::Args),
     Estimate(Box<estimate::Args>),
@@ -62,6 +67,8 @@ pub fn main() -> ExitCode {
         Verb::Run(args) => run::run(args),
         Verb::Compare(args) => compare::run(&args),
         Verb::Sweep(args) => sweep::run(args),
+        Verb::Plan(args) => plan::run(&args),
+        Verb::Calibrate(args) => calibrate::run(&args),
         Verb::Catalog(args) => catalog::run(args),
         Verb::Check(args) => check::run(&args),
         Verb::Estimate(args) => estimate::run(&args),

@@ -5,10 +5,11 @@
 
 mod config;
 mod list;
+mod progress;
 mod room;
 mod trace;
 
-pub use config::{JobConfig, JobOption, JobTerms};
+pub use config::{Checkpoint, JobConfig, JobExtra, JobOption, JobTerms};
 pub use list::JobList;
-pub use room::{Cards, Effect, Event, JobState, Jobs};
+pub use room::{Ask, Cards, Effect, Event, JobState, Jobs, WaitReason};
 pub use trace::{JobTrace, JobTraceConfig, JobTraceError, JobTraceFormat};

@@ -4,6 +4,8 @@
 //! sketches with a stated error, quantities over time into a fixed number of buckets.
 
 mod cards;
+mod fairness;
+mod goals;
 mod over_time;
 mod requests;
 pub mod results;
@@ -13,6 +15,8 @@ mod stability;
 mod steps;
 
 pub use cards::{CardRecorder, MAX_CARDS_PER_POOL};
+pub use fairness::{Fairness, JobSpan, fairness};
+pub use goals::{Goals, MetricGoal, Objective, Survive};
 pub use over_time::{DeploymentOverTime, ReplicaCounts, StreamOverTime};
 pub use requests::{Ending, Limits, RequestEnd, RequestStats, tpot};
 pub use scrape::{Pipeline, PodSample, Sample, Signal};

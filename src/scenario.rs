@@ -20,18 +20,22 @@ mod reading;
 mod resolve;
 mod schema;
 mod set;
+mod uncertain;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml_edit::DocumentMut;
 
 use dom::Step;
 pub use problem::{Diagnostics, Place, Problem, Severity, Sources};
 use raw::Surroundings;
-pub use reading::OptionDoc;
+pub use raw::{HorizonTerms, PlanSection, RegretTerms};
 use reading::Reading;
+pub use reading::{OptionDoc, PoolSite};
 pub use schema::json_schema;
+pub use uncertain::{Spread, Uncertain};
 
+use crate::metrics::results::Assumption;
 use crate::world::WorldConfig;
 
 /// A scenario that can be run.
@@ -42,6 +46,14 @@ pub struct Loaded {
     /// The file with `--set` and the seed applied and every default filled in: loaded again, it gives the
     /// same configuration. Paths in it are absolute.
     pub resolved_toml: String,
+    /// The search that `[plan]` describes, if there is one.
+    pub plan: Option<PlanSection>,
+    /// Where each pool is and what it may draw, in the order of the pools.
+    pub sites: Vec<PoolSite>,
+    /// The numbers that are not known for sure; `config` has their middles.
+    pub uncertain: Vec<Uncertain>,
+    /// The files that it reads: traces, lengths, price lists.
+    pub files: Vec<PathBuf>,
     /// What can be run but is perhaps not what was meant.
     pub warnings: Diagnostics,
     /// What was chosen for the user, and why: a sentence for each plan under `parallelism = "auto"`.
@@ -110,12 +122,16 @@ pub fn load_text(text: &str, path: &Path, sets: &[String], seed: Option<u64>) ->
         root.insert("seed", value);
         set::write(&mut document, &[Step::Key("seed".to_owned())], written);
     }
+    let uncertain = uncertain::settle(&mut root, &mut document, &mut reading);
     let folder = path.parent().unwrap_or(Path::new(""));
     let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("scenario");
     let around = Surroundings { folder, stem };
     let scenario = reading.root(&root, |t| raw::read(t, around));
     // A file with slips of the pen is still looked through for what else is wrong.
+    let plan = scenario.as_ref().and_then(|scenario| scenario.plan.clone());
     let config = scenario.and_then(|scenario| resolve::resolve(scenario, &mut reading));
+    let sites = std::mem::take(&mut reading.sites);
+    let files = std::mem::take(&mut reading.files);
     if reading.problems.is_empty() {
         reading.problems.extend(refused);
     }
@@ -124,10 +140,59 @@ pub fn load_text(text: &str, path: &Path, sets: &[String], seed: Option<u64>) ->
     match config {
         Some(config) if !failed => {
             let resolved_toml = resolved(document, &reading.filled);
-            Ok(Loaded { config, resolved_toml, warnings: diagnostics, choices: reading.choices })
+            let mut config = config;
+            config.assumptions.extend(uncertain.iter().map(middle));
+            Ok(Loaded {
+                config,
+                resolved_toml,
+                plan,
+                sites,
+                uncertain,
+                files,
+                warnings: diagnostics,
+                choices: reading.choices,
+            })
         }
         _ => Err(diagnostics),
     }
+}
+
+/// What a run takes of an uncertain number.
+fn middle(uncertain: &Uncertain) -> Assumption {
+    let (low, high) = (uncertain.spread.quantile(0.05), uncertain.spread.quantile(0.95));
+    Assumption {
+        about: "scenario".to_owned(),
+        figure: uncertain.path.clone(),
+        value: format!("{}{}", uncertain.spread.mid(), uncertain.unit),
+        source: "the middle of what the scenario says".to_owned(),
+        date: String::new(),
+        doubt: format!("uncertain: {low:.4} to {high:.4} nine times in ten; `fleetsim plan` draws from it"),
+    }
+}
+
+/// Reads only the section `[plan]` of a scenario that is perhaps sound only with some values of its space.
+///
+/// # Errors
+/// Everything that is wrong with the file where that section cannot be read, or is not there.
+pub fn plan_section(
+    text: &str,
+    path: &Path,
+    sets: &[String],
+    seed: Option<u64>,
+) -> Result<PlanSection, Diagnostics> {
+    let mut read = None;
+    if let Ok(mut root) = dom::parse(text) {
+        let mut reading = Reading::default();
+        for (index, argument) in sets.iter().enumerate() {
+            // What is wrong with them is told below.
+            let _ = set::apply(&mut root, argument, index as u32 + 1);
+        }
+        uncertain::settle(&mut root, &mut DocumentMut::new(), &mut reading);
+        let around = Surroundings { folder: path.parent().unwrap_or(Path::new("")), stem: "scenario" };
+        read = reading.root(&root, |t| raw::read(t, around)).and_then(|scenario| scenario.plan);
+    }
+    let wrong = || load_text(text, path, sets, seed).err().unwrap_or_default();
+    read.ok_or_else(wrong)
 }
 
 /// Every option of a scenario file, in the order in which they are read.

@@ -5,6 +5,7 @@
 //! Each physical link is two directed edges, because both directions carry traffic at full speed at once.
 //! The numbers (bandwidths, latencies) come from the caller; nothing here knows of models or prices.
 
+mod bisection;
 mod build;
 mod flows;
 mod graph;

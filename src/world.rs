@@ -14,12 +14,15 @@ mod money;
 mod node_scaler;
 mod recorder;
 mod replicas;
+mod retries;
 mod run;
 mod scale;
 mod summary;
 mod tables;
 
-pub use config::{Feed, NodeScalerPlan, PoolPlan, PowerPlan, ScalerPlan, Slo, StreamPlan, WorldConfig};
+pub use config::{
+    Feed, NodeScalerPlan, PoolPlan, PowerPlan, RetryPlan, ScalerPlan, Slo, StreamPlan, WorldConfig,
+};
 pub use error::RunError;
 pub use node_scaler::{card_resources, node_labels};
 

@@ -94,3 +94,23 @@ fn a_wrong_name_exits_with_2_and_the_nearest_names() {
     assert_eq!(status, 2);
     assert!(err.contains("models"), "{err}");
 }
+
+/// Nodes as they are built: a crossbar, a cube mesh, a PCIe tree; and what is no node.
+#[test]
+fn the_links_of_a_node() {
+    let drawn = |name: &str| printed(&["offers", name, "--topology"]);
+    let nodes = ["aws/p5.48xlarge", "aws/p3.16xlarge", "aws/g6e.48xlarge"].map(drawn);
+    insta::assert_snapshot!(nodes.join("\n"));
+    let graph = printed(&["offers", "aws/p3.16xlarge", "--topology", "--json"]);
+    let graph: serde_json::Value = serde_json::from_str(&graph).expect("JSON");
+    let links = graph["links"].as_array().expect("a list");
+    let between_cards = |link: &&serde_json::Value| {
+        ["from", "to"].iter().all(|end| link[*end].as_str().is_some_and(|name| name.starts_with("card")))
+    };
+    // Sixteen pairs, both directions.
+    assert_eq!(links.iter().filter(between_cards).count(), 32);
+    let (status, _, err) = catalog(&["offers", "aws/p5.48xlargo", "--topology"]);
+    assert_eq!(status, 2);
+    assert!(err.contains("aws/p5.48xlarge"), "{err}");
+    assert_eq!(catalog(&["models", "llama-3.1-8b", "--topology"]).0, 2);
+}

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fleetsim::fleet::PoolId;
-use fleetsim::jobs::{JobList, JobTerms, JobTrace, JobTraceConfig, JobTraceFormat};
+use fleetsim::jobs::{Checkpoint, JobExtra, JobList, JobTerms, JobTrace, JobTraceConfig, JobTraceFormat};
 use fleetsim::metrics::results::{JobRow, RunResults};
 use fleetsim::policies::placement::PlacementKind;
 use fleetsim::policies::queue_order::{
-    DrfConfig, FairShareConfig, LasConfig, QueueOrder, Quota, QuotaConfig,
+    DrfConfig, Durations, FairShareConfig, LasConfig, QueueOrder, Quota, QuotaConfig,
 };
 use fleetsim::sim::Seed;
 use fleetsim::units::{Duration, Instant};
@@ -72,11 +72,11 @@ fn world(
         pools: vec![pool],
         deployments: Vec::new(),
         jobs: Vec::new(),
+        node_scaler: None,
         scalers: Vec::new(),
         job_trace: Some(list),
         queue_order: order,
         placement,
-        node_scaler: None,
         assumptions: Vec::new(),
     }
 }
@@ -90,8 +90,8 @@ fn orders() -> Vec<QueueOrder> {
     vec![
         QueueOrder::Fifo,
         QueueOrder::Priority,
-        QueueOrder::Sjf,
-        QueueOrder::Srtf,
+        QueueOrder::Sjf(Durations::True),
+        QueueOrder::Srtf(Durations::True),
         QueueOrder::Edf,
         QueueOrder::Easy,
         QueueOrder::Conservative,
@@ -191,7 +191,7 @@ proptest! {
             let config = world(Arc::new(list(&jobs)), 1, 1, order, PlacementKind::FirstFit);
             simulate(&config).summary.jobs.jct_s.mean.expect("jobs are done")
         };
-        let least = mean(QueueOrder::Srtf);
+        let least = mean(QueueOrder::Srtf(Durations::True));
         for order in orders().into_iter().take(10) {
             let named = format!("{order:?}");
             prop_assert!(mean(order) >= least - 1e-9, "{named}");
@@ -339,130 +339,6 @@ fn data(name: &str) -> Option<PathBuf> {
     None
 }
 
-/// Helios' simulator with consolidating placement and strict head-of-line (Hu et al., SC 2021, artifact): every
-/// start on two of Philly's virtual clusters, and the means.
-#[test]
-fn helios_schedules_are_met_to_the_second() {
-    let Some(file) = data("helios/philly_sub_5497_trace.csv") else { return };
-    let published = [
-        ("103959", 3, "fifo", QueueOrder::Fifo, 47347.758, 22912.118),
-        ("103959", 3, "sjf", QueueOrder::Sjf, 33486.588, 9050.948),
-        ("0e4a51", 4, "fifo", QueueOrder::Fifo, 240972.035, 187188.551),
-        ("0e4a51", 4, "sjf", QueueOrder::Sjf, 134384.739, 80601.255),
-    ];
-    println!("{:32} {:>12} {:>12}", "Helios", "published", "ours");
-    for (cluster, nodes, name, order, jct, wait) in published {
-        let trace = JobTrace::read(&JobTraceConfig {
-            file: file.clone(),
-            format: JobTraceFormat::Helios,
-            queues: vec![cluster.to_owned()],
-            pools: vec![(PoolId(0), nodes * 8)],
-            skip_bad_rows: false,
-        });
-        let jobs = Arc::new(trace.expect("the trace is right").jobs);
-        let results = simulate(&world(jobs, nodes, 8, order, PlacementKind::Consolidate));
-        let Some(log) = data(&format!("helios/{name}_consolidate_{cluster}_log.csv")) else { return };
-        let mut log = csv::Reader::from_path(log).expect("the log can be read");
-        let header = log.headers().expect("it has a header").clone();
-        let place =
-            |name: &str| header.iter().position(|column| column == name).expect("the column is there");
-        let columns = ["submit_time", "duration", "gpu_num", "start_time"].map(place);
-        let mut theirs: Vec<[u64; 4]> = log
-            .records()
-            .map(|row| {
-                let row = row.expect("a row");
-                columns.map(|column| row[column].parse::<f64>().expect("a number") as u64)
-            })
-            .collect();
-        let seconds = |at: Instant| at.as_nanos() / 1_000_000_000;
-        let mut ours: Vec<[u64; 4]> = results
-            .jobs
-            .iter()
-            .map(|row| {
-                let start = row.start.expect("it started");
-                let took = row.end.expect("it is done").since(start).as_nanos() / 1_000_000_000;
-                [seconds(row.submit), took, u64::from(row.accelerators), seconds(start)]
-            })
-            .collect();
-        theirs.sort_unstable();
-        ours.sort_unstable();
-        let summary = results.summary.jobs;
-        let (our_jct, our_wait) = (summary.jct_s.mean.expect("done"), summary.wait_s.mean.expect("started"));
-        println!("{:32} {jct:>12.3} {our_jct:>12.3}", format!("{cluster} {name}, mean JCT s"));
-        println!("{:32} {wait:>12.3} {our_wait:>12.3}", format!("{cluster} {name}, mean wait s"));
-        let same = ours.iter().zip(&theirs).filter(|(ours, theirs)| ours == theirs).count();
-        println!("{:32} {:>12} {same:>12}", format!("{cluster} {name}, starts"), theirs.len());
-        assert_eq!(ours, theirs, "{cluster} {name}");
-        assert!((our_jct - jct).abs() < 1e-3 && (our_wait - wait).abs() < 1e-3);
-    }
-}
-
-/// Batsim with batsched's EASY backfilling on 801 jobs over 32 hosts: each wait within a second for 99 % of
-/// jobs, and the means.
-#[test]
-fn batsim_easy_is_met() {
-    let (Some(workload), Some(log)) = (data("batsim/medium_late.json"), data("batsim/easy/out_jobs.csv"))
-    else {
-        return;
-    };
-    let text = std::fs::read_to_string(workload).expect("the workload can be read");
-    let workload: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
-    let mut jobs = JobList::default();
-    for job in workload["jobs"].as_array().expect("a list of jobs") {
-        let number = |value: &serde_json::Value| value.as_f64().expect("a number");
-        let profile = job["profile"].as_str().expect("a profile");
-        let delay = number(&workload["profiles"][profile]["delay"]);
-        let terms = JobTerms {
-            estimate: Some(Duration::from_secs_f64(number(&job["walltime"]))),
-            ..JobTerms::default()
-        };
-        jobs.push(
-            (&job["id"].to_string(), "", ""),
-            Instant::from_secs_f64(number(&job["subtime"])),
-            (number(&job["res"]) as u32, Duration::from_secs_f64(delay)),
-            &[PoolId(0)],
-            terms,
-        );
-    }
-    let results = simulate(&world(Arc::new(jobs), 32, 1, QueueOrder::Easy, PlacementKind::FirstFit));
-    let mut ours: BTreeMap<(u64, u32), f64> = BTreeMap::new();
-    let (mut slowdown, mut most) = (0.0, 0.0f64);
-    for row in &results.jobs {
-        let (start, end) = (row.start.expect("it started"), row.end.expect("it is done"));
-        let wait = start.since(row.submit).as_secs_f64();
-        let ran = end.since(start).as_secs_f64();
-        ours.insert(((row.submit.as_secs_f64() * 1e3).round() as u64, row.accelerators), wait);
-        slowdown += (wait + ran) / ran / results.jobs.len() as f64;
-        most = most.max(wait);
-    }
-    let mut log = csv::Reader::from_path(log).expect("the log can be read");
-    let (mut near, mut count) = (0, 0);
-    for row in log.records() {
-        let row = row.expect("a row");
-        let number = |column: usize| row[column].parse::<f64>().expect("a number");
-        let key = ((number(3) * 1e3).round() as u64, number(4) as u32);
-        count += 1;
-        near += u32::from(ours.get(&key).is_some_and(|wait| (wait - number(10)).abs() <= 1.0));
-    }
-    let summary = &results.summary.jobs;
-    let mean = summary.wait_s.mean.expect("started");
-    let makespan = summary.makespan_s.expect("done");
-    println!("{:32} {:>12} {:>12}", "Batsim, EASY", "published", "ours");
-    for (name, published, ours) in [
-        ("mean wait s", 9.516326, mean),
-        ("longest wait s", 316.742718, most),
-        ("mean slow-down", 1.391621, slowdown),
-        ("makespan s", 16088.51, makespan),
-        ("waits within a second", f64::from(count), f64::from(near)),
-    ] {
-        println!("{name:32} {published:>12.6} {ours:>12.6}");
-    }
-    assert_eq!(results.jobs.len(), 801);
-    assert!(f64::from(near) >= 0.99 * f64::from(count), "{near} of {count}");
-    assert!((mean - 9.516326).abs() < 0.01 && (most - 316.742718).abs() < 1.0);
-    assert!((slowdown - 1.391621).abs() < 0.001 && (makespan - 16088.51).abs() < 0.01);
-}
-
 /// The traces that have no published schedule: each is read whole, and runs.
 #[test]
 fn traces_are_read_and_run() {
@@ -489,4 +365,92 @@ fn traces_are_read_and_run() {
         println!("{name}: EASY, mean wait {:?} s, {} completed", jobs.wait_s.mean, jobs.completed);
         assert!(jobs.completed > 0);
     }
+}
+
+/// Jobs on one node of so many cards, with extras.
+fn with_extras(cards: u32, order: QueueOrder, jobs: &[(Job, JobExtra)]) -> RunResults {
+    let plain: Vec<Job> = jobs.iter().map(|(job, _)| *job).collect();
+    let mut list = list(&plain);
+    for (number, (_, extra)) in (0u32..).zip(jobs) {
+        list.set_extra(number, extra.clone());
+    }
+    let mut config = world(Arc::new(list), 1, cards, order, PlacementKind::FirstFit);
+    config.duration += Duration::from_secs(1000);
+    simulate(&config)
+}
+
+fn ends(results: &RunResults) -> Vec<u64> {
+    let seconds = |at: Instant| at.as_nanos() / 1_000_000_000;
+    results.jobs.iter().map(|row| row.end.map_or(0, seconds)).collect()
+}
+
+fn of(submit: u64, cards: u32, duration: u64) -> Job {
+    Job { submit, cards, duration, padding: 0, user: 0 }
+}
+
+/// Stopped at 5, the long job saves until 7; the short one runs until 12; then 3 to restore and 15 to go.
+#[test]
+fn preemption_costs_a_checkpoint_and_a_restore() {
+    let s = Duration::from_secs;
+    let checkpoint = Some(Checkpoint { write: s(2), restore: s(3), every: None });
+    let extra = JobExtra { checkpoint, ..JobExtra::default() };
+    let jobs = [(of(0, 1, 20), extra.clone()), (of(5, 1, 5), JobExtra::default())];
+    let results = with_extras(1, QueueOrder::Srtf(Durations::True), &jobs);
+    assert_eq!(ends(&results), [30, 12]);
+    assert_eq!((results.summary.jobs.preemptions, results.jobs[0].preemptions), (1, 1));
+    // 25 of work in 30 of card-time.
+    assert!((results.summary.jobs.goodput.expect("jobs ran") - 25.0 / 30.0).abs() < 1e-9);
+    // Nothing is lost when it costs nothing: 5 later.
+    let free = [(of(0, 1, 20), JobExtra::default()), (of(5, 1, 5), JobExtra::default())];
+    assert_eq!(ends(&with_extras(1, QueueOrder::Srtf(Durations::True), &free)), [25, 10]);
+    // A chain: 20 stops for 10 at 2 (until 4), that for 3 at 6 (until 8); they resume in the reverse order.
+    let chain = [(of(0, 1, 20), extra.clone()), (of(2, 1, 10), extra.clone()), (of(6, 1, 3), extra)];
+    let results = with_extras(1, QueueOrder::Srtf(Durations::True), &chain);
+    // 3 runs 8 to 11; of the 10, 2 were done by 6: 3 to restore and 8 to go, until 22; of the 20, 2: until 43.
+    assert_eq!(ends(&results), [43, 22, 11]);
+}
+
+/// Checkpoints of 1 after every 10 of work: 25 take 27; the last one has none behind it.
+#[test]
+fn regular_checkpoints_take_their_time() {
+    let s = Duration::from_secs;
+    let checkpoint = Some(Checkpoint { write: s(1), restore: s(1), every: Some(s(10)) });
+    let extra = JobExtra { checkpoint, ..JobExtra::default() };
+    assert_eq!(ends(&with_extras(1, QueueOrder::Fifo, &[(of(0, 1, 25), extra.clone())])), [27]);
+    assert_eq!(ends(&with_extras(1, QueueOrder::Fifo, &[(of(0, 1, 20), extra)])), [21]);
+}
+
+#[test]
+fn a_job_is_ended_at_its_limit() {
+    let limit = JobExtra { limit: Some(Duration::from_secs(8)), ..JobExtra::default() };
+    let jobs = [(of(0, 1, 20), limit.clone()), (of(0, 1, 8), limit), (of(0, 1, 1), JobExtra::default())];
+    let results = with_extras(1, QueueOrder::Fifo, &jobs);
+    assert_eq!(ends(&results), [8, 16, 17]);
+    let states: Vec<&str> = results.jobs.iter().map(|row| row.state).collect();
+    assert_eq!(states, ["failed", "completed", "completed"]);
+    assert_eq!((results.summary.jobs.failed, results.summary.jobs.completed), (1, 2));
+}
+
+/// The third follows both others, and lets the fourth, which is younger, go first.
+#[test]
+fn jobs_wait_for_those_that_they_follow() {
+    let after = JobExtra { after: vec![0, 1], ..JobExtra::default() };
+    let none = JobExtra::default;
+    let jobs = [(of(0, 1, 10), none()), (of(0, 1, 4), none()), (of(1, 1, 5), after), (of(2, 1, 3), none())];
+    let results = with_extras(2, QueueOrder::Fifo, &jobs);
+    assert_eq!(ends(&results), [10, 4, 15, 7]);
+    assert_eq!(results.jobs[2].wait_reason, "dependency: jobs that it follows have not ended");
+}
+
+#[test]
+fn circles_are_found() {
+    let mut list = list(&[of(0, 1, 1), of(0, 1, 1), of(0, 1, 1), of(0, 1, 1)]);
+    let after = |jobs: &[u32]| JobExtra { after: jobs.to_vec(), ..JobExtra::default() };
+    list.set_extra(1, after(&[0]));
+    list.set_extra(3, after(&[1, 2]));
+    assert_eq!(list.cycle(), None);
+    list.set_extra(2, after(&[3]));
+    assert_eq!(list.cycle(), Some(vec![2, 3]));
+    list.set_extra(0, after(&[0]));
+    assert_eq!(list.cycle(), Some(vec![0]));
 }

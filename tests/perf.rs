@@ -1,7 +1,7 @@
 //! The performance model from outside: catalogue entries in, times and fits out.
 
 use fleetsim::catalog::{Catalog, Precision};
-use fleetsim::perf::constants as c;
+use fleetsim::perf::constants::{self as c, Constants};
 use fleetsim::perf::{
     Attention, BatchShape, CardSpec, Experts, ModelDims, NodeSpec, ParallelismPlan, PlanError, Replica,
     Roofline, Segment, SlidingWindow, StepModel, auto_plan, cards_for_weights, fit,
@@ -37,16 +37,17 @@ fn decoding(requests: u32, context_each: u64) -> BatchShape {
     }
 }
 
+const K: Constants = Constants::PUBLISHED;
+
 /// Overheads of a batch without tensor parallelism, in seconds.
 fn overheads(model: &ModelDims, requests: f64) -> f64 {
-    c::ITERATION_OVERHEAD.as_secs_f64()
-        + f64::from(model.layers) * c::LAYER_OVERHEAD.as_secs_f64()
-        + requests * c::REQUEST_OVERHEAD.as_secs_f64()
+    1e-6 * (K.iteration_us + f64::from(model.layers) * K.layer_us + requests * K.request_us)
 }
 
 /// Reading and computing at the same time.
 fn overlapped(read: f64, compute: f64) -> f64 {
-    read.max(compute) + c::OVERLAP_LOSS * read.min(compute)
+    let (short, long) = (read.min(compute), read.max(compute));
+    long + K.unhidden * short * short / long
 }
 
 fn close(found: f64, wanted: f64, relative: f64) {
@@ -74,7 +75,7 @@ fn gpt3_at_batch_one_reads_its_weights() {
     // So fast at computing that no part of it shows.
     node.card.peaks = [(Precision::Fp16, FlopPerSecond::from_tflops(1e6))].into();
     let segment = step(&replica(&gpt3, &node, Precision::Fp16, 1)).segment(&decoding(1, 0));
-    let reading = (segment.first.as_secs_f64() - overheads(&gpt3, 1.0)) * c::WEIGHT_BANDWIDTH_EFFICIENCY;
+    let reading = (segment.first.as_secs_f64() - overheads(&gpt3, 1.0)) * K.weight_bandwidth;
     // The KV written for the one token and its elementwise operations are the 0.2 % above.
     close(reading, 34.33e-3, 3e-3);
 }
@@ -91,18 +92,17 @@ fn cards_that_hold_gpt3() {
 fn roofline_by_hand() {
     let (model, node) = (model("llama-3.1-8b"), node("A100-SXM4-80", 1));
     let step = step(&replica(&model, &node, Precision::Bf16, 1));
-    let read = 2.039e12 * c::WEIGHT_BANDWIDTH_EFFICIENCY;
-    let kv_read = 2.039e12 * c::KV_BANDWIDTH_EFFICIENCY;
-    let elementwise = |tokens: f64| {
-        tokens * 32.0 * 4096.0 * 2.0 * (c::ELEMENTWISE_VECTORS_REPEATED + c::ELEMENTWISE_VECTORS_SPLIT) / read
-    };
+    let read = 2.039e12 * K.weight_bandwidth;
+    let kv_read = 2.039e12 * K.kv_bandwidth;
+    let elementwise =
+        |tokens: f64| tokens * 32.0 * 4096.0 * 2.0 * (K.elementwise_repeated + K.elementwise_split) / read;
     // All weights but the input embedding, 128,256 · 4,096, are read: 7.505e9 of 8.03e9, 2 bytes each. A
     // token leaves 2 · 8 · 128 values of 2 bytes in each of 32 layers: 131,072 bytes; its queries and outputs
     // are 2 · 4,096 values of 2 bytes a layer.
     let weights = (8.03e9 - 128_256.0 * 4096.0) * 2.0;
     let moved = 131_072.0 + 32.0 * 2.0 * 4096.0 * 2.0;
     let segment = step.segment(&decoding(16, 1000));
-    let compute = |flop: f64| flop / (312e12 * c::LINEAR_COMPUTE_EFFICIENCY);
+    let compute = |flop: f64| flop / (312e12 * K.linear_compute_16);
     let wanted = overheads(&model, 16.0)
         + overlapped(weights / read, compute(16.0 * weights))
         + (16_000.0 * 131_072.0 + 16.0 * moved) / kv_read
@@ -126,8 +126,10 @@ fn roofline_by_hand() {
     let linear = overlapped(layers / read, compute(layers * 2048.0));
     let head = 128_256.0 * 4096.0 * 2.0;
     let head = overlapped(head / read, compute(head));
-    let launches = 32.0 * c::PREFILL_LAYER_OVERHEAD.as_secs_f64();
-    let pairs = 2048.0 * 2049.0 / 2.0 * 4.0 * 4096.0 * 32.0 / (312e12 * c::ATTENTION_COMPUTE_EFFICIENCY);
+    let launches = 1e-6 * (32.0 * K.prefill_layer_us + K.prompt_us);
+    // Short prompts fill attention's tiles badly: as if each token saw half of so many more.
+    let pairs = 2048.0 * (2049.0 + K.attention_half_tokens.floor()) / 2.0;
+    let pairs = pairs * 4.0 * 4096.0 * 32.0 / (312e12 * K.attention_compute);
     let wanted = overheads(&model, 1.0) + launches + linear + head + pairs + elementwise(2048.0);
     close(segment.first.as_secs_f64(), wanted, 1e-3);
     assert_eq!((segment.max_iterations, segment.slope.0), (1, 0));
@@ -146,12 +148,12 @@ fn tensor_parallelism_pays_its_all_reduces() {
     };
     let time = |tp| step(&replica(&model, &node, Precision::Fp8, tp)).segment(&batch).first.as_secs_f64();
     // What does not get shorter: launches, and the elementwise operations that every card repeats.
-    let launches = (c::LAYER_OVERHEAD + c::PREFILL_LAYER_OVERHEAD).as_secs_f64() * 80.0;
+    let launches = 1e-6 * (K.layer_us + K.prefill_layer_us) * 80.0;
     // One all-reduce of 8,192 · 8,192 · 2 bytes over 4 cards: 2 · 3/4 · S/β by a ring, 5/4 · S/β by a switch
     // that adds up, which is the faster here.
     let message = 8192.0 * 8192.0 * 2.0;
-    let ring = 1.5 * message / (450e9 * c::COLLECTIVE_BANDWIDTH_EFFICIENCY);
-    let switch = 1.25 * message / (450e9 * c::SWITCH_REDUCTION_EFFICIENCY);
+    let ring = 1.5 * message / (450e9 * K.switched_bandwidth);
+    let switch = 1.25 * message / (450e9 * K.switch_reduction);
     let reduces = 160.0 * ring.min(switch);
     let (one, four) = (time(1), time(4));
     assert!(four > one / 4.0 + reduces, "{four} against {one}, all-reduces {reduces}");
@@ -209,7 +211,7 @@ fn narrow_weights_fall_back_to_16_bits() {
     };
     let one = decoding(1, 100);
     let gained = time(Precision::Bf16, &one) - time(Precision::Fp8, &one);
-    close(gained, 68.45e9 / 8.0 / (2.039e12 * c::WEIGHT_BANDWIDTH_EFFICIENCY), 5e-3);
+    close(gained, 68.45e9 / 8.0 / (2.039e12 * K.weight_bandwidth), 5e-3);
 }
 
 /// Mixtral: one token touches 2 of 8 experts, sixteen nearly all: 8·(1 − (3/4)^16) = 7.92.
@@ -218,7 +220,7 @@ fn a_batch_touches_experts() {
     let (model, node) = (model("mixtral-8x7b"), node("H100-SXM5", 8));
     let step = step(&replica(&model, &node, Precision::Bf16, 4));
     let time = |requests| step.segment(&decoding(requests, 0)).first.as_secs_f64();
-    let all = model.expert_parameters() as f64 * 2.0 / 4.0 / (3.35e12 * c::EXPERT_BANDWIDTH_EFFICIENCY);
+    let all = model.expert_parameters() as f64 * 2.0 / 4.0 / (3.35e12 * K.expert_bandwidth);
     let share = 1.0 - 0.75f64 * 0.75 - 0.25;
     // From one token to two, 3/16 of the experts more are read (and 0.1 % of everything else).
     close((time(2) - time(1)) / all, share, 0.05);
@@ -460,4 +462,40 @@ fn the_switch_happens() {
     let beyond = slow.segment(&after(&decoding(64, 0), piece.max_iterations));
     assert!(beyond.slope > piece.slope);
     assert_eq!(beyond.max_iterations, u64::MAX);
+}
+
+/// A replica of eight cards moves from one node to two of four: what its layers exchange takes as much longer as
+/// the graph says, in which the network's part of each sum is narrower than the cards' own rings.
+#[test]
+fn layers_over_two_nodes_wait_for_the_network() {
+    let model = model("llama-3.1-70b");
+    let network = BytesPerSecond::from_gb_s(50.0);
+    let nodes = |cards: u32| NodeSpec { scale_out: Some(network), ..node("A100-SXM4-80", cards) };
+    let prompts = BatchShape {
+        prefill_requests: 16,
+        prefill_tokens: 16_384,
+        prefill_pairs: 16 * 1024 * 1025 / 2,
+        prefill_context: 16_384,
+        ..BatchShape::default()
+    };
+    let seconds = |node: &NodeSpec| {
+        let replica = replica(&model, node, Precision::Bf16, 8);
+        step(&replica).segment(&prompts).first.as_secs_f64()
+    };
+    // The same without any time on links.
+    let free = |mut node: NodeSpec| {
+        let endless = BytesPerSecond(1e18);
+        (node.card.card_link, node.scale_out) = (Some(endless), Some(endless));
+        node
+    };
+    let (one, two) = (nodes(8), nodes(4));
+    let exchanged_in_one = seconds(&one) - seconds(&free(nodes(8)));
+    let exchanged_in_two = seconds(&two) - seconds(&free(nodes(4)));
+    let topology = one.topology().expect("a node");
+    let rings = topology.rings(&(0..8).collect::<Vec<_>>()).expect("a group").bandwidth.as_f64();
+    let narrow = two.topology().expect("a node").scale_out().expect("known").as_f64();
+    // A ring of eight carries 2·7/8 of a buffer over each link; between two nodes 2·1/2 of it cross.
+    let predicted = (1.0 / narrow) / (1.75 / rings);
+    let found = exchanged_in_two / exchanged_in_one;
+    assert!((found / predicted - 1.0).abs() < 0.15, "{found}, predicted {predicted}");
 }

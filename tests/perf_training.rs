@@ -1,7 +1,7 @@
 //! Training: throughput by hand and against published runs, memory, gangs over nodes.
 
 use fleetsim::catalog::Catalog;
-use fleetsim::perf::constants as c;
+use fleetsim::perf::constants::Constants;
 use fleetsim::perf::{
     Attention, CardSpec, ModelDims, NodeSpec, PlanError, TrainingJob, TrainingState, cards_for_weights,
     training_throughput,
@@ -64,13 +64,13 @@ fn one_card_by_hand() {
     assert_eq!(step.flop_per_token.0, 3 * (linear + attention) as u128);
     let passes = if step.recompute { 4.0 } else { 3.0 };
     let token = passes
-        * (linear / (312e12 * c::TRAINING_LINEAR_EFFICIENCY)
-            + attention / (312e12 * c::TRAINING_ATTENTION_EFFICIENCY))
-        + passes / 3.0 * c::TRAINING_ELEMENTWISE_VECTORS * 2.0 * 2048.0 * 24.0
-            / (2.039e12 * c::WEIGHT_BANDWIDTH_EFFICIENCY);
+        * (linear / (312e12 * Constants::PUBLISHED.training_linear_16)
+            + attention / (312e12 * Constants::PUBLISHED.training_attention))
+        + passes / 3.0 * Constants::PUBLISHED.training_elementwise * 2.0 * 2048.0 * 24.0
+            / (2.039e12 * Constants::PUBLISHED.weight_bandwidth);
     let found = 1.0 / step.tokens_per_second.as_per_second();
     assert!((found / token - 1.0).abs() < 1e-6, "{found} against {token}");
-    assert!(step.mfu > 0.3 && step.mfu < c::TRAINING_LINEAR_EFFICIENCY, "{step}");
+    assert!(step.mfu > 0.3 && step.mfu < Constants::PUBLISHED.training_linear_16, "{step}");
 }
 
 /// What does not fit in full is cut over the ranks; what does not even then is refused with a way out.

@@ -140,3 +140,32 @@ fn weights_made_smaller() {
     let loaded = loaded.expect("sound");
     assert_eq!(label(&loaded), "fp8, TP=8 on base (8 H100-SXM5 cards), 30 % pruned, computing in bf16");
 }
+
+/// How a training job is cut, and what its cards hold.
+#[test]
+fn training_plans() {
+    let job = |keys: &str| {
+        let text = format!(
+            "duration = \"1h\"\n[[pools]]\nname = \"base\"\noffer = \"aws/p5.48xlarge\"\nnodes = 8\n\
+             [[jobs]]\nname = \"train\"\nmodel = \"llama-3.1-70b\"\ntokens = 1e8\naccelerators = 64\n{keys}\n"
+        );
+        load_text(&text, Path::new("job.toml"), &[], None)
+            .map(|loaded| loaded.config.jobs[0].options[0].label.clone())
+            .map_err(|wrong| wrong.to_string())
+    };
+    let texts = [
+        job("parallelism = { tp = 8, pp = 4, interleave = 2, micro_batch = 1 }"),
+        job("parallelism = { tp = 8, pp = 2, cp = 2, dp = 2, micro_batch = 1 }\nrecomputation = \"full\""),
+        job("parallelism = { tp = 1, dp = 64, micro_batch = 1 }\nzero = 3"),
+        job("parallelism = { tp = 8, micro_batch = 1 }\nzero = 0\noptimizer_state = \"18N\""),
+        job("parallelism = { tp = 8, micro_batch = 1 }\nzero = 1\noptimizer_state = \"18N\""),
+        job("parallelism = { tp = 8, pp = 3 }"),
+        job("parallelism = { tp = 8, pp = 4, interleave = 6 }"),
+        job("parallelism = { tp = 8, pp = 4, interleave = 40 }"),
+        job("parallelism = { tp = 8, dp = 4 }"),
+        job("parallelism = { tp = 16 }"),
+        job("zero = 4\noptimizer_state = \"14N\"\nrecomputation = \"some\"\nmemory_utilization = 0"),
+    ];
+    let texts = texts.map(|text| text.unwrap_or_else(|wrong| wrong));
+    insta::assert_snapshot!(texts.join("\n----\n"));
+}

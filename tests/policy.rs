@@ -196,3 +196,46 @@ fn what_is_refused() {
     refused(HPA, "{\"t_s\": 5, \"replicas\": 1, \"pods\": [{\"phase\": \"Runing\"}]}");
     insta::assert_snapshot!(said);
 }
+
+#[test]
+fn observations_from_prometheus_are_replayed() {
+    let dir = TempDir::new().unwrap();
+    let (export, seen, spec) =
+        (dir.path().join("export.json"), dir.path().join("seen.jsonl"), dir.path().join("hpa.yaml"));
+    let series = |name: &str, values: [&str; 2]| {
+        format!(
+            r#"{{"metric": {{"__name__": "{name}"}}, "values": [[1700000000, "{}"], [1700000015, "{}"]]}}"#,
+            values[0], values[1]
+        )
+    };
+    let (replicas, qps) =
+        (series("kube_deployment_spec_replicas", ["4", "4"]), series("qps", ["400", "900"]));
+    let text = format!(
+        r#"{{"status": "success", "data": {{"resultType": "matrix", "result": [{replicas}, {qps}]}}}}"#
+    );
+    fs::write(&export, text).unwrap();
+    let hpa = "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nspec:\n  scaleTargetRef: {kind: Deployment, \
+               name: x}\n  maxReplicas: 20\n  metrics:\n  - {type: External, external: {metric: {name: qps}, target: \
+               {type: AverageValue, averageValue: 100}}}\n";
+    fs::write(&spec, hpa).unwrap();
+    let run = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_fleetsim")).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    run(&["trace", "convert", export.to_str().unwrap(), "--out", seen.to_str().unwrap()]);
+    let answers =
+        run(&["policy", "replay", spec.to_str().unwrap(), "--observations", seen.to_str().unwrap()]);
+    let desired: Vec<u64> = answers
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["desired"].as_u64().unwrap())
+        .collect();
+    // 400 over 4 is the target; 900 wants 9, and twice the replicas is the most without behavior.
+    assert_eq!(desired, [4, 8]);
+    // What is no export is refused.
+    fs::write(&export, "{\"data\": {\"resultType\": \"vector\"}}").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fleetsim"));
+    let output = command.args(["trace", "convert", export.to_str().unwrap()]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("not matrix"));
+}

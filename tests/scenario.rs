@@ -185,7 +185,7 @@ fn what_is_not_built_yet() {
     let text = SOUND
         .replace("nodes = 2", "nodes = { min = 0, max = 8 }\npurchase = \"spot\"")
         .replace("pools = [\"base\"]", "pools = [\"base\"]\nautoscaler = { policy = \"hpa\" }");
-    let text = format!("{text}\n[scheduler]\npolicy = \"gittins\"\n[plan]\nbudget = 1\n");
+    let text = format!("{text}\n[scheduler]\nplacement = \"fgd\"\n");
     insta::assert_snapshot!(errors(&text, &[]));
 }
 
@@ -588,6 +588,61 @@ fn schedulers_and_job_traces() {
     says(&format!("{skip}[scheduler]\n{quota}"), "its queue `x` may use 0 at most");
     let shares = "policy = \"fair-share\"\nhalf_life = \"1d\"\nshares = [{ user = \"anne\", weight = 2 }]\n";
     says(&format!("{skip}[scheduler]\n{shares}"), "did you mean `ann`?");
-    says(&format!("{skip}[scheduler]\npolicy = \"max-min\"\n"), "`max-min` is not built yet");
+    for settings in [
+        "policy = \"fifo\"\naccelerators = \"fastest\"\nround = \"5m\"",
+        "policy = \"sjf\"\ndurations = \"noisy\"\nnoise = 0.3",
+        "policy = \"srtf\"\ndurations = \"predicted\"",
+        "policy = \"gittins\"",
+        "policy = \"max-min\"\nheterogeneity = \"agnostic\"\nshares = [{ user = \"ann\", weight = 2 }]",
+        "policy = \"finish-time-fairness\"\nreallocate = \"0s\"",
+        "policy = \"min-makespan\"",
+        "policy = \"cost\"",
+    ] {
+        let loaded =
+            load(&format!("{skip}[scheduler]\n{settings}\n")).unwrap_or_else(|error| panic!("{error}"));
+        let results = fleetsim::world::run(&loaded.config, fleetsim::world::RunOptions::default());
+        assert_eq!(results.expect("its books balance").summary.jobs.completed, 1, "{settings}");
+    }
+    says(&format!("{skip}[scheduler]\npolicy = \"srtf\"\nnoise = 0.3\n"), "noise");
     says(&format!("{skip}[scheduler]\nplacement = \"fgd\"\n"), "`fgd` is not built yet");
+}
+
+/// Arrays, dependencies, limits and checkpoints of listed jobs: read, run, and refused with their lines.
+#[test]
+fn jobs_that_follow_each_other() {
+    let job = |name: &str, more: &str| {
+        format!("\n[[jobs]]\nname = \"{name}\"\nwork = \"10m\"\naccelerators = 1\npools = [\"base\"]\n{more}")
+    };
+    let text = |jobs: &[String]| {
+        let pool = "[[pools]]\nname = \"base\"\noffer = \"lambda/gpu_1x_h100_sxm5\"\nnodes = 2\n";
+        format!("duration = \"5h\"\n{pool}{}", jobs.concat())
+    };
+    let checkpoint =
+        "checkpoint = { size = \"120GB\", bandwidth = \"2GB/s\", every = \"daly\", mtbf = \"30d\" }\n";
+    let jobs = [
+        job("train", &format!("array = 3\ntime_limit = \"1h\"\n{checkpoint}")),
+        job("judge", "after = [\"train\"]\n"),
+    ];
+    let loaded = load_sets(&text(&jobs), &[]).unwrap_or_else(|errors| panic!("{errors}"));
+    let extra = &loaded.config.jobs[0].extra;
+    let checkpoint = extra.checkpoint.expect("it has one");
+    assert_eq!((checkpoint.write.as_secs_f64(), checkpoint.restore.as_secs_f64()), (60.0, 60.0));
+    // sqrt(2 * 60 * 2592000) and a little, less 60.
+    let every = checkpoint.every.expect("daly's").as_secs_f64();
+    assert!((17_576.0..17_600.0).contains(&every), "{every}");
+    let results = fleetsim::world::run(&loaded.config, fleetsim::world::RunOptions::default());
+    let results = results.expect("its books balance");
+    let ends: Vec<(String, f64)> = results
+        .jobs
+        .iter()
+        .map(|job| (job.id.clone(), job.end.map_or(0.0, |end| end.as_secs_f64())))
+        .collect();
+    let expected = [("train[0]", 600.0), ("train[1]", 600.0), ("train[2]", 1200.0), ("judge", 1800.0)];
+    assert_eq!(ends, expected.map(|(name, end)| (name.to_owned(), end)));
+    let after = |other: &str| format!("after = [\"{other}\"]\n");
+    let circle = [job("first", ""), job("second", &after("third")), job("third", &after("second"))];
+    insta::assert_snapshot!(errors(&text(&circle), &[]));
+    insta::assert_snapshot!(errors(&text(&[job("first", ""), job("second", &after("frist"))]), &[]));
+    let bare = "checkpoint = { every = \"1h\" }\n";
+    insta::assert_snapshot!(errors(&text(&[job("first", bare)]), &[]));
 }

@@ -89,7 +89,7 @@ fn threads_and_shards_do_not_matter() {
     insta::assert_snapshot!([lacking, other, nothing].join("\n"));
 }
 
-/// Killed at twenty moments and resumed: the same bytes, and no finished point lost or run again.
+/// Killed at fifty moments and resumed: the same bytes, and no finished point lost or run again.
 #[test]
 fn killed_and_resumed() {
     let folder = folder();
@@ -112,7 +112,7 @@ fn killed_and_resumed() {
     let lines = || std::fs::read(&journal).unwrap_or_default().iter().filter(|byte| **byte == b'\n').count();
     let mut moments = Seed(8).stream("moments");
     let mut kills = 0;
-    while kills < 20 {
+    while kills < 50 {
         let before = lines();
         // Before its first byte, or after some more lines and a while.
         let wait_for = before + moments.below(9) as usize;
@@ -129,7 +129,7 @@ fn killed_and_resumed() {
         child.kill().expect("a child can be killed");
         let status = child.wait().expect("a child ends");
         if status.code().is_some() {
-            // It was done before: begin anew, so that there are twenty kills that interrupt something.
+            // It was done before: begin anew, so that there are fifty kills that interrupt something.
             std::fs::remove_dir_all(folder.path().join("killed")).expect("a folder");
             continue;
         }
@@ -143,6 +143,57 @@ fn killed_and_resumed() {
     // Resuming a finished sweep changes nothing.
     let (status, _, _) = fleetsim(folder.path(), &sweep("killed"), 2);
     assert_eq!((status, lines()), (0, 241));
+}
+
+/// A pivot table is the mean over the other axes, as a table, a file and a picture.
+#[test]
+fn pivot_tables() {
+    let folder = folder();
+    let pivot = ["--pivot", "replicas,routing,slo.attainment", "--grid", "seed=1,2"];
+    let text = printed(folder.path(), &with(&pivot));
+    assert!(text.contains("slo.attainment:\ndeployments.chat.replicas"), "{text}");
+    let table = table(folder.path(), "out/small-sweep");
+    let column =
+        table.lines().next().and_then(|line| line.split(',').position(|name| name == "slo.attainment"));
+    let column = column.expect("a column");
+    // Two seeds of the first value of either axis.
+    let cell =
+        |line: &str| line.split(',').nth(column).and_then(|cell| cell.parse::<f64>().ok()).expect("a number");
+    let mean = table.lines().skip(1).take(2).map(cell).sum::<f64>() / 2.0;
+    let file = folder.path().join("out/small-sweep/pivot-1.csv");
+    let pivoted = std::fs::read_to_string(file).expect("a file");
+    let first = pivoted.lines().nth(1).and_then(|line| line.split(',').nth(1)?.parse::<f64>().ok());
+    assert_eq!(first, Some(mean), "{pivoted}");
+    // Five replicas cannot be run.
+    assert_eq!(pivoted.lines().last(), Some("5,,"));
+    let map = std::fs::read_to_string(folder.path().join("out/small-sweep/pivot-1.svg")).expect("a file");
+    assert!(map.starts_with("<svg") && map.contains("round-robin"));
+    let wrong = refused(folder.path(), &with(&["--pivot", "replicas,nodes", "--out", "other"]));
+    assert!(wrong.contains("no axis `nodes`"), "{wrong}");
+}
+
+/// What is in the files of a scenario belongs to what is swept: a changed trace makes another sweep.
+#[test]
+fn changed_files_are_noticed() {
+    let folder = folder();
+    let trace = |rows: &str| {
+        let text = format!("arrival_s,prompt_tokens,output_tokens\n{rows}");
+        std::fs::write(folder.path().join("trace.csv"), text).expect("room");
+    };
+    trace("0.5,100,10\n1.5,200,20\n");
+    let small = std::fs::read_to_string(folder.path().join("small.toml")).expect("a file");
+    let traced = small
+        .replace("rate = \"6/s\"\n", "trace = { file = \"trace.csv\", format = \"csv\" }\n")
+        .replace("prompt_tokens = 100\n", "")
+        .replace("output_tokens = { dist = \"geometric\", mean = 40 }\n", "");
+    std::fs::write(folder.path().join("small.toml"), traced).expect("room");
+    let sweep = ["sweep", "small.toml", "--grid", "deployments.chat.replicas=1,2", "--resume", "--quiet"];
+    printed(folder.path(), &sweep);
+    printed(folder.path(), &sweep);
+    trace("0.5,100,10\n1.5,201,20\n");
+    let (status, _, err) = fleetsim(folder.path(), &sweep, 2);
+    assert_eq!(status, 2);
+    assert!(err.contains("holds another sweep") && err.contains("differ"), "{err}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::catalog::{Catalog, NotFound};
 
 mod sheet;
 mod tables;
+mod topology;
 
 use sheet::Sheet;
 
@@ -29,6 +30,9 @@ pub struct Args {
     /// Only the offers or hosted models of this provider.
     #[arg(long, value_name = "NAME")]
     provider: Option<String>,
+    /// Draw the links of an offer's node; with --json, as a graph.
+    #[arg(long, requires = "name")]
+    topology: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -48,6 +52,14 @@ enum Kind {
 }
 
 pub fn run(args: Args) -> Result<(), Failure> {
+    if let (true, Some(name)) = (args.topology, &args.name) {
+        if args.kind != Kind::Offers {
+            let why = "error: --topology draws the node of an offer: fleetsim catalog offers NAME --topology";
+            return Err(Failure::BadInput(why.to_owned()));
+        }
+        let drawing = topology::Drawing::of(&Catalog::embedded(), name)?;
+        return super::print(&if args.json { tables::json(&drawing.json()) } else { drawing.text() });
+    }
     let text = shown(&Catalog::embedded(), &args).map_err(|error| Failure::BadInput(error.to_string()))?;
     super::print(&text)
 }

@@ -199,6 +199,7 @@ fn in_words(comparison: &Comparison) -> String {
     let mut text = String::new();
     for index in 0..comparison.metrics.first().map_or(0, |metric| metric.variants.len()) {
         text += &one_variant(comparison, index);
+        text += &shared_luck(comparison, index);
         text.push('\n');
     }
     if let Some(looks) = &comparison.sequential {
@@ -217,6 +218,18 @@ fn in_words(comparison: &Comparison) -> String {
         );
     }
     text
+}
+
+/// What the same random numbers are worth, of the metric that most ask about.
+fn shared_luck(comparison: &Comparison, index: usize) -> String {
+    let wanted = ["latency.ttft_s.p99", "slo.attainment", "latency.e2e_s.p99", "jobs.jct_s.mean"];
+    let ratio = |name: &&str| {
+        let metric = comparison.metrics.iter().find(|metric| metric.name == **name)?;
+        Some((metric.name.clone(), metric.variants[index].independent_ratio.filter(|ratio| *ratio >= 1.05)?))
+    };
+    wanted.iter().find_map(ratio).map_or(String::new(), |(name, ratio)| {
+        format!("Runs on different arrivals would need {ratio:.1} times as many replications for {name}.\n")
+    })
 }
 
 /// `± 3 ms`: half the interval, which is symmetric.

@@ -56,7 +56,8 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<(), Failure> {
     let loaded = load(&args.scenario, &args.set, args.seed, args.quiet)?;
-    if !args.quiet {
+    // For people: what was chosen is no error that scripts should find on stderr.
+    if !args.quiet && std::io::stderr().is_terminal() {
         loaded.choices.iter().for_each(|choice| eprintln!("{choice}"));
     }
     let out = args.out.clone().unwrap_or_else(|| Path::new("out").join(&loaded.config.name));
@@ -187,7 +188,7 @@ fn table_row<'a>(row: &world::RequestRow<'a>) -> RequestRow<'a> {
         tpot: ttft.zip(e2e).and_then(|(ttft, e2e)| tpot(ttft, e2e, departure.output)),
         e2e,
         outcome: row.outcome(),
-        retries: u32::from(departure.retries),
+        retries: u32::from(departure.retries) + u32::from(departure.attempt),
     }
 }
 

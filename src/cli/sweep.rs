@@ -1,19 +1,22 @@
 //! `fleetsim sweep`: every combination of values, in parallel and restartable.
 
-use std::io::IsTerminal as _;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::points::{self, Points, render};
 use super::run::cannot_write;
 use super::{Failure, figures, print};
 use crate::plan::grid::Grid;
 use crate::plan::metrics;
+use crate::plan::pivot::{Pivot, Table};
 use crate::plan::sweep::journal::{FILE, Header, Journal, JournalError};
 use crate::plan::sweep::{Plan, Rows, Shard, fingerprint, merge};
 use crate::report::format::{NOTHING, count, plural, shorten};
+use crate::report::plots::PlotError;
+use crate::report::plots::charts::{HeatMap, Naming};
 use crate::report::{self};
-use crate::scenario::{self, Diagnostics, Loaded, Severity};
 use crate::units::Duration;
 use crate::world::{self, RunOptions};
 
@@ -72,6 +75,11 @@ pub struct Args {
     /// The folder for the results [default: out/NAME-sweep, after the scenario's name].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Also lay a metric out by two axes, averaged over the others: a table, pivot-N.csv and a heat map,
+    /// pivot-N.svg. Axes by their path or by its end; METRIC is spend.total_usd when absent. Can be given several
+    /// times.
+    #[arg(long, value_name = "ROWS,COLUMNS[,METRIC]")]
+    pivot: Vec<String>,
     /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
@@ -94,6 +102,9 @@ struct MergeArgs {
     /// The folder for sweep.csv [default: out/NAME-sweep].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Also lay a metric out by two axes, as `sweep --pivot` does.
+    #[arg(long, value_name = "ROWS,COLUMNS[,METRIC]")]
+    pivot: Vec<String>,
     /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
@@ -110,77 +121,19 @@ pub fn run(args: Args) -> Result<(), Failure> {
     }
 }
 
-/// The points of a scenario over a grid.
-struct Points<'a> {
-    args: &'a Args,
-    scenario: &'a Path,
-    text: String,
-    grid: Grid,
-}
-
-impl Points<'_> {
-    fn load(&self, sets: Vec<String>) -> Result<Loaded, Diagnostics> {
-        let sets: Vec<String> = self.args.set.iter().cloned().chain(sets).collect();
-        scenario::load_text(&self.text, self.scenario, &sets, self.args.seed)
-    }
-
-    fn resolve(&self, point: u64) -> Result<world::WorldConfig, String> {
-        self.load(self.grid.sets(point)).map(|loaded| loaded.config).map_err(|wrong| {
-            let errors = wrong.problems().iter().filter(|problem| problem.severity == Severity::Error);
-            errors.map(|problem| problem.message.as_str()).collect::<Vec<_>>().join("; ")
-        })
-    }
-
-    /// A path that leads nowhere is no fault of a point: neither the first nor the last value of its axis gets
-    /// past the path itself.
-    fn check_paths(&self) -> Result<(), Failure> {
-        for (number, axis) in self.grid.axes().iter().enumerate() {
-            let source = (self.args.set.len() + number + 1) as u32;
-            let mut wrong = None;
-            for index in [0, axis.len() - 1] {
-                let mut sets = self.grid.sets(0);
-                sets[number] = format!("{}={}", axis.path, axis.value(index));
-                let of_path = |diagnostics: &Diagnostics| {
-                    let errors = diagnostics.problems().iter().filter(|p| p.severity == Severity::Error);
-                    let places = errors.filter_map(|problem| problem.place);
-                    places.into_iter().any(|place| place.source == source && place.start <= axis.path.len())
-                };
-                wrong = self.load(sets).err().filter(of_path);
-                if wrong.is_none() {
-                    break;
-                }
-            }
-            if let Some(wrong) = wrong {
-                return Err(Failure::BadInput(render(&wrong)));
-            }
-        }
-        Ok(())
-    }
-
-    /// A configuration to look metrics' names up in; `None` when none of the points can be resolved.
-    fn example(&self) -> Option<world::WorldConfig> {
-        (0..self.grid.points().min(MANY_POINTS)).find_map(|point| self.resolve(point).ok())
-    }
+/// A configuration to look metrics' names up in; `None` when none of the points can be resolved.
+fn example(points: &Points<'_>) -> Option<world::WorldConfig> {
+    (0..points.grid.points().min(MANY_POINTS)).find_map(|point| points.resolve(point).ok())
 }
 
 fn sweep(args: &Args, scenario: &Path) -> Result<(), Failure> {
     let grid = Grid::parse(&args.grid).map_err(|error| Failure::BadInput(format!("error: {error}")))?;
-    let bytes = std::fs::read(scenario).unwrap_or_default();
-    let Ok(text) = String::from_utf8(bytes.clone()) else {
-        return Err(scenario::load(scenario, &[], None).err().map_or_else(
-            || Failure::BadInput(format!("error: {} is not text", scenario.display())),
-            |wrong| Failure::BadInput(render(&wrong)),
-        ));
-    };
-    if !scenario.is_file() {
-        // Says why it cannot be read.
-        scenario::load(scenario, &[], None).map_err(|wrong| Failure::BadInput(render(&wrong)))?;
-    }
-    let points = Points { args, scenario, text, grid };
+    let text = points::text(scenario)?;
+    let points = Points { set: &args.set, seed: args.seed, scenario, text, grid };
     points.check_paths()?;
     let shard = args.shard.unwrap_or(Shard::WHOLE);
     let share = shard.share(points.grid.points());
-    let example = points.example();
+    let example = example(&points);
     let names = match &example {
         Some(config) => metrics::wanted(&args.metrics, &[config])
             .map_err(|error| Failure::BadInput(format!("error: {error}")))?,
@@ -196,12 +149,14 @@ fn sweep(args: &Args, scenario: &Path) -> Result<(), Failure> {
     });
     let plan = Plan {
         name,
-        scenario: scenario_fingerprint(args, &bytes),
+        scenario: scenario_fingerprint(args, &points)?,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         grid: args.grid.clone(),
         replications: args.replications,
         metrics: names,
     };
+    // Before the sweep, not after.
+    pivots(&args.pivot, &plan, &points.grid)?;
     let header = Header::new(plan.clone(), points.grid.points(), shard);
     let (mut journal, found) = Journal::open(&out, &header, args.resume).map_err(journal_failed)?;
     let mut rows = found.rows;
@@ -214,13 +169,21 @@ fn sweep(args: &Args, scenario: &Path) -> Result<(), Failure> {
     let ran = plan.run(&points.grid, shard, &mut journal, &mut rows, &resolve, &|| bar.inc(1));
     bar.finish_and_clear();
     ran.map_err(|error| Failure::Failed(format!("error: {error}")))?;
-    finish(&plan, &points.grid, &rows, &out, Shown { json: args.json, quiet: args.quiet }, shard)
+    finish(
+        &plan,
+        &points.grid,
+        &rows,
+        &out,
+        Shown { json: args.json, quiet: args.quiet, pivot: &args.pivot },
+        shard,
+    )
 }
 
 /// How to show the result.
-struct Shown {
+struct Shown<'a> {
     json: bool,
     quiet: bool,
+    pivot: &'a [String],
 }
 
 /// `sweep --json`.
@@ -238,7 +201,7 @@ fn finish(
     grid: &Grid,
     rows: &Rows,
     out: &Path,
-    shown: Shown,
+    shown: Shown<'_>,
     shard: Shard,
 ) -> Result<(), Failure> {
     let file = if shard.of > 1 {
@@ -246,6 +209,16 @@ fn finish(
     } else {
         report::write_file(out, "sweep.csv", &plan.csv(grid, rows)).map_err(cannot_write)?
     };
+    let mut tables = Vec::new();
+    if shard.of == 1 {
+        for (number, pivot) in (1..).zip(pivots(shown.pivot, plan, grid)?) {
+            let table = pivot.table(plan, grid, rows);
+            report::write_file(out, &format!("pivot-{number}.csv"), &table.csv()).map_err(cannot_write)?;
+            let map = heat_map(&table).map_err(|error| Failure::Failed(format!("error: {error}")))?;
+            report::write_file(out, &format!("pivot-{number}.svg"), &map).map_err(cannot_write)?;
+            tables.push(table);
+        }
+    }
     let failed = rows.values().filter(|row| row.error.is_some()).count();
     if shown.json {
         let told = Told { points: rows.len(), failed, columns: plan.columns(grid), file: &file };
@@ -254,6 +227,9 @@ fn finish(
         print(&format!("{json}\n"))?;
     } else if !shown.quiet {
         print(&in_words(plan, grid, rows))?;
+        for table in &tables {
+            print(&format!("\n{}", pivoted(table)))?;
+        }
         let what = if shard.of > 1 { "Part" } else { "Table" };
         print(&format!("\n{what}: {}\n", file.display()))?;
     }
@@ -271,7 +247,14 @@ fn merge_shards(args: &MergeArgs) -> Result<(), Failure> {
     let (plan, rows) = merge::merge(&args.folders).map_err(|error| bad(error.to_string()))?;
     let grid = Grid::parse(&plan.grid).map_err(|error| bad(error.to_string()))?;
     let out = args.out.clone().unwrap_or_else(|| Path::new("out").join(format!("{}-sweep", plan.name)));
-    finish(&plan, &grid, &rows, &out, Shown { json: args.json, quiet: args.quiet }, Shard::WHOLE)
+    finish(
+        &plan,
+        &grid,
+        &rows,
+        &out,
+        Shown { json: args.json, quiet: args.quiet, pivot: &args.pivot },
+        Shard::WHOLE,
+    )
 }
 
 /// No point gets as far as a run: what is wrong with the first, in full.
@@ -309,19 +292,80 @@ fn cost(args: &Args, share: u64, example: Option<&world::WorldConfig>) -> String
     )
 }
 
-/// What must be equal for results to belong together: the text, what is set in it, and the seed.
-fn scenario_fingerprint(args: &Args, text: &[u8]) -> String {
+/// The pivots asked for.
+fn pivots(asked: &[String], plan: &Plan, grid: &Grid) -> Result<Vec<Pivot>, Failure> {
+    let parse = |text: &String| Pivot::parse(text, grid, &plan.metrics);
+    let all: Result<Vec<Pivot>, _> = asked.iter().map(parse).collect();
+    all.map_err(|error| Failure::BadInput(format!("error: {error}")))
+}
+
+fn pivoted(table: &Table) -> String {
+    let mut header = vec![format!("{} \\ {}", shorten(&table.paths[0], 30), shorten(&table.paths[1], 30))];
+    header.extend(table.columns.iter().map(|value| shorten(value, 16)));
+    let rows = table.rows.iter().zip(&table.cells).map(|(name, cells)| {
+        let shown = |value: &Option<f64>| {
+            value.map_or(NOTHING.to_owned(), |value| figures::show(&table.pivot.metric, value))
+        };
+        std::iter::once(shorten(name, 24)).chain(cells.iter().map(shown)).collect()
+    });
+    format!("{}:\n{}", table.pivot.metric, figures::table(&header, rows.collect(), 1))
+}
+
+fn heat_map(table: &Table) -> Result<String, PlotError> {
+    let naming = Naming {
+        name: "pivot",
+        title: "A sweep by two axes",
+        about: "the mean of a metric over all points with the values of two axes",
+    };
+    HeatMap {
+        naming,
+        note: format!("{}, mean over the other axes", table.pivot.metric),
+        columns: (&table.paths[1], &table.columns),
+        rows: (&table.paths[0], &table.rows),
+        cells: &table.cells,
+        shown: &|value| figures::show(&table.pivot.metric, value),
+        marked: &[],
+    }
+    .svg()
+}
+
+/// Values of an axis whose files are looked at; more than that are no files.
+const MOST_FILES: u64 = 1_000;
+
+/// What must be equal for results to belong together: the text, what is set in it, the seed, and what is in the
+/// files that it reads: traces, lengths, prices.
+fn scenario_fingerprint(args: &Args, points: &Points<'_>) -> Result<String, Failure> {
+    let mut files = BTreeSet::new();
+    let mut note = |sets: Vec<String>| {
+        if let Ok(loaded) = points.load(sets) {
+            files.extend(loaded.files);
+        }
+    };
+    note(points.grid.sets(0));
+    for (number, axis) in points.grid.axes().iter().enumerate().filter(|(_, axis)| axis.len() <= MOST_FILES) {
+        // A file's name is no number.
+        let named = |value: &String| value.parse::<f64>().is_err();
+        for value in (1..axis.len()).map(|index| axis.value(index)).filter(named) {
+            let mut sets = points.grid.sets(0);
+            sets[number] = format!("{}={value}", axis.path);
+            note(sets);
+        }
+    }
+    let mut contents = Vec::new();
+    for file in files {
+        let bytes = std::fs::read(&file).map_err(|error| {
+            Failure::BadInput(format!("error: {} cannot be read: {error}", file.display()))
+        })?;
+        contents.push(fingerprint([bytes.as_slice()]));
+    }
     let seed = args.seed.map(|seed| seed.to_string()).unwrap_or_default();
-    let texts = [text, seed.as_bytes()].into_iter().chain(args.set.iter().map(|set| set.as_bytes()));
-    fingerprint(texts)
+    let texts = [points.text.as_bytes(), seed.as_bytes()];
+    let set = args.set.iter().map(|set| set.as_bytes());
+    Ok(fingerprint(texts.into_iter().chain(set).chain(contents.iter().map(|hash| hash.as_bytes()))))
 }
 
 fn journal_failed(error: JournalError) -> Failure {
     Failure::BadInput(format!("error: {error}"))
-}
-
-fn render(diagnostics: &Diagnostics) -> String {
-    diagnostics.render(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
 }
 
 /// The first rows with the metrics that most ask about.

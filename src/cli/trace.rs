@@ -1,4 +1,4 @@
-//! `fleetsim trace`: look at a real trace.
+//! `fleetsim trace`: look at a real trace, or make observations of a recording.
 
 mod plots;
 mod print;
@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::Failure;
+use crate::policies::replay::observations;
 use crate::traffic::describe::describe;
 use crate::traffic::{TraceFormat, TrafficError};
 
@@ -21,6 +22,7 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
     Describe(DescribeArgs),
+    Convert(ConvertArgs),
 }
 
 /// Print a trace's rate, burstiness and lengths, and draw them.
@@ -42,6 +44,21 @@ struct DescribeArgs {
     out: Option<PathBuf>,
 }
 
+/// Make observations for `policy replay` of Prometheus range queries.
+///
+/// Each FILE is what /api/v1/query_range returned. Series become metrics under their names, series with a `pod`
+/// label metrics of pods, and kube-state-metrics' counts of replicas become replicas. The observations, a JSON line a
+/// tick, go to standard output or to --out.
+#[derive(Debug, clap::Args)]
+struct ConvertArgs {
+    /// Exports, JSON
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Where to write the observations [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
 fn format_parser() -> impl TypedValueParser<Value = TraceFormat> {
     PossibleValuesParser::new(TraceFormat::ALL.map(TraceFormat::name))
         .try_map(|name| TraceFormat::from_name(&name).ok_or("no such format"))
@@ -50,6 +67,26 @@ fn format_parser() -> impl TypedValueParser<Value = TraceFormat> {
 pub fn run(args: Args) -> Result<(), Failure> {
     match args.verb {
         Verb::Describe(args) => run_describe(&args),
+        Verb::Convert(args) => run_convert(&args),
+    }
+}
+
+fn run_convert(args: &ConvertArgs) -> Result<(), Failure> {
+    let mut exports = Vec::new();
+    for path in &args.files {
+        let shown = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failure::BadInput(format!("error: {shown} cannot be read: {error}")))?;
+        exports.push((shown, text));
+    }
+    let lines = observations(&exports).map_err(|error| Failure::BadInput(format!("error: {error}")))?;
+    match &args.out {
+        None => print::out(&lines),
+        Some(path) => {
+            let shown = path.display();
+            std::fs::write(path, lines)
+                .map_err(|error| Failure::BadInput(format!("error: {shown} cannot be written: {error}")))
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What would be free if leases were given back: the question behind reservations and preemption.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use super::claim::{Lease, Shape};
 use super::config::PoolId;
@@ -16,6 +17,27 @@ pub struct Reservation {
     pub nodes: Vec<(u32, u32)>,
 }
 
+/// Spreads the numbers of nodes: what is looked up for every lease of a pool must cost little, and nothing
+/// depends on the order of the table. (Fibonacci hashing: Knuth, The Art of Computer Programming 3, 6.4.)
+#[derive(Debug, Default)]
+struct NodeHasher(u64);
+
+impl Hasher for NodeHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u32(u32::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, node: u32) {
+        self.0 = (self.0 ^ u64::from(node)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// A pool as it would be after some leases were given back, and whether a claim would fit there.
 ///
 /// Giving one back costs time in its nodes alone.
@@ -28,7 +50,7 @@ pub struct WhatIf<'a> {
     /// Reservations take the nodes with the lowest numbers, as first fit would.
     by_number: bool,
     /// Cards that would come free, by node.
-    freed: BTreeMap<u32, u32>,
+    freed: HashMap<u32, u32, BuildHasherDefault<NodeHasher>>,
     /// Nodes with all cards free.
     whole: usize,
     /// Other nodes with enough free cards for the rest.
@@ -48,7 +70,7 @@ impl<'a> WhatIf<'a> {
             shape,
             splits,
             by_number: placement == PlacementKind::FirstFit,
-            freed: BTreeMap::new(),
+            freed: HashMap::default(),
             whole,
             partial: enough,
             total: pool.free_cards(),
@@ -174,7 +196,7 @@ impl<'a> WhatIf<'a> {
         let mut nodes: Vec<(u32, u32)> = chosen.into_iter().map(|node| (node, 0)).collect();
         if rest > 0 {
             let fits = |node: &u32| !taken.contains(node) && self.free_then(*node) >= rest;
-            let coming = self.freed.keys().copied().find(fits);
+            let coming = self.freed.keys().copied().filter(fits).min();
             let levels = rest..=per_node;
             let now = levels.filter_map(|free| self.pool.free.nodes_with(free).find(fits)).min();
             let first = coming.into_iter().chain(now).min();

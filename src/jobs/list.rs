@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::config::{JobConfig, JobOption, JobTerms};
+use super::config::{JobConfig, JobExtra, JobOption, JobTerms};
 use crate::fleet::PoolId;
 use crate::policies::queue_order::JobFacts;
 use crate::units::{Duration, Flop, Instant};
@@ -20,9 +20,9 @@ pub struct JobList {
     /// Lists of pools, by [`JobFacts::places`].
     places: Vec<Vec<PoolId>>,
     place_numbers: BTreeMap<Vec<PoolId>, u32>,
-    /// What is known of each option beside its pool, for the first jobs; a job beyond takes its duration
-    /// everywhere.
-    options: Vec<Vec<JobOption>>,
+    /// What is known of each option beside its pool; a job that is not here takes its duration everywhere.
+    options: BTreeMap<u32, Vec<JobOption>>,
+    extras: BTreeMap<u32, JobExtra>,
 }
 
 /// Texts by number, each kept once.
@@ -49,18 +49,25 @@ impl JobList {
     pub fn of(configs: &[JobConfig]) -> Self {
         let mut list = Self::default();
         for config in configs {
-            let pools: Vec<PoolId> = config.options.iter().map(|option| option.pool).collect();
-            let duration = config.options.first().map_or(Duration::ZERO, |option| option.duration);
-            list.push(
-                (&config.name, &config.user, &config.queue),
-                config.submit,
-                (config.cards, duration),
-                &pools,
-                config.terms,
-            );
-            list.options.push(config.options.clone());
+            list.push_config(config);
         }
         list
+    }
+
+    /// Adds a job that knows how long it takes on each of its pools, and says its number.
+    pub fn push_config(&mut self, config: &JobConfig) -> u32 {
+        let pools: Vec<PoolId> = config.options.iter().map(|option| option.pool).collect();
+        let duration = config.options.first().map_or(Duration::ZERO, |option| option.duration);
+        let job = self.push(
+            (&config.name, &config.user, &config.queue),
+            config.submit,
+            (config.cards, duration),
+            &pools,
+            config.terms,
+        );
+        self.options.insert(job, config.options.clone());
+        self.set_extra(job, config.extra.clone());
+        job
     }
 
     /// The jobs that a scenario lists, and those of its trace behind them.
@@ -121,7 +128,16 @@ impl JobList {
                 deadline: (facts.deadline != Instant::MAX).then_some(facts.deadline),
             };
             let texts = (other.name(job), other.user(job), other.queue(job));
-            self.push(texts, facts.submit, (facts.cards, facts.duration), other.pools(job), terms);
+            let number =
+                self.push(texts, facts.submit, (facts.cards, facts.duration), other.pools(job), terms);
+            if let Some(options) = other.options.get(&job) {
+                self.options.insert(number, options.clone());
+            }
+            if let Some(extra) = other.extras.get(&job) {
+                let mut extra = extra.clone();
+                extra.after.iter_mut().for_each(|before| *before += number - job);
+                self.set_extra(number, extra);
+            }
         }
     }
 
@@ -184,13 +200,52 @@ impl JobList {
 
     /// How long a job takes on one of its pools.
     pub fn duration(&self, job: u32, option: usize) -> Duration {
-        let of = self.options.get(job as usize).and_then(|options| options.get(option));
+        let of = self.options.get(&job).and_then(|options| options.get(option));
         of.map_or(self.facts(job).duration, |option| option.duration)
+    }
+
+    /// Says what a job has that most have not.
+    pub fn set_extra(&mut self, job: u32, extra: JobExtra) {
+        if extra != JobExtra::default() {
+            self.extras.insert(job, extra);
+        }
+    }
+
+    /// What a job has that most have not, if anything.
+    pub fn extra(&self, job: u32) -> Option<&JobExtra> {
+        self.extras.get(&job)
+    }
+
+    /// All jobs that have something that most have not.
+    pub fn extras(&self) -> impl Iterator<Item = (u32, &JobExtra)> {
+        self.extras.iter().map(|(job, extra)| (*job, extra))
+    }
+
+    /// Jobs that wait for each other in a circle, in order of their numbers; the first circle that there is.
+    pub fn cycle(&self) -> Option<Vec<u32>> {
+        let mut graph = petgraph::graphmap::DiGraphMap::<u32, ()>::new();
+        for (job, extra) in &self.extras {
+            for before in &extra.after {
+                graph.add_edge(*before, *job, ());
+            }
+        }
+        let mut circles: Vec<Vec<u32>> = petgraph::algo::tarjan_scc(&graph)
+            .into_iter()
+            .filter(|part| part.len() > 1 || graph.contains_edge(part[0], part[0]))
+            .collect();
+        circles.iter_mut().for_each(|circle| circle.sort_unstable());
+        circles.into_iter().min()
+    }
+
+    /// How long jobs take on each of their pools, of those that know it.
+    pub fn own_durations(&self) -> BTreeMap<u32, Vec<Duration>> {
+        let durations = |options: &Vec<JobOption>| options.iter().map(|option| option.duration).collect();
+        self.options.iter().map(|(job, options)| (*job, durations(options))).collect()
     }
 
     /// FLOP that a job does in its time on one of its pools; none is known of a job from a trace.
     pub fn flop(&self, job: u32, option: usize) -> Flop {
-        let of = self.options.get(job as usize).and_then(|options| options.get(option));
+        let of = self.options.get(&job).and_then(|options| options.get(option));
         of.map_or(Flop::ZERO, |option| option.flop)
     }
 }

@@ -1,8 +1,11 @@
 //! The jobs room: jobs are submitted, wait for their gang of cards, run, may be stopped, and finish.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use super::list::JobList;
+use super::progress::Pace;
 use crate::fleet::{PendingReason, PoolId};
 use crate::policies::queue_order::{Cluster, FleetFacts, Order, QueueOrder, Step};
 use crate::sim::Ctx;
@@ -23,6 +26,13 @@ pub enum Event {
         /// Which of its runs this is about.
         run: u32,
     },
+    /// A job that was stopped has saved its state.
+    Saved {
+        /// The job.
+        job: u32,
+        /// Which of its runs this is about.
+        run: u32,
+    },
     /// Everything of this instant has happened: who starts now?
     Decide,
 }
@@ -34,17 +44,48 @@ pub enum Effect {
     Load,
 }
 
+/// Which cards would do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// Any on the first of the job's pools that has them.
+    Any,
+    /// The same, but for what [`Cluster::reserve`] holds.
+    Beside,
+    /// Those of one of its pools, by its place in their order of preference.
+    On(u16),
+}
+
 /// The cards that jobs run on, as the world provides them.
 pub trait Cards: Cluster {
-    /// Gives a job its cards; says on which of its pools. `beside` leaves alone what [`Cluster::reserve`]
-    /// holds.
+    /// Gives a job its cards; says on which of its pools.
     ///
     /// # Errors
     /// Why there are none now.
-    fn start(&mut self, now: Instant, job: u32, beside: bool) -> Result<usize, PendingReason>;
+    fn start(&mut self, now: Instant, job: u32, ask: Ask) -> Result<usize, PendingReason>;
 
     /// Takes a job's cards back.
     fn stop(&mut self, now: Instant, job: u32);
+}
+
+/// Why a job waited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WaitReason {
+    /// Its turn had come, and the cards were not there, or not as they must lie.
+    Cards(PendingReason),
+    /// A rule of the queue order, in words.
+    Rule(&'static str),
+    /// Jobs that must end before it.
+    Jobs,
+}
+
+impl fmt::Display for WaitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cards(reason) => reason.fmt(f),
+            Self::Rule(rule) => f.write_str(rule),
+            Self::Jobs => f.write_str("dependency: jobs that it follows have not ended"),
+        }
+    }
 }
 
 /// A job as it runs.
@@ -62,14 +103,28 @@ pub struct JobState {
     pub option: u16,
     /// How often it was stopped.
     pub preemptions: u32,
+    /// How often it lost its cards.
+    pub losses: u32,
+    /// How many of its runs have ended.
+    runs: u32,
+    /// True when it was ended at its time limit.
+    pub cut: bool,
     /// Time for which it held its cards before its present run.
     pub ran: Duration,
-    /// How long its last run took, once it has finished.
-    last_run: Duration,
+    /// Work, in time on the cards that it had, that was lost with them.
+    pub lost: Duration,
+    /// Work that it has done and not lost, in time on the cards that did it.
+    pub worked: Duration,
+    /// Work of its last run, in time on those cards, once it has ended.
+    last_work: Duration,
     /// What is left to do when it does not run, in time on its first pool.
     left: Duration,
+    /// Since when it saves its state, when it was told to stop.
+    saving: Option<Instant>,
+    /// True when it waits for other jobs to end.
+    held: bool,
     /// Why it had to wait when its turn had come; nothing when it had not.
-    pub wait_reason: Option<PendingReason>,
+    pub wait_reason: Option<WaitReason>,
 }
 
 /// The jobs room.
@@ -81,6 +136,11 @@ pub struct Jobs {
     /// Jobs by submission, and how many of them have been scheduled.
     by_submission: Vec<u32>,
     scheduled: usize,
+    /// Of jobs that must wait for others, how many of those have not ended; and who waits for a job.
+    before: BTreeMap<u32, usize>,
+    behind: BTreeMap<u32, Vec<u32>>,
+    /// Submitted since the last decision.
+    fresh: Vec<u32>,
     decides_at: Option<Instant>,
     waiting: u64,
     running: u64,
@@ -95,7 +155,17 @@ impl Jobs {
     pub fn new(list: Arc<JobList>, order: &QueueOrder, fleet: &FleetFacts) -> Self {
         let mut by_submission: Vec<u32> = (0..list.len() as u32).collect();
         by_submission.sort_by_key(|job| (list.facts(*job).submit, *job));
+        let (mut before, mut behind) = (BTreeMap::new(), BTreeMap::<u32, Vec<u32>>::new());
+        for (job, extra) in list.extras().filter(|(_, extra)| !extra.after.is_empty()) {
+            before.insert(job, extra.after.len());
+            for other in &extra.after {
+                behind.entry(*other).or_default().push(job);
+            }
+        }
         Self {
+            before,
+            behind,
+            fresh: Vec::new(),
             states: vec![JobState::default(); list.len()],
             order: order.start(list.all_facts(), fleet),
             by_submission,
@@ -137,26 +207,34 @@ impl Jobs {
     pub fn handle(&mut self, ctx: &mut Context<'_>, cards: &mut dyn Cards, event: Event) {
         match event {
             Event::Submit { job } => {
-                let facts = self.list.facts(job);
                 let state = &mut self.states[job as usize];
                 state.submitted = Some(ctx.now);
                 state.left = self.list.duration(job, 0);
                 self.waiting += 1;
-                self.order.submitted(ctx.now, job, facts);
                 self.schedule_next(ctx);
-                self.decide_at(ctx, ctx.now);
+                if self.before.get(&job).is_some_and(|count| *count > 0) {
+                    let state = &mut self.states[job as usize];
+                    state.held = true;
+                    state.wait_reason = Some(WaitReason::Jobs);
+                } else {
+                    self.order.submitted(ctx.now, job, self.list.facts(job));
+                    self.fresh.push(job);
+                    self.decide_at(ctx, ctx.now);
+                }
             }
             Event::Finish { job, run } => {
-                let state = &mut self.states[job as usize];
-                let Some(since) = state.running.filter(|_| state.preemptions == run) else { return };
-                state.ran += ctx.now.since(since);
-                state.last_run = ctx.now.since(since);
-                state.running = None;
-                state.finished = Some(ctx.now);
-                self.running -= 1;
-                cards.stop(ctx.now, job);
-                self.order.finished(ctx.now, job, self.list.facts(job));
-                self.decide_at(ctx, ctx.now);
+                let state = &self.states[job as usize];
+                if state.runs == run && state.saving.is_none() {
+                    self.finish(ctx, cards, job);
+                }
+            }
+            Event::Saved { job, run } => {
+                let state = &self.states[job as usize];
+                if let Some(saving) = state.saving.filter(|_| state.runs == run) {
+                    let work = self.work_until(job, saving);
+                    self.give_up_cards(ctx.now, cards, job, work, work);
+                    self.decide_at(ctx, ctx.now);
+                }
             }
             Event::Decide => {
                 if self.decides_at.is_some_and(|at| at <= ctx.now) {
@@ -173,9 +251,17 @@ impl Jobs {
         loop {
             match self.order.next(ctx.now, self.list.all_facts(), cards).0 {
                 Step::Wait => break,
-                Step::Start(job) => self.start(ctx, cards, job, false),
-                Step::StartBeside(job) => self.start(ctx, cards, job, true),
-                Step::Stop(jobs) => jobs.into_iter().for_each(|job| self.stop(ctx.now, cards, job)),
+                Step::Start(job) => self.start(ctx, cards, job, Ask::Any),
+                Step::StartBeside(job) => self.start(ctx, cards, job, Ask::Beside),
+                Step::StartOn(job, option) => self.start(ctx, cards, job, Ask::On(option)),
+                Step::Stop(jobs) => jobs.into_iter().for_each(|job| self.stop(ctx, cards, job)),
+            }
+        }
+        for job in std::mem::take(&mut self.fresh) {
+            let state = &mut self.states[job as usize];
+            if state.started.is_none() && state.wait_reason.is_none() {
+                let why = self.order.why(job, self.list.facts(job), cards);
+                state.wait_reason = why.map(WaitReason::Rule);
             }
         }
         if let Some(at) = self.order.wake() {
@@ -183,37 +269,142 @@ impl Jobs {
         }
     }
 
-    fn start(&mut self, ctx: &mut Context<'_>, cards: &mut dyn Cards, job: u32, beside: bool) {
+    fn start(&mut self, ctx: &mut Context<'_>, cards: &mut dyn Cards, job: u32, ask: Ask) {
         let state = &mut self.states[job as usize];
-        match cards.start(ctx.now, job, beside) {
+        match cards.start(ctx.now, job, ask) {
             Err(reason) => {
-                state.wait_reason.get_or_insert(reason);
+                state.wait_reason.get_or_insert(WaitReason::Cards(reason));
                 self.order.refused(ctx.now, job);
             }
             Ok(option) => {
-                let (first, here) = (self.list.duration(job, 0), self.list.duration(job, option));
-                let end = ctx.now.saturating_add(scaled(state.left, first, here));
                 state.started.get_or_insert(ctx.now);
                 state.running = Some(ctx.now);
                 state.option = option as u16;
                 self.waiting -= 1;
                 self.running += 1;
-                ctx.at(end, Event::Finish { job, run: state.preemptions });
+                let (first, here) = (self.list.duration(job, 0), self.list.duration(job, option));
+                let needed = self.pace(job).time_for(scaled(self.states[job as usize].left, first, here));
+                let state = &self.states[job as usize];
+                let limit = self.list.extra(job).and_then(|extra| extra.limit);
+                let allowed = limit.map_or(needed, |limit| limit.saturating_sub(state.ran));
+                let end = ctx.now.saturating_add(needed.min(allowed));
+                ctx.at(end, Event::Finish { job, run: state.runs });
                 self.order.started(ctx.now, job, self.list.facts(job), end);
             }
         }
     }
 
-    fn stop(&mut self, now: Instant, cards: &mut dyn Cards, job: u32) {
+    /// How the present run of a job goes.
+    fn pace(&self, job: u32) -> Pace {
+        let checkpoint = self.list.extra(job).and_then(|extra| extra.checkpoint.as_ref());
+        Pace::new(checkpoint, self.states[job as usize].runs > 0)
+    }
+
+    /// Work that a running job has done in its present run by then, in time on its cards.
+    fn work_until(&self, job: u32, until: Instant) -> Duration {
+        let since = self.states[job as usize].running.unwrap_or(until);
+        self.pace(job).work_by(until.since(since))
+    }
+
+    fn finish(&mut self, ctx: &mut Context<'_>, cards: &mut dyn Cards, job: u32) {
+        let Some(since) = self.states[job as usize].running else { return };
+        let work = self.work_until(job, ctx.now);
+        let option = usize::from(self.states[job as usize].option);
+        let (first, here) = (self.list.duration(job, 0), self.list.duration(job, option));
+        let state = &mut self.states[job as usize];
+        state.cut = work < scaled(state.left, first, here);
+        state.ran += ctx.now.since(since);
+        state.last_work = work;
+        state.worked += work;
+        state.running = None;
+        state.finished = Some(ctx.now);
+        self.running -= 1;
+        cards.stop(ctx.now, job);
+        self.order.finished(ctx.now, job, self.list.facts(job));
+        for next in self.behind.remove(&job).unwrap_or_default() {
+            let Some(count) = self.before.get_mut(&next) else { continue };
+            *count -= 1;
+            if *count == 0 && std::mem::take(&mut self.states[next as usize].held) {
+                self.order.submitted(ctx.now, next, self.list.facts(next));
+            }
+        }
+        self.decide_at(ctx, ctx.now);
+    }
+
+    /// Stops a running job: it saves its state, where that takes time, and gives its cards up.
+    fn stop(&mut self, ctx: &mut Context<'_>, cards: &mut dyn Cards, job: u32) {
+        let state = &self.states[job as usize];
+        if state.running.is_none() || state.saving.is_some() {
+            return;
+        }
+        let write =
+            self.list.extra(job).and_then(|extra| extra.checkpoint).map(|checkpoint| checkpoint.write);
+        let write = write.filter(|write| !write.is_zero());
+        self.states[job as usize].preemptions += 1;
+        match write {
+            Some(write) => {
+                let state = &mut self.states[job as usize];
+                state.saving = Some(ctx.now);
+                ctx.after(write, Event::Saved { job, run: state.runs });
+            }
+            None => {
+                let work = self.work_until(job, ctx.now);
+                self.give_up_cards(ctx.now, cards, job, work, work);
+            }
+        }
+    }
+
+    /// A running job must leave its cards by a deadline: it saves its state if there is time enough, and
+    /// otherwise goes on until it loses them.
+    pub fn leave(&mut self, ctx: &mut Context<'_>, cards: &mut dyn Cards, job: u32, deadline: Instant) {
+        let write =
+            self.list.extra(job).and_then(|extra| extra.checkpoint).map(|checkpoint| checkpoint.write);
+        if write.is_none_or(|write| ctx.now.saturating_add(write) <= deadline) {
+            self.stop(ctx, cards, job);
+            self.decide_at(ctx, ctx.now);
+            ctx.tell(Effect::Load);
+        }
+    }
+
+    /// A running job loses its cards: with their node, or because they are taken back. It waits again, with
+    /// what its last checkpoint holds.
+    pub fn lose_lease(&mut self, ctx: &mut Context<'_>, cards: &mut dyn Cards, job: u32) {
+        let Some(since) = self.states[job as usize].running else { return };
+        let done = self.work_until(job, self.states[job as usize].saving.unwrap_or(ctx.now));
+        let saved = self.pace(job).saved_by(ctx.now.since(since));
+        if self.list.extra(job).is_none_or(|extra| extra.checkpoint.is_none()) {
+            // Nothing was ever saved, of earlier runs neither.
+            let whole = self.list.duration(job, 0);
+            let state = &mut self.states[job as usize];
+            state.left = whole;
+            state.lost += std::mem::take(&mut state.worked);
+        }
+        self.states[job as usize].losses += 1;
+        self.give_up_cards(ctx.now, cards, job, done, saved);
+        self.decide_at(ctx, ctx.now);
+        ctx.tell(Effect::Load);
+    }
+
+    /// A running job waits again: of what it has done in this run so much is kept.
+    fn give_up_cards(
+        &mut self,
+        now: Instant,
+        cards: &mut dyn Cards,
+        job: u32,
+        done: Duration,
+        kept: Duration,
+    ) {
         let state = &mut self.states[job as usize];
         let Some(since) = state.running.take() else { return };
         let option = usize::from(state.option);
         let (first, here) = (self.list.duration(job, 0), self.list.duration(job, option));
-        let ran = now.since(since);
-        state.ran += ran;
-        state.left = state.left.saturating_sub(scaled(ran, here, first));
-        state.preemptions += 1;
-        let share = ran.as_secs_f64() / here.as_secs_f64().max(f64::MIN_POSITIVE);
+        state.saving = None;
+        state.runs += 1;
+        state.ran += now.since(since);
+        state.lost += done.saturating_sub(kept);
+        state.worked += kept;
+        state.left = state.left.saturating_sub(scaled(kept, here, first));
+        let share = done.as_secs_f64() / here.as_secs_f64().max(f64::MIN_POSITIVE);
         let flop = Flop((self.list.flop(job, option).as_f64() * share.min(1.0)) as u128);
         if flop != Flop::ZERO {
             self.flop_of_stopped.push((self.list.pools(job)[option], flop));
@@ -225,18 +416,12 @@ impl Jobs {
         self.order.stopped(now, job, self.list.facts(job), left);
     }
 
-    /// A job loses its cards: it waits again.
-    pub fn evict(&mut self, ctx: &mut Context<'_>, cards: &mut dyn Cards, job: u32) {
-        self.stop(ctx.now, cards, job);
-        self.decide_at(ctx, ctx.now);
-        ctx.tell(Effect::Load);
-    }
-
     /// Jobs that wait, in order of submission.
     pub fn waiting(&self) -> impl Iterator<Item = u32> {
         let waits = |job: &&u32| {
             let state = &self.states[**job as usize];
-            state.submitted.is_some() && state.running.is_none() && state.finished.is_none()
+            let there = state.submitted.is_some() && !state.held;
+            there && state.running.is_none() && state.finished.is_none()
         };
         self.by_submission[..self.scheduled].iter().filter(waits).copied()
     }
@@ -261,13 +446,29 @@ impl Jobs {
         (self.waiting, self.running)
     }
 
+    /// Work done by `end` and not lost, and time for which cards were held, in card-seconds of all jobs.
+    pub fn work_and_time(&self, end: Instant) -> (f64, f64) {
+        let (mut work, mut time) = (0.0, 0.0);
+        for (job, state) in (0u32..).zip(&self.states) {
+            let cards = f64::from(self.list.facts(job).cards);
+            let (mut worked, mut ran) = (state.worked, state.ran);
+            if let Some(since) = state.running {
+                worked += self.work_until(job, state.saving.unwrap_or(end));
+                ran += end.since(since);
+            }
+            work += cards * worked.as_secs_f64();
+            time += cards * ran.as_secs_f64();
+        }
+        (work, time)
+    }
+
     /// FLOP done by `end`, with the pools on which.
     pub fn flop(&self, end: Instant) -> impl Iterator<Item = (PoolId, Flop)> {
         let last_run = move |(job, state): (u32, &JobState)| {
             // Runs that were stopped were counted then.
             let ran = match (state.running, state.finished) {
-                (Some(since), _) => end.since(since),
-                (None, Some(_)) => state.last_run,
+                (Some(_), _) => self.work_until(job, state.saving.unwrap_or(end)),
+                (None, Some(_)) => state.last_work,
                 (None, None) => return None,
             };
             let option = usize::from(state.option);
@@ -288,4 +489,84 @@ fn scaled(time: Duration, from: Duration, to: Duration) -> Duration {
     let scaled =
         (u128::from(time.as_nanos()) * u128::from(to.as_nanos())).div_ceil(u128::from(from.as_nanos()));
     Duration::from_nanos(u64::try_from(scaled).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jobs::{Checkpoint, JobExtra, JobTerms};
+    use crate::policies::queue_order::Shadow;
+
+    /// One card, for whom it is.
+    struct OneCard(Option<u32>);
+
+    impl Cluster for OneCard {
+        fn free(&self, _pool: u16) -> u32 {
+            u32::from(self.0.is_none())
+        }
+        fn reserve(&mut self, _: u32, _: &mut dyn Iterator<Item = (Instant, u32)>) -> Option<Shadow> {
+            None
+        }
+        fn victims(&self, _: u32, _: &mut dyn Iterator<Item = u32>) -> Option<Vec<u32>> {
+            None
+        }
+    }
+
+    impl Cards for OneCard {
+        fn start(&mut self, _: Instant, job: u32, _: Ask) -> Result<usize, PendingReason> {
+            match self.0 {
+                Some(_) => Err(PendingReason::TooFewFree { free: 0, wanted: 1 }),
+                None => {
+                    self.0 = Some(job);
+                    Ok(0)
+                }
+            }
+        }
+        fn stop(&mut self, _: Instant, _: u32) {
+            self.0 = None;
+        }
+    }
+
+    /// Runs one job of 100 s that loses its card at these times, and says when it ends and what was lost.
+    fn losing(checkpoint: Option<Checkpoint>, losses: &[u64]) -> (f64, f64, f64) {
+        let at = |seconds| Instant::ZERO + Duration::from_secs(seconds);
+        let mut list = JobList::default();
+        let work = Duration::from_secs(100);
+        list.push(("long", "", ""), Instant::ZERO, (1, work), &[PoolId(0)], JobTerms::default());
+        list.set_extra(0, JobExtra { checkpoint, ..JobExtra::default() });
+        let fleet =
+            FleetFacts { cards: vec![1], types: vec![0], places: vec![vec![0]], ..FleetFacts::default() };
+        let mut jobs = Jobs::new(Arc::new(list), &QueueOrder::Fifo, &fleet);
+        let (mut cards, mut queue, mut effects) = (OneCard(None), Vec::new(), Vec::new());
+        jobs.begin(&mut Ctx::new(Instant::ZERO, &mut queue, &mut effects));
+        let mut losses = losses.iter().map(|second| at(*second)).peekable();
+        while let Some(place) = (0..queue.len()).min_by_key(|place| queue[*place].0) {
+            if let Some(loss) = losses.next_if(|loss| *loss <= queue[place].0) {
+                let mut ctx = Ctx::new(loss, &mut queue, &mut effects);
+                jobs.lose_lease(&mut ctx, &mut cards, 0);
+                continue;
+            }
+            let (now, event) = queue.remove(place);
+            jobs.handle(&mut Ctx::new(now, &mut queue, &mut effects), &mut cards, event);
+        }
+        let state = jobs.state(0);
+        let end = state.finished.expect("it is done").as_secs_f64();
+        (end, state.lost.as_secs_f64(), jobs.work_and_time(at(0)).0)
+    }
+
+    /// Checkpoints of 2 after every 10. It loses its card at 30, in the third stretch of work: 20 are saved, 6
+    /// lost; 5 to restore, then 80 of work with seven checkpoints. Without any all 30 are lost.
+    #[test]
+    fn what_the_last_checkpoint_holds_is_kept() {
+        let s = Duration::from_secs;
+        let checkpoint = Checkpoint { write: s(2), restore: s(5), every: Some(s(10)) };
+        assert_eq!(losing(Some(checkpoint), &[]), (118.0, 0.0, 100.0));
+        assert_eq!(losing(Some(checkpoint), &[30]), (30.0 + 5.0 + 80.0 + 14.0, 6.0, 100.0));
+        // Lost again while it restores: nothing more is lost but time.
+        assert_eq!(losing(Some(checkpoint), &[30, 33]), (33.0 + 5.0 + 80.0 + 14.0, 6.0, 100.0));
+        assert_eq!(losing(None, &[30]), (130.0, 30.0, 100.0));
+        // Only saved when it is stopped, which it never is.
+        let never = Checkpoint { every: None, ..checkpoint };
+        assert_eq!(losing(Some(never), &[30]), (135.0, 30.0, 100.0));
+    }
 }

@@ -2,10 +2,12 @@
 //! report, the plots and the exporters read these types and nothing else of the run.
 
 mod engine;
+mod jobs;
 pub mod metric;
 mod serving;
 
 pub use engine::EngineSummary;
+pub use jobs::JobsSummary;
 
 use serde::Serialize;
 
@@ -169,27 +171,6 @@ pub struct TokenCounts {
     pub prompt: u64,
     /// Output tokens.
     pub output: u64,
-}
-
-/// Jobs by state at the end, and how long they took.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
-pub struct JobsSummary {
-    /// Submitted within the window.
-    pub submitted: u64,
-    /// Finished.
-    pub completed: u64,
-    /// Given up.
-    pub failed: u64,
-    /// Running at the end.
-    pub running: u64,
-    /// Waiting at the end.
-    pub queued: u64,
-    /// Submit to start, of jobs that started.
-    pub wait_s: Quantiles,
-    /// Submit to finish, of jobs that finished.
-    pub jct_s: Quantiles,
-    /// First submit to last finish; null while nothing has finished.
-    pub makespan_s: Option<f64>,
 }
 
 /// Utilization, never without its kind.

@@ -129,11 +129,11 @@ impl Pipeline {
 
     /// The samples of the window that ends at `seen`, and the last before it.
     fn window(&self, seen: Instant, window: Duration) -> (Option<&Sample>, impl Iterator<Item = &Sample>) {
-        let from = seen.since(Instant::ZERO).saturating_sub(window);
+        let seen_for = seen.since(Instant::ZERO);
         let end = self.samples.partition_point(|sample| sample.at <= seen);
         // A window holds what is younger than itself: (seen − window, seen]; a window of nothing the last sample.
-        let young = |sample: &Sample| sample.at.since(Instant::ZERO) <= from;
-        let start = self.samples.partition_point(young).min(end.saturating_sub(1));
+        let old = |sample: &Sample| sample.at.since(Instant::ZERO) + window <= seen_for;
+        let start = self.samples.partition_point(old).min(end.saturating_sub(1));
         let before = start.checked_sub(1).and_then(|before| self.samples.get(before));
         (before, self.samples.range(start..end))
     }

@@ -124,7 +124,8 @@ fn candidates(replica: &Replica<'_>, nodes: u32) -> Vec<ParallelismPlan> {
     let whole = node.cards > 0 && heads.is_multiple_of(node.cards) && node.scale_out.is_some();
     if whole {
         let stages = 2..=nodes.min(MOST_STAGES).min(replica.model.layers);
-        plans.extend(stages.map(|pp| ParallelismPlan { pp, ..ParallelismPlan::tensor(node.cards) }));
+        let equal = stages.filter(|pp| replica.model.layers.is_multiple_of(*pp));
+        plans.extend(equal.map(|pp| ParallelismPlan { pp, ..ParallelismPlan::tensor(node.cards) }));
     }
     plans
 }

@@ -9,6 +9,7 @@
 
 use super::card::NodeSpec;
 use super::constants as c;
+use super::constants::Constants;
 use super::plan::PlanError;
 use crate::topology::Interconnect;
 use crate::units::{Bytes, Duration};
@@ -67,15 +68,31 @@ pub fn collective_time(
     per_node: u32,
     size: Bytes,
 ) -> Result<Duration, PlanError> {
+    collective_time_with(node, operation, cards, per_node, size, &Constants::PUBLISHED)
+}
+
+/// The same with other constants.
+///
+/// # Errors
+/// As for [`collective_time`].
+pub fn collective_time_with(
+    node: &NodeSpec,
+    operation: Operation,
+    cards: u32,
+    per_node: u32,
+    size: Bytes,
+    constants: &Constants,
+) -> Result<Duration, PlanError> {
     let per_node = per_node.clamp(1, cards.max(1));
     let bytes = size.0 as f64;
     let seconds = if per_node == cards {
-        Collective::within_node(node, cards, operation, Library::Nccl)?.seconds(bytes)
+        Collective::within_node(node, cards, operation, Library::Nccl, constants)?.seconds(bytes)
     } else {
         Collective::over_nodes(
             node,
             Span { in_node: per_node, nodes: cards.div_ceil(per_node), stride: 1 },
             operation,
+            constants,
         )?
         .seconds(bytes)
     };
@@ -117,11 +134,12 @@ impl Collective {
         cards: u32,
         operation: Operation,
         library: Library,
+        constants: &Constants,
     ) -> Result<Self, PlanError> {
         if cards < 2 {
             return Ok(Self::default());
         }
-        Self::among(node, (0..cards).collect(), operation, library)
+        Self::among(node, (0..cards).collect(), operation, library, constants)
     }
 
     /// Over `cards` cards of a replica, which lie in one node or fill several.
@@ -130,12 +148,13 @@ impl Collective {
         cards: u32,
         operation: Operation,
         library: Library,
+        constants: &Constants,
     ) -> Result<Self, PlanError> {
         if cards <= node.cards {
-            return Self::within_node(node, cards, operation, library);
+            return Self::within_node(node, cards, operation, library, constants);
         }
         let span = Span { in_node: node.cards, nodes: cards.div_ceil(node.cards), stride: 1 };
-        Self::over_nodes(node, span, operation)
+        Self::over_nodes(node, span, operation, constants)
     }
 
     fn among(
@@ -143,30 +162,30 @@ impl Collective {
         group: Vec<u32>,
         operation: Operation,
         library: Library,
+        constants: &Constants,
     ) -> Result<Self, PlanError> {
         let n = group.len() as f64;
         let rings = node.topology()?.rings(&group)?;
         let hop = rings.latency.as_secs_f64();
         let switched = node.card.interconnect == Interconnect::NvSwitch;
         let efficiency = match (operation, switched) {
-            (Operation::SendReceive, _) => c::SEND_BANDWIDTH_EFFICIENCY,
-            (_, true) => c::COLLECTIVE_BANDWIDTH_EFFICIENCY,
-            (_, false) => c::COLLECTIVE_BANDWIDTH_EFFICIENCY_MESH,
+            (Operation::SendReceive, _) => constants.send_bandwidth,
+            (_, true) => constants.switched_bandwidth,
+            (_, false) => constants.mesh_bandwidth,
         };
         let beta = rings.bandwidth.as_f64() * efficiency;
         let launch = match (library, operation) {
-            (Library::Engine, _) => c::ENGINE_COLLECTIVE_LAUNCH,
-            (Library::Nccl, Operation::SendReceive) => c::SEND_LAUNCH,
-            (Library::Nccl, _) => c::COLLECTIVE_LAUNCH,
-        }
-        .as_secs_f64();
+            (Library::Engine, _) => constants.engine_collective_us * 1e-6,
+            (Library::Nccl, Operation::SendReceive) => constants.send_us * 1e-6,
+            (Library::Nccl, _) => constants.collective_us * 1e-6,
+        };
         let steps = operation.steps(n);
         let mut ways = vec![Way {
             latency: launch + steps * hop,
             per_byte: operation.share(n) / beta,
             pipeline: match operation {
                 Operation::SendReceive => 0.0,
-                _ => c::pipeline_step(&node.card.name).as_secs_f64(),
+                _ => constants.ring_pipeline_us(&node.card.name) * 1e-6,
             },
         }];
         let reduces = operation == Operation::AllReduce;
@@ -176,11 +195,11 @@ impl Collective {
         }
         if reduces && c::reduces_in_switch(&node.card.name) && n >= 4.0 {
             // The switch adds up: each card sends its buffer once and receives the sum once.
-            let beta = rings.bandwidth.as_f64() * c::SWITCH_REDUCTION_EFFICIENCY;
+            let beta = rings.bandwidth.as_f64() * constants.switch_reduction;
             ways.push(Way {
                 latency: launch + 4.0 * hop,
                 per_byte: (n + 1.0) / n / beta,
-                pipeline: c::SWITCH_PIPELINE_STEP.as_secs_f64(),
+                pipeline: constants.switch_pipeline_us * 1e-6,
             });
         }
         Ok(Self { ways })
@@ -192,19 +211,24 @@ impl Collective {
     /// A ring through all n cards carries 2(n−1)/n of the buffer over the network and takes 2(m−1) hops of it;
     /// a double binary tree carries 2(m−1)/m and takes 2·log₂(m) (Sanders, Speck, Träff, "Two-tree algorithms
     /// for full bandwidth broadcast, reduction and scan", Parallel Computing 2009; NCCL 2.4 release notes).
-    pub(super) fn over_nodes(node: &NodeSpec, span: Span, operation: Operation) -> Result<Self, PlanError> {
+    pub(super) fn over_nodes(
+        node: &NodeSpec,
+        span: Span,
+        operation: Operation,
+        constants: &Constants,
+    ) -> Result<Self, PlanError> {
         let Span { in_node, nodes, stride } = span;
         let mut local = Way::default();
         if in_node > 1 {
             let group = (0..in_node).map(|rank| rank * stride).collect();
-            let ways = Self::among(node, group, operation, Library::Nccl)?.ways;
+            let ways = Self::among(node, group, operation, Library::Nccl, constants)?.ways;
             local = ways[0];
             // Behind a crossbar each card's links are its own; elsewhere the groups share links.
             if node.card.interconnect != Interconnect::NvSwitch {
                 local.per_byte *= f64::from(stride);
             }
         }
-        let launch = c::COLLECTIVE_LAUNCH.as_secs_f64();
+        let launch = constants.collective_us * 1e-6;
         if nodes < 2 {
             return Ok(Self { ways: if in_node > 1 { vec![local] } else { Vec::new() } });
         }
@@ -217,13 +241,13 @@ impl Collective {
         })?;
         // A card uses its own part of the node's network, or all of it where the whole node takes part.
         let used = f64::from((in_node * stride).min(node.cards)) / f64::from(node.cards);
-        let beta = network.as_f64() * used * c::NETWORK_BANDWIDTH_EFFICIENCY / f64::from(stride);
+        let beta = network.as_f64() * used * constants.network_bandwidth / f64::from(stride);
         let hop = c::SCALE_OUT_LATENCY.as_secs_f64();
         let (m, n) = (f64::from(nodes), f64::from(nodes) * f64::from(in_node));
         let way = |steps: f64, per_byte: f64| Way {
             latency: launch.max(local.latency) + steps * hop,
             per_byte: per_byte.max(local.per_byte),
-            pipeline: c::NETWORK_PIPELINE_STEP.as_secs_f64(),
+            pipeline: constants.network_pipeline_us * 1e-6,
         };
         // One ring through all cards, spread over the NICs, or every card's own data straight to the others.
         let crossing = match operation {
@@ -234,8 +258,7 @@ impl Collective {
         if operation == Operation::AllReduce {
             // Only sums of nodes cross the network; inside, a tree is slower than a ring.
             let depth = 2.0 * f64::from(nodes.next_power_of_two().trailing_zeros());
-            let inside =
-                local.per_byte / operation.share(f64::from(in_node)).max(1.0) / c::TREE_SHARE_IN_NODE;
+            let inside = local.per_byte / operation.share(f64::from(in_node)).max(1.0) / constants.tree_share;
             ways.push(way(depth, (operation.share(m) / beta).max(inside)));
         }
         Ok(Self { ways })
@@ -248,13 +271,14 @@ impl Collective {
         ranks: u32,
         width: u32,
         operation: Operation,
+        constants: &Constants,
     ) -> Result<Self, PlanError> {
         if ranks < 2 {
             return Ok(Self::default());
         }
         let in_node = (node.cards / width).clamp(1, ranks);
         let span = Span { in_node, nodes: ranks.div_ceil(in_node), stride: width.min(node.cards) };
-        Self::over_nodes(node, span, operation)
+        Self::over_nodes(node, span, operation, constants)
     }
 
     /// The time of the fastest way; nothing for a group of one.
@@ -317,9 +341,12 @@ mod tests {
     #[test]
     fn shards_share_the_network() {
         let node = node("H100-SXM5", 3200.0);
-        let over = |ranks| Collective::across_gang(&node, ranks, 8, Operation::AllReduce).expect("sound");
+        let over = |ranks| {
+            Collective::across_gang(&node, ranks, 8, Operation::AllReduce, &Constants::PUBLISHED)
+                .expect("sound")
+        };
         let found = over(2).seconds(GIB as f64);
-        let bytes = 8.0 * GIB as f64 / (400e9 * c::NETWORK_BANDWIDTH_EFFICIENCY);
+        let bytes = 8.0 * GIB as f64 / (400e9 * Constants::PUBLISHED.network_bandwidth);
         assert!((found / bytes - 1.0).abs() < 0.1, "{found} {bytes}");
         assert_eq!(over(1), Collective::default());
     }
@@ -331,7 +358,9 @@ mod tests {
         for library in [Library::Nccl, Library::Engine] {
             let mut last = 0.0;
             for exponent in 8..34 {
-                let way = Collective::within_node(&node, 8, Operation::AllReduce, library).expect("sound");
+                let way =
+                    Collective::within_node(&node, 8, Operation::AllReduce, library, &Constants::PUBLISHED)
+                        .expect("sound");
                 let seconds = way.seconds((1u64 << exponent) as f64);
                 assert!(seconds > last);
                 last = seconds;

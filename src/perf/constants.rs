@@ -1,66 +1,30 @@
 //! Every constant of the performance model, each with its source and its doubt. Nowhere else is one hidden.
 //!
-//! Each group was set on a part of the published data and compared with the rest; `fleetsim validate` repeats
-//! the comparison through the simulator. Set on:
-//! - **Serving** (kernels, overheads): every sixth row of TensorRT-LLM 0.17's offline tables (commit 258c7540);
-//!   every fourteenth of aiconfigurator's runs of Llama, Qwen3-32B and DeepSeek on H100 and B200; every eighth
-//!   case of InferenceX's aggregated DeepSeek-R1 runs on B200 and MI300X; one vLLM run on an RTX 4090. A
-//!   coordinate descent over the constants, by the mean of the groups' median errors; then rounded by hand. Held
-//!   out: all later TensorRT-LLM tables, MLPerf, inference-sim's runs, MI355X, B300 and GB200, and the models
-//!   gpt-oss, MiniMax-M2.5, GLM-5 and Qwen3-235B.
-//! - **Training**: llm-foundry's tables, Megatron-Bridge's of containers 25.09 to 26.02 on H100 and GB200, and
-//!   MLPerf Training 4.0. Held out: B200 and H200, later containers, MLPerf Training 4.1.
-//! - **Collectives**: Vidur's single-node profiles of A100 and H100 and NCCL's issues. Held out: pairs with
-//!   bridges, OCI's clusters.
-//!
-//! Medians of the groups' median errors. On sources of which a part set them: TensorRT-LLM 0.17 10 %; time per
-//! output token of Llama, Qwen3-32B and DeepSeek 7 to 32 %; the vLLM run's means 5 to 7 %; training 5 % on A100,
-//! 10 % on H100 (llm-foundry), 14 % (Megatron-Bridge, H100 and GB200); collectives from 1 MiB 18 %. Held out: time
-//! per output token of MiniMax-M2.5 6 to 9 %, Qwen3-235B 13 %, MI355X and B300 7 to 26 %, gpt-oss 24 to 51 %, GLM-5
-//! 37 %, inference-sim 39 %; MLPerf Inference 4.1 offline 25 %; training on H200 19 % and on B200 52 %. Time to
-//! first token is too short by a third to four fifths where engines wait for batches of prompts (SGLang,
-//! TensorRT-LLM with experts), which the scheduler here does not.
-//!
-//! The kernels' shares are those that fit together with these overheads: a kernel timed alone, its launch
-//! included, reaches less (Vidur's profiles of linear layers: 0.68 to 0.78 of the peak from 1,024 tokens and
-//! 0.75 to 0.88 of the bandwidth with few, on A100, A40 and H100).
+//! Those that are fitted are in [`Constants`]: `fleetsim calibrate` repeats the fit, a pattern search that lowers the
+//! groups' median errors, on tables of TensorRT-LLM, MLPerf Inference, InferenceX, aiconfigurator and inference-sim
+//! (serving), llm-foundry, Megatron-Bridge and MLPerf Training (training), NCCL's tests, Vidur's profiles and others
+//! (collectives). docs/VALIDATION.md has the errors, by group and with each source and accelerator left out. Some
+//! were begun from, and stay near, what kernels timed alone give (aiconfigurator's tables of vLLM 0.14 and 0.24 on
+//! A100 and H100): products of large matrices 0.80 to 0.93 of the peak in 16 bits, memory 0.75 to 0.9, both at the
+//! knee of the roofline 1.5 times as long as the longer alone; attention over prompts 0.58 to 0.67 of the peak and
+//! half of it at 500 to 950 tokens; experts 0.8 of the bandwidth and a quarter to a half of the peak; an all-reduce of
+//! the engine 4.3 to 5.7 µs before its first byte.
 //!
 //! The order of trust: a figure of the card, then of its family, then the global one.
 
 use crate::catalog::Precision;
 use crate::units::{Bytes, BytesPerSecond, Duration};
 
-// ---- Kernels -------------------------------------------------------------------------------------------
+mod fitted;
 
-/// Share of the dense peak that large matrix products of linear layers reach in 16 bits. Fitted; the RTX 4090,
-/// which clocks above its quoted rate, pulls it up.
-pub const LINEAR_COMPUTE_EFFICIENCY: f64 = 0.87;
+pub use fitted::{Constant, Constants};
 
-/// The share of a card's dense peak that linear layers reach with weights of a format: the vendor's, the
-/// generation's, or the global one.
-pub fn linear_efficiency(card: &str, weights: Precision) -> f64 {
-    let narrow = weights.bits() < 16;
-    let family = match Family::of(card) {
-        Family::Blackwell if narrow => BLACKWELL_NARROW_COMPUTE,
-        Family::Amd => AMD_COMPUTE,
-        _ => 1.0,
-    };
-    let global = match weights {
-        Precision::Fp4 => LINEAR_COMPUTE_EFFICIENCY_4_BITS,
-        Precision::Fp8 | Precision::Int8 => LINEAR_COMPUTE_EFFICIENCY_8_BITS,
-        _ => LINEAR_COMPUTE_EFFICIENCY,
-    };
-    family * global
-}
-
-/// How much longer launches and small kernels take than on NVIDIA's cards.
-pub fn launch_factor(card: &str) -> f64 {
-    if Family::of(card) == Family::Amd { AMD_LAUNCH_FACTOR } else { 1.0 }
-}
+// ---- Families of cards, engines ----------------------------------------------------------------------------
 
 /// Cards that share constants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Family {
+    Ada,
     Hopper,
     Blackwell,
     Amd,
@@ -69,10 +33,13 @@ enum Family {
 
 impl Family {
     fn of(card: &str) -> Self {
-        if ["B100", "B200", "B300", "GB200", "GB300"].iter().any(|known| card.starts_with(known)) {
+        let begins = |names: &[&str]| names.iter().any(|known| card.starts_with(known));
+        if begins(&["B100", "B200", "B300", "GB200", "GB300", "RTX5", "RTX-5", "RTX PRO", "RTX-PRO"]) {
             Self::Blackwell
-        } else if ["H100", "H200", "H800", "GH200"].iter().any(|known| card.starts_with(known)) {
+        } else if begins(&["H100", "H200", "H800", "H20", "GH200"]) {
             Self::Hopper
+        } else if begins(&["L4", "RTX4", "RTX-4"]) {
+            Self::Ada
         } else if card.starts_with("MI") {
             Self::Amd
         } else {
@@ -81,138 +48,77 @@ impl Family {
     }
 }
 
-/// What Blackwell's products in 8 and 4 bits reach of the share that the global constants say. Fitted; between 0.5
-/// and 0.8 the data hardly tell.
-pub const BLACKWELL_NARROW_COMPUTE: f64 = 0.80;
+/// Serving engines whose overheads differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Engine {
+    /// vLLM.
+    Vllm,
+    /// TensorRT-LLM.
+    TensorRtLlm,
+    /// SGLang.
+    SgLang,
+    /// Any other, or not named: taken for vLLM.
+    #[default]
+    Other,
+}
 
-/// The same of AMD's cards in all formats. Fitted on MI300X only.
-pub const AMD_COMPUTE: f64 = 0.35;
-
-/// Launches on AMD's cards over NVIDIA's. Fitted on MI300X only.
-pub const AMD_LAUNCH_FACTOR: f64 = 2.1;
-
-/// Part of the shorter of reading and computing that does not hide behind the longer. Fitted.
-pub const OVERLAP_LOSS: f64 = 0.08;
-
-/// What each layer takes beside that in iterations with prompts, which run without a graph of the whole model.
-/// Fitted.
-pub const PREFILL_LAYER_OVERHEAD: Duration = Duration::from_nanos(40_000);
-
-/// The same of the 8-bit peak. Fitted (H100).
-pub const LINEAR_COMPUTE_EFFICIENCY_8_BITS: f64 = 0.79;
-
-/// The same of the 4-bit peak. The fit, which has experts only in this format, gave 0.40; raised because the dense
-/// models of TensorRT-LLM 1.0's tables came out a third too slow, so that those tables are not held out for it.
-pub const LINEAR_COMPUTE_EFFICIENCY_4_BITS: f64 = 0.50;
-
-/// What grouped products of experts reach of what linear layers reach. Fitted.
-pub const EXPERT_COMPUTE_SHARE: f64 = 0.46;
-
-/// Share of the memory bandwidth that reading experts reaches. Fitted.
-pub const EXPERT_BANDWIDTH_EFFICIENCY: f64 = 0.75;
-
-/// The fullest card's load over the mean, where cards hold experts of their own. The fit asks for no crowding
-/// (benchmarks' random tokens spread evenly); real traffic may differ.
-pub const EXPERT_IMBALANCE: f64 = 1.0;
-
-/// What routing, permuting and adding up take in a layer with experts, beside [`LAYER_OVERHEAD`]. Fitted.
-pub const EXPERT_LAYER_OVERHEAD: Duration = Duration::from_nanos(35_000);
-
-/// What routing, sorting and setting up products of unequal sizes take in a layer with experts, in iterations with
-/// prompts, beside [`PREFILL_LAYER_OVERHEAD`]. Fitted; between 0.3 and 0.9 ms, where later ones gain in time to first
-/// token what they lose in throughput.
-pub const EXPERT_PREFILL_LAYER_OVERHEAD: Duration = Duration::from_nanos(450_000);
-
-/// Share of the dense peak that attention over a long prompt reaches, counting the causal pairs only. Fitted
-/// (FlashAttention-2, arXiv 2307.08691: 50 to 73 % on A100; FlashAttention-3, arXiv 2407.08608: up to 75 % on H100;
-/// both recalled).
-pub const ATTENTION_COMPUTE_EFFICIENCY: f64 = 0.70;
-
-/// Share of the memory bandwidth that reading weights reaches, launches not counted. Fitted, at the upper limit of
-/// what was allowed.
-pub const WEIGHT_BANDWIDTH_EFFICIENCY: f64 = 0.92;
-
-/// Share of the memory bandwidth that reading the KV cache reaches. Fitted.
-pub const KV_BANDWIDTH_EFFICIENCY: f64 = 0.90;
-
-// ---- Overheads of an iteration ---------------------------------------------------------------------------
-
-/// What each iteration takes beside its kernels: scheduling, input tensors, sampling, detokenising. An
-/// assumption for engines with CUDA graphs and asynchronous scheduling; older ones take several times that.
-pub const ITERATION_OVERHEAD: Duration = Duration::from_nanos(1_000_000);
-
-/// What each request in the batch adds to that. Fitted.
-pub const REQUEST_OVERHEAD: Duration = Duration::from_nanos(4_000);
-
-/// What each layer takes beside its matrix products and attention: the launch and the tails of its kernels. Fitted
-/// (Vidur's profiles: five small kernels of 12 to 46 µs together a layer, before fusion and CUDA graphs).
-pub const LAYER_OVERHEAD: Duration = Duration::from_nanos(25_000);
-
-/// Vectors as wide as the residual stream, 16 bits a value, that norms, rotary embedding, activation function
-/// and residual sums move for each token and layer: this many on every tensor-parallel card ...
-///
-/// Vidur's separate kernels move 40 to 43 with one card and 16 to 20 with eight, on A100 (fewer on A40, whose
-/// cache holds more of them); serving engines fuse about half of that away.
-pub const ELEMENTWISE_VECTORS_REPEATED: f64 = 7.0;
-
-/// ... and this many split over the tensor-parallel cards.
-pub const ELEMENTWISE_VECTORS_SPLIT: f64 = 13.0;
-
-// ---- Collectives -----------------------------------------------------------------------------------------
-
-/// Share of its links' bandwidth that a ring behind a crossbar reaches with endless messages: NCCL's bus
-/// bandwidth is 367 of 450 GB/s on H100 (NCCL issue 1455).
-pub const COLLECTIVE_BANDWIDTH_EFFICIENCY: f64 = 0.83;
-
-/// The same over direct links and PCIe: 135.5 of 150 GB/s on 8 V100, 23.7 of 31 on 4 A100 over PCIe, 196 of 300
-/// between two A100 with a bridge (Vidur's profile).
-pub const COLLECTIVE_BANDWIDTH_EFFICIENCY_MESH: f64 = 0.76;
-
-/// Share of a path's bandwidth that one card's send to another reaches: 346 of 450 GB/s on H100, 267 of 300 on
-/// A100 (Vidur's profiles).
-pub const SEND_BANDWIDTH_EFFICIENCY: f64 = 0.80;
-
-/// Share of a node's network that collectives reach: 78 of 94 GB/s of bus bandwidth over two p4de nodes.
-pub const NETWORK_BANDWIDTH_EFFICIENCY: f64 = 0.83;
-
-/// Share of a card's links' bandwidth that sums in the switch (NVLS) reach, counting (n+1)/n buffers a card:
-/// NCCL issue 1455 has 370, 420, 440, 460 and 480 GB/s of bus bandwidth with 4 to 8 H100.
-pub const SWITCH_REDUCTION_EFFICIENCY: f64 = 0.70;
-
-/// What a collective of NCCL takes before its first step: 30 to 40 µs on 8 H100 and A100 (Vidur's profiles, in
-/// which launches of 7 to 60 µs alternate without a pattern in size).
-pub const COLLECTIVE_LAUNCH: Duration = Duration::from_nanos(22_000);
-
-/// The same for one send: 5 to 9 µs on H100, 8 to 17 on A100 (Vidur's profiles).
-pub const SEND_LAUNCH: Duration = Duration::from_nanos(7_500);
-
-/// The same for the kernels of serving engines inside CUDA graphs. Fitted.
-pub const ENGINE_COLLECTIVE_LAUNCH: Duration = Duration::from_nanos(10_000);
-
-/// Latency that filling a ring's pipeline adds under the root: 11 to 16 µs on A100 (2 to 8 cards, 2 to 57 MB).
-pub const PIPELINE_STEP: Duration = Duration::from_nanos(12_000);
-
-/// The same from Hopper on: 2 and 4 H100, 2 to 57 MB.
-pub const PIPELINE_STEP_HOPPER: Duration = Duration::from_nanos(2_500);
-
-/// [`PIPELINE_STEP`] for a card.
-pub fn pipeline_step(card: &str) -> Duration {
-    match Family::of(card) {
-        Family::Hopper | Family::Blackwell => PIPELINE_STEP_HOPPER,
-        _ => PIPELINE_STEP,
+impl Engine {
+    /// The engine that a text names.
+    pub fn named(text: &str) -> Self {
+        let text = text.to_lowercase();
+        if text.contains("sglang") {
+            Self::SgLang
+        } else if text.contains("trt") || text.contains("tensorrt") {
+            Self::TensorRtLlm
+        } else if text.contains("vllm") {
+            Self::Vllm
+        } else {
+            Self::Other
+        }
     }
 }
 
-/// Buffers a second that a tree passes through a node's cards, as a share of the bandwidth of its rings: two
-/// nodes of 8 A100 with 1,600 Gbit/s reach 91 GB/s of 246 (user's notes on OCI), where the network would give
-/// 166.
-pub const TREE_SHARE_IN_NODE: f64 = 0.4;
+/// What a family of cards and an engine make of the global constants.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Factors {
+    narrow: f64,
+    pub(super) compute: f64,
+    pub(super) bandwidth: f64,
+    pub(super) launches: f64,
+    pub(super) iteration: f64,
+    pub(super) prompts: f64,
+}
 
-/// The same for sums in the switch: 8 H100, 2 to 57 MB.
-pub const SWITCH_PIPELINE_STEP: Duration = Duration::from_nanos(3_500);
+impl Factors {
+    pub(super) fn of(k: &Constants, card: &str, engine: Engine) -> Self {
+        let (compute, narrow, bandwidth, launches) = match Family::of(card) {
+            Family::Ada => (k.ada_compute, k.ada_compute, 1.0, 1.0),
+            Family::Hopper => (k.hopper_compute, k.hopper_compute, 1.0, 1.0),
+            Family::Blackwell => {
+                (k.blackwell_compute, k.blackwell_narrow_compute, k.blackwell_bandwidth, k.blackwell_launches)
+            }
+            Family::Amd => (k.amd_compute, k.amd_compute, k.amd_bandwidth, k.amd_launches),
+            Family::Other => (1.0, 1.0, 1.0, 1.0),
+        };
+        let (of_engine, iteration, prompts) = match engine {
+            Engine::TensorRtLlm => (k.tensorrt_launches, k.tensorrt_iteration, k.tensorrt_prompts),
+            Engine::SgLang => (k.sglang_launches, k.sglang_iteration, k.sglang_prompts),
+            Engine::Vllm | Engine::Other => (1.0, 1.0, 1.0),
+        };
+        Self { narrow, compute, bandwidth, launches: launches * of_engine, iteration, prompts }
+    }
 
-/// The same between nodes: two p4de nodes and two DGX A100 with InfiniBand, 1 MB to 1 GB.
-pub const NETWORK_PIPELINE_STEP: Duration = Duration::from_nanos(50_000);
+    /// The share of a card's dense peak that linear layers reach with weights of a format.
+    pub(super) fn linear(&self, k: &Constants, weights: Precision) -> f64 {
+        match weights {
+            Precision::Fp4 => self.narrow * k.linear_compute_4,
+            Precision::Fp8 | Precision::Int8 => self.narrow * k.linear_compute_8,
+            _ => self.compute * k.linear_compute_16,
+        }
+    }
+}
+
+// ---- Collectives -----------------------------------------------------------------------------------------
 
 /// What handing activations to the next stage takes beside the transfer. An assumption.
 pub const STAGE_HAND_OVER: Duration = Duration::from_nanos(30_000);
@@ -306,26 +212,6 @@ pub fn visible_memory(card: &str, bandwidth: BytesPerSecond) -> f64 {
 
 // ---- Training --------------------------------------------------------------------------------------------
 
-/// Share of the dense peak that the matrix products of forward and backward passes reach. Fitted (A100).
-pub const TRAINING_LINEAR_EFFICIENCY: f64 = 0.73;
-
-/// The same of the 8-bit peak. Fitted (H100 and GB200, Megatron-Bridge).
-pub const TRAINING_LINEAR_EFFICIENCY_8_BITS: f64 = 0.70;
-
-/// Share of the dense peak in 16 bits that attention reaches over forward and backward passes, counting the
-/// causal half of the pairs only. Fitted.
-pub const TRAINING_ATTENTION_EFFICIENCY: f64 = 0.26;
-
-/// Vectors as wide as the residual stream, 16 bits a value, that everything but matrix products and attention
-/// moves for each token and layer, forward and backward. Fitted.
-pub const TRAINING_ELEMENTWISE_VECTORS: f64 = 147.0;
-
-/// Share of the computing time behind which data-parallel traffic can hide. The fit asks for all of it.
-pub const TRAINING_OVERLAP: f64 = 1.0;
-
-/// Share of data-parallel traffic that never hides: the first gather and the last gradients. An assumption.
-pub const TRAINING_EXPOSED_AT_LEAST: f64 = 0.05;
-
 /// Share of the visible memory that a training job may fill. An assumption.
 pub const TRAINING_MEMORY_UTILIZATION: f64 = 0.95;
 
@@ -333,39 +219,31 @@ pub const TRAINING_MEMORY_UTILIZATION: f64 = 0.95;
 /// have 24,576 to 131,072.
 pub const TRAINING_TOKENS_PER_CARD: u64 = 32_768;
 
-/// Share of tensor-parallel traffic that does not hide behind computing. Fitted.
-pub const TRAINING_TENSOR_EXPOSED: f64 = 0.57;
+impl Constants {
+    /// In microseconds: what filling a ring's pipeline takes, by the card's generation.
+    pub(super) fn ring_pipeline_us(&self, card: &str) -> f64 {
+        match Family::of(card) {
+            Family::Hopper | Family::Blackwell => self.pipeline_hopper_us,
+            _ => self.pipeline_us,
+        }
+    }
 
-/// The same of experts' all-to-alls. The fit asks for all of it.
-pub const TRAINING_EXPERT_EXPOSED: f64 = 1.0;
+    /// The efficiency of matrix products while training in a format.
+    pub(super) fn training_linear(&self, card: &str, precision: Precision) -> f64 {
+        let global = match precision.bits() {
+            0..=4 => self.training_linear_4,
+            5..=15 => self.training_linear_8,
+            _ => self.training_linear_16,
+        };
+        global * self.training_share(card)
+    }
 
-/// What grouped products of experts reach of what other matrix products reach while training. Fitted.
-pub const TRAINING_EXPERT_SHARE: f64 = 0.38;
-
-/// The same of the 4-bit peak. Fitted (GB200).
-pub const TRAINING_LINEAR_EFFICIENCY_4_BITS: f64 = 0.32;
-
-/// What Hopper reaches in training of the share that the global constants say. Fitted.
-pub const TRAINING_HOPPER_SHARE: f64 = 0.78;
-
-/// The same for Blackwell. Fitted on GB200 only; B200 comes out up to 40 % too fast.
-pub const TRAINING_BLACKWELL_SHARE: f64 = 1.10;
-
-/// The efficiency of matrix products while training in a format.
-pub fn training_efficiency(card: &str, precision: Precision) -> f64 {
-    let global = match precision.bits() {
-        0..=4 => TRAINING_LINEAR_EFFICIENCY_4_BITS,
-        5..=15 => TRAINING_LINEAR_EFFICIENCY_8_BITS,
-        _ => TRAINING_LINEAR_EFFICIENCY,
-    };
-    global * training_share(card)
-}
-
-/// What a card's generation reaches in training of the share that the global constants say.
-pub fn training_share(card: &str) -> f64 {
-    match Family::of(card) {
-        Family::Hopper => TRAINING_HOPPER_SHARE,
-        Family::Blackwell => TRAINING_BLACKWELL_SHARE,
-        _ => 1.0,
+    /// What a card's generation reaches in training of the share that the global constants say.
+    pub(super) fn training_share(&self, card: &str) -> f64 {
+        match Family::of(card) {
+            Family::Hopper => self.training_hopper,
+            Family::Blackwell => self.training_blackwell,
+            _ => 1.0,
+        }
     }
 }

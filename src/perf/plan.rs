@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::card::NodeSpec;
-use super::constants::{MAX_BATCH_TOKENS, MEMORY_UTILIZATION};
+use super::constants::{Constants, Engine, MAX_BATCH_TOKENS, MEMORY_UTILIZATION};
 use super::dims::{Attention, ModelDims};
 use crate::catalog::Precision;
 use crate::topology::TopologyError;
@@ -43,6 +43,10 @@ pub struct Replica<'a> {
     /// Tokens in one iteration at most, which sets the memory kept for activations
     /// ([`MAX_BATCH_TOKENS`](super::constants::MAX_BATCH_TOKENS) by default).
     pub max_batch_tokens: u32,
+    /// The engine, whose overheads differ; [`Engine::Other`] is the mean of all.
+    pub engine: Engine,
+    /// The fitted constants ([`Constants::PUBLISHED`] by default).
+    pub constants: &'a Constants,
     /// What is done to the weights beyond their format.
     pub weights_as: WeightsAs,
 }
@@ -104,6 +108,20 @@ pub enum PlanError {
         layers: u32,
         /// The model.
         model: String,
+    },
+    /// Stages of unequal size.
+    #[error(
+        "{stages} stages do not divide the {layers} layers of {model}; the nearest that does: pp = {nearest}"
+    )]
+    StagesDoNotDivideLayers {
+        /// Stages asked for, parts of interleaved ones counted.
+        stages: u32,
+        /// The model's layers.
+        layers: u32,
+        /// The model.
+        model: String,
+        /// The nearest that works, in words.
+        nearest: String,
     },
     /// Experts or ranks that can't be divided so.
     #[error("{plan} does not suit {model}: {why}; the nearest that does: {nearest}")]
@@ -203,6 +221,8 @@ impl<'a> Replica<'a> {
             plan: ParallelismPlan::tensor(1),
             memory_utilization: MEMORY_UTILIZATION,
             max_batch_tokens: MAX_BATCH_TOKENS,
+            engine: Engine::Other,
+            constants: &Constants::PUBLISHED,
             weights_as: WeightsAs { compute: None, sparse: false, streamed: 0.0 },
         }
     }
@@ -320,6 +340,29 @@ fn check_experts(model: &ModelDims, plan: ParallelismPlan) -> Result<(), PlanErr
         return refused(why, ParallelismPlan { ep: nearest.unwrap_or(1), ..plan });
     }
     Ok(())
+}
+
+/// Checks that stages, each in `interleave` parts, have equally many layers. Engines that take unequal ones exist;
+/// plans of scenarios are not for them.
+///
+/// # Errors
+/// [`PlanError::StagesDoNotDivideLayers`] with the nearest number of stages that does.
+pub fn check_stages(model: &ModelDims, pp: u32, interleave: u32) -> Result<(), PlanError> {
+    let (layers, parts) = (model.layers, interleave.max(1));
+    let stages = pp.saturating_mul(parts);
+    if pp == 0 || pp > layers || layers.is_multiple_of(stages) {
+        // None, or more than layers: reported by the checks of the plan itself.
+        return Ok(());
+    }
+    let cuts = (1..=layers).flat_map(|pp| (1..=parts.min(layers)).map(move |parts| (pp, parts)));
+    let divides = |(pp, parts): &(u32, u32)| layers.is_multiple_of(pp.saturating_mul(*parts));
+    let far = |(other, fewer): &(u32, u32)| (other.abs_diff(pp), parts - fewer);
+    let (pp, fewer) = cuts.filter(divides).min_by_key(far).unwrap_or((1, 1));
+    let nearest = match parts {
+        1 => format!("pp = {pp}"),
+        _ => format!("pp = {pp} with interleave = {fewer}"),
+    };
+    Err(PlanError::StagesDoNotDivideLayers { stages, layers, model: model.name.clone(), nearest })
 }
 
 /// The divisor of `number` that is nearest to `wanted`.

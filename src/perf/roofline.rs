@@ -10,6 +10,7 @@
 
 use super::collectives::{Collective, Library, Operation};
 use super::constants as c;
+use super::constants::Factors;
 use super::dims::ModelDims;
 use super::format::{stored_bits, weight_bits};
 use super::plan::{ParallelismPlan, PlanError, Replica, check_plan};
@@ -28,8 +29,22 @@ pub struct Roofline {
     fixed: f64,
     /// What iterations with prompts take beside that.
     fixed_prefill: f64,
+    /// What iterations with prompts take at least: launching kernels one by one.
+    eager: f64,
     /// Overhead of a request, and its part of gathering the logits.
     per_request: f64,
+    /// What a request with a prompt takes beside that.
+    per_prompt: f64,
+    /// How many times as long the products of iterations with prompts take as those without.
+    prompts: f64,
+    /// Tokens guessed ahead for each request, and what a layer of them costs: [`Roofline::guessing`].
+    guesses: f64,
+    layers: f64,
+    launches: f64,
+    /// Of reading and computing, what does not hide: [`Constants::unhidden`].
+    unhidden: f64,
+    /// Pairs that each new token of a prompt costs beside its own, twice.
+    half: u64,
     /// For each token: what norms and activation functions move.
     per_token: f64,
     traffic: Traffic,
@@ -86,6 +101,8 @@ struct AttentionOperator {
     read: u64,
     /// Writing a new token's KV and moving its queries and outputs.
     write: u64,
+    /// The same while decoding.
+    write_decoding: u64,
     /// Computing one pair of query and context token while decoding, and while prefilling.
     decode_pair: u64,
     prefill_pair: u64,
@@ -117,18 +134,20 @@ impl Roofline {
                 .map(|(_, rate)| rate.as_f64())
                 .ok_or_else(|| PlanError::NoComputeRate { card: card.name.clone(), precision })
         };
+        let k = replica.constants;
+        let factors = Factors::of(k, &card.name, replica.engine);
         if replica.weights_as.sparse && !card.computes_sparse() {
             return Err(PlanError::NotSparse { card: card.name.clone() });
         }
         let sparse = if replica.weights_as.sparse { 2.0 } else { 1.0 };
         let computed = replica.weights_as.compute.unwrap_or(weights);
-        let linear_rate = rate(computed)? * c::linear_efficiency(&card.name, computed) * sparse;
+        let linear_rate = rate(computed)? * factors.linear(k, computed) * sparse / k.kernels;
         // Attention and the output head stay in 16 bits where weights are narrower.
         let wide = if weights.bits() < 16 { Precision::Bf16 } else { weights };
-        let head_rate = rate(wide)? * c::LINEAR_COMPUTE_EFFICIENCY;
-        let attention_rate = rate(wide)? * c::ATTENTION_COMPUTE_EFFICIENCY;
-        let bandwidth = card.memory_bandwidth.as_f64();
-        let read_rate = bandwidth * c::WEIGHT_BANDWIDTH_EFFICIENCY;
+        let head_rate = rate(wide)? * factors.linear(k, wide) / k.kernels;
+        let attention_rate = rate(wide)? * k.attention_compute * factors.compute / k.kernels;
+        let bandwidth = card.memory_bandwidth.as_f64() / k.kernels;
+        let read_rate = bandwidth * k.weight_bandwidth * factors.bandwidth;
         let tp = f64::from(plan.tp);
         // A rank's part of the tokens; a stage works on one micro-batch while the others work on theirs, so
         // that a token's round takes all layers once, each over a micro-batch.
@@ -143,9 +162,9 @@ impl Roofline {
             let active = experts.parameters as f64 * f64::from(experts.per_token) * f64::from(experts.layers);
             let cards = tp * f64::from(plan.dp);
             // Where experts live whole on some cards, the fullest card is waited for.
-            let crowded = if plan.ep > 1 { c::EXPERT_IMBALANCE } else { 1.0 };
-            let rate = linear_rate * c::EXPERT_COMPUTE_SHARE;
-            let read_rate = bandwidth * c::EXPERT_BANDWIDTH_EFFICIENCY;
+            let crowded = if plan.ep > 1 { k.expert_imbalance } else { 1.0 };
+            let rate = linear_rate * k.expert_compute;
+            let read_rate = bandwidth * k.expert_bandwidth * factors.bandwidth;
             ExpertOperator {
                 all: Operator {
                     read: model.expert_parameters() as f64 * bits / 8.0 / cards / read_rate * crowded * TICKS,
@@ -156,19 +175,30 @@ impl Roofline {
                     / f64::from(plan.pp),
             }
         });
-        let elementwise = c::ELEMENTWISE_VECTORS_REPEATED + c::ELEMENTWISE_VECTORS_SPLIT / tp;
+        let elementwise = k.elementwise_repeated + k.elementwise_split / tp;
         let dense = model.dense_parameters();
         let traffic = Traffic::of(replica, share)?;
         let logits = traffic.reduce.seconds(f64::from(model.vocabulary)) - traffic.reduce.seconds(0.0);
         let expert_layers = model.experts.map_or(0.0, |experts| f64::from(experts.layers));
-        let launches = c::launch_factor(&card.name);
+        let layers = f64::from(model.layers);
         Ok(Self {
-            fixed: seconds(c::ITERATION_OVERHEAD)
-                + launches * f64::from(model.layers) * seconds(c::LAYER_OVERHEAD)
-                + launches * expert_layers * seconds(c::EXPERT_LAYER_OVERHEAD),
-            fixed_prefill: launches * f64::from(model.layers) * seconds(c::PREFILL_LAYER_OVERHEAD)
-                + launches * expert_layers * seconds(c::EXPERT_PREFILL_LAYER_OVERHEAD),
-            per_request: seconds(c::REQUEST_OVERHEAD) + logits.max(0.0) * share,
+            fixed: 1e-6
+                * (k.iteration_us * factors.iteration
+                    + factors.launches * (layers * k.layer_us + expert_layers * k.expert_layer_us)),
+            fixed_prefill: 1e-6
+                * factors.launches
+                * (layers * k.prefill_layer_us + expert_layers * k.prefill_expert_layer_us),
+            eager: 1e-6
+                * factors.launches
+                * (layers * k.eager_layer_us + expert_layers * k.eager_expert_layer_us),
+            per_request: 1e-6 * k.request_us * factors.iteration + logits.max(0.0) * share,
+            per_prompt: 1e-6 * k.prompt_us,
+            guesses: 0.0,
+            layers,
+            launches: 1e-6 * factors.launches * (layers * k.layer_us + expert_layers * k.expert_layer_us),
+            prompts: factors.prompts,
+            unhidden: k.unhidden,
+            half: k.attention_half_tokens as u64,
             per_token: f64::from(model.layers) * 2.0 * f64::from(model.hidden) * elementwise / read_rate
                 * share,
             traffic,
@@ -187,11 +217,27 @@ impl Roofline {
         .in_ticks())
     }
 
+    /// The same for an engine that guesses `tokens` ahead for each request with a layer of its own (multi-token
+    /// prediction, DeepSeek-V3, arXiv 2412.19437, section 2.2): each iteration checks all of them at once, and
+    /// then runs that layer and the output head once for each.
+    pub fn guessing(mut self, tokens: u32) -> Self {
+        self.guesses = f64::from(tokens);
+        let checked = u64::from(tokens) + 1;
+        for attention in [&mut self.global, &mut self.windowed] {
+            attention.decode_pair = attention.decode_pair.saturating_mul(checked);
+            attention.write_decoding = attention.write_decoding.saturating_mul(checked);
+        }
+        self
+    }
+
     /// Turns the coefficients that are still in seconds into ticks.
     fn in_ticks(mut self) -> Self {
         self.fixed *= TICKS;
         self.fixed_prefill *= TICKS;
+        self.eager *= TICKS;
         self.per_request *= TICKS;
+        self.per_prompt *= TICKS;
+        self.launches *= TICKS;
         self.per_token *= TICKS;
         self
     }
@@ -202,19 +248,33 @@ impl Roofline {
         let decoding = u64::from(batch.decode_requests);
         let requests = decoding + u64::from(batch.prefill_requests);
         let new_tokens = decoding + u64::from(batch.prefill_tokens);
-        let (tokens, sampled) = (new_tokens as f64, requests as f64);
-        let mut constant = self.fixed
-            + self.per_request * sampled
-            + self.per_token * tokens
+        let guessed = decoding as f64 * self.guesses;
+        let (tokens, sampled) = (new_tokens as f64 + guessed, requests as f64 + guessed);
+        let mut kernels = self.per_token * tokens
             + self.traffic.seconds(tokens) * TICKS
-            + self.dense.time(tokens).max(self.streamed)
-            + self.head.time(sampled);
+            + self.dense.time(tokens, self.unhidden).max(self.streamed)
+            + self.head.time(sampled, self.unhidden);
         if let Some(experts) = &self.experts {
-            constant += experts.time(tokens);
+            kernels += experts.time(tokens, self.unhidden);
+        }
+        let mut constant = self.fixed + self.per_request * requests as f64;
+        if self.guesses > 0.0 && decoding > 0 {
+            let one = decoding as f64;
+            let mut layers = self.per_token * one
+                + self.traffic.seconds(one) * TICKS
+                + self.dense.time(one, self.unhidden)
+                + self.launches;
+            if let Some(experts) = &self.experts {
+                layers += experts.time(one, self.unhidden);
+            }
+            constant += self.guesses * (layers / self.layers + self.head.time(one, self.unhidden));
         }
         if batch.prefill_requests > 0 {
-            constant += self.fixed_prefill;
+            constant += self.fixed_prefill + self.per_prompt * f64::from(batch.prefill_requests);
+            // The kernels of prompts differ between engines, those of decoding tokens hardly.
+            kernels *= 1.0 + (self.prompts - 1.0) * f64::from(batch.prefill_tokens) / tokens;
         }
+        constant += kernels;
         let global = self.global.decode(batch.decode_context, decoding, decoding);
         let windowed = self.windowed.decode(batch.window_context, decoding, u64::from(batch.window_growing));
         let mut first = u128::from((constant + 0.5) as u64) + global.first + windowed.first;
@@ -229,8 +289,10 @@ impl Roofline {
             let seen = new * self.window;
             let pairs = batch.prefill_pairs.min(seen);
             let context = batch.prefill_context.min(new + u64::from(batch.prefill_requests) * self.window);
-            first += self.global.prefill(batch.prefill_pairs, batch.prefill_context, new)
-                + self.windowed.prefill(pairs, context, new);
+            let waste = new * self.half / 2;
+            first += self.global.prefill(batch.prefill_pairs + waste, batch.prefill_context, new)
+                + self.windowed.prefill(pairs + waste, context, new);
+            first = first.max((self.fixed + self.eager) as u128);
             flop += u128::from(batch.prefill_pairs) * u128::from(self.flop.prefill_pair_global)
                 + u128::from(pairs) * u128::from(self.flop.prefill_pair_windowed);
         }
@@ -250,7 +312,9 @@ impl Roofline {
 impl Traffic {
     fn of(replica: &Replica<'_>, share: f64) -> Result<Self, PlanError> {
         let Replica { model, node, plan, .. } = *replica;
-        let over = |cards, operation| Collective::over_cards(node, cards, operation, Library::Engine);
+        let over = |cards, operation| {
+            Collective::over_cards(node, cards, operation, Library::Engine, replica.constants)
+        };
         let layers = f64::from(model.layers);
         let expert_layers = model.experts.map_or(0.0, |experts| f64::from(experts.layers));
         // Two all-reduces a layer; where ranks exchange tokens, the second one of layers with experts is
@@ -267,7 +331,7 @@ impl Traffic {
         let crossings = stages_on_other_nodes(node.cards, plan);
         let network = node.scale_out.map_or(f64::INFINITY, |network| network.as_f64());
         let used = f64::from(plan.stage_cards().min(node.cards)) / f64::from(node.cards.max(1));
-        let crossing = hidden / (network * used * c::NETWORK_BANDWIDTH_EFFICIENCY);
+        let crossing = hidden / (network * used * replica.constants.network_bandwidth);
         Ok(Self {
             reduce: over(plan.tp, Operation::AllReduce)?,
             reduces: if plan.tp > 1 { 2.0 * layers + 1.0 - exchanged } else { 0.0 },
@@ -305,21 +369,24 @@ fn stages_on_other_nodes(per_node: u32, plan: ParallelismPlan) -> f64 {
 }
 
 impl Operator {
-    fn time(&self, tokens: f64) -> f64 {
-        overlapped(self.read, self.per_token * tokens)
+    fn time(&self, tokens: f64, unhidden: f64) -> f64 {
+        overlapped(self.read, self.per_token * tokens, unhidden)
     }
 }
 
 impl ExpertOperator {
-    fn time(&self, tokens: f64) -> f64 {
+    fn time(&self, tokens: f64, unhidden: f64) -> f64 {
         let touched = -libm::expm1(self.log_missed * tokens);
-        overlapped(self.all.read * touched, self.all.per_token * tokens)
+        overlapped(self.all.read * touched, self.all.per_token * tokens, unhidden)
     }
 }
 
-/// Reading and computing at the same time: the longer of the two, and a part of the shorter that does not hide.
-fn overlapped(read: f64, compute: f64) -> f64 {
-    read.max(compute) + c::OVERLAP_LOSS * read.min(compute)
+/// Reading and computing at the same time: the longer of the two, and of the shorter a part that does not hide
+/// and is the larger the nearer both are: near the roofline's knee tiles wait for memory now and for the
+/// arithmetic then.
+fn overlapped(read: f64, compute: f64, unhidden: f64) -> f64 {
+    let (short, long) = (read.min(compute), read.max(compute));
+    if long > 0.0 { long + unhidden * short * short / long } else { 0.0 }
 }
 
 /// Decoding's attention in a segment: what it adds to the first iteration and to each further one, and for
@@ -334,7 +401,7 @@ impl AttentionOperator {
     /// `context` tokens attended to in iteration 0, `growing` more in each further one.
     fn decode(&self, context: u64, requests: u64, growing: u64) -> Piece {
         let wide = |a: u64, b: u64| u128::from(a) * u128::from(b);
-        let written = wide(self.write, requests);
+        let written = wide(self.write_decoding, requests);
         let bytes = wide(self.read, context) + written;
         let by_bytes = Piece { first: bytes, slope: wide(self.read, growing), iterations: u64::MAX };
         // FLOP time overtakes only where a token of context costs more FLOP time than byte time.
@@ -379,15 +446,19 @@ impl FlopCounts {
 fn attention(replica: &Replica<'_>, layers: u32, rate: f64, share: f64) -> AttentionOperator {
     let model = replica.model;
     let (layers, tp) = (f64::from(layers) * share, f64::from(replica.plan.tp));
-    let bandwidth = replica.node.card.memory_bandwidth.as_f64() * c::KV_BANDWIDTH_EFFICIENCY;
+    let bandwidth = replica.node.card.memory_bandwidth.as_f64() * replica.constants.kv_bandwidth
+        / replica.constants.kernels
+        * Factors::of(replica.constants, &replica.node.card.name, replica.engine).bandwidth;
     let kv_bytes = model.kv_values_per_layer(replica.plan.tp) as f64 * f64::from(replica.kv.bits()) / 8.0;
     // Queries in and outputs out, 16 bits a value, split over the cards.
     let moved = 2.0 * f64::from(model.hidden) * 2.0 / tp;
     // At most 19 minutes a token, so that no product of a batch's counts overflows.
     let ticks = |seconds: f64| ((seconds * TICKS).round() as u64).min(1 << 60);
+    let write = ticks(layers * (kv_bytes + moved) / bandwidth);
     AttentionOperator {
         read: ticks(layers * kv_bytes / bandwidth),
-        write: ticks(layers * (kv_bytes + moved) / bandwidth),
+        write,
+        write_decoding: write,
         decode_pair: ticks(layers * model.flop_per_pair_decoding() as f64 / tp / rate),
         prefill_pair: ticks(layers * model.flop_per_pair_prefilling() as f64 / tp / rate),
     }

@@ -7,6 +7,7 @@ use std::fmt;
 use super::card::NodeSpec;
 use super::collectives::{Collective, Library, Operation};
 use super::constants as c;
+use super::constants::Constants;
 use super::dims::ModelDims;
 use super::plan::{ParallelismPlan, PlanError, check_plan};
 use crate::catalog::Precision;
@@ -39,8 +40,18 @@ pub struct TrainingJob<'a> {
     pub recompute: Option<bool>,
     /// How layers, sequences and experts are cut.
     pub layout: TrainingLayout,
+    /// Which parts of the state are cut over the data-parallel ranks; `None` leaves that to
+    /// [`TrainingJob::sharded`], and cuts the optimizer's part where there are several stages.
+    pub zero: Option<Zero>,
+    /// Whether attention's scores are kept too, as kernels that are not fused do.
+    pub scores_kept: bool,
+    /// The share of a card's visible memory that the job may fill; the rest is for what fragmentation wastes
+    /// ([`TRAINING_MEMORY_UTILIZATION`](super::constants::TRAINING_MEMORY_UTILIZATION) by default).
+    pub memory_utilization: f64,
     /// Whether only adapters are trained (LoRA): the model's own weights have no gradients and no state.
     pub adapters_only: bool,
+    /// The fitted constants ([`Constants::PUBLISHED`] by default).
+    pub constants: &'a Constants,
 }
 
 /// The cuts of a training job beside tensor and data parallelism.
@@ -88,6 +99,19 @@ pub enum TrainingState {
     Twenty,
 }
 
+/// ZeRO's stages (Rajbhandari et al., arXiv 1910.02054, section 5): what is cut over the data-parallel ranks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Zero {
+    /// 0: nothing.
+    Nothing,
+    /// 1: the optimizer's state.
+    Optimizer,
+    /// 2: that and the gradients.
+    Gradients,
+    /// 3: that and the weights (FSDP).
+    Weights,
+}
+
 /// What a training job does.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TrainingStep {
@@ -133,6 +157,17 @@ impl TrainingState {
             Self::Twenty => 20,
         }
     }
+
+    /// Of them, those of the weights that compute and of their gradients: the rest is the optimizer's. The rule of
+    /// 12 keeps weights in 32 bits and no gradients; that of 20 gradients in 16 and in 32 bits.
+    pub(super) const fn weights_and_gradients(self) -> (u64, u64) {
+        match self {
+            Self::Twelve => (4, 0),
+            Self::Sixteen => (2, 2),
+            Self::Eighteen => (2, 4),
+            Self::Twenty => (2, 6),
+        }
+    }
 }
 
 impl<'a> TrainingJob<'a> {
@@ -151,7 +186,11 @@ impl<'a> TrainingJob<'a> {
             sharded: None,
             recompute: None,
             layout: TrainingLayout::default(),
+            zero: None,
+            scores_kept: false,
+            memory_utilization: c::TRAINING_MEMORY_UTILIZATION,
             adapters_only: false,
+            constants: &Constants::PUBLISHED,
         }
     }
 }
@@ -229,8 +268,9 @@ fn with_tp(job: &TrainingJob<'_>, tp: u32) -> Result<TrainingStep, PlanError> {
     let choices = [(false, false), (false, true), (true, false), (true, true)];
     let allowed = choices.into_iter().filter(|(sharded, recompute)| {
         job.sharded.is_none_or(|wanted| wanted == *sharded)
+            && job.zero.is_none_or(|zero| (zero == Zero::Weights) == *sharded)
             && job.recompute.is_none_or(|wanted| wanted == *recompute)
-            && (!sharded || ranks > 1 || job.sharded.is_some())
+            && (!sharded || ranks > 1 || job.sharded.is_some() || job.zero.is_some())
     });
     let mut tightest = None;
     for (sharded, recompute) in allowed {
@@ -272,14 +312,17 @@ fn step(
     let compute = forward.step_seconds(job, plan.tp, recompute, rank_tokens)? / shared;
 
     let layers = f64::from(model.layers) / f64::from(layout.pp);
-    let reduce = Collective::within_node(node, plan.tp, Operation::AllReduce, Library::Nccl)?;
+    let reduce = Collective::within_node(node, plan.tp, Operation::AllReduce, Library::Nccl, job.constants)?;
     // Two all-reduces forward, two backward, two more where the forward pass is done again.
     let reduces = if recompute { 6.0 } else { 4.0 };
     let activations = micro * f64::from(model.hidden) * 2.0 / f64::from(layout.cp);
     let mut tensor_parallel = 0.0;
     if plan.tp > 1 {
-        tensor_parallel +=
-            c::TRAINING_TENSOR_EXPOSED * micro_batches * layers * reduces * reduce.seconds(activations);
+        tensor_parallel += job.constants.training_tensor_exposed
+            * micro_batches
+            * layers
+            * reduces
+            * reduce.seconds(activations);
     }
     tensor_parallel += micro_batches * experts_exchange(job, plan.tp, activations)?;
     // The last stage starts pp − 1 micro-batches late and the first one ends as much early; interleaved,
@@ -290,7 +333,7 @@ fn step(
     // Gradients in 16 bits. Sharded, weights are gathered forward and backward and gradients scattered in
     // each micro-batch: 3/2 of an all-reduce (ZeRO, section 7). Experts have ranks of their own.
     let spread = ranks * layout.cp;
-    let gradients = Collective::across_gang(node, spread, plan.tp, Operation::AllReduce)?;
+    let gradients = Collective::across_gang(node, spread, plan.tp, Operation::AllReduce, job.constants)?;
     let experts = model.expert_parameters() as f64;
     let rest = model.parameters as f64 - experts;
     let stage = f64::from(plan.tp) * f64::from(layout.pp);
@@ -301,7 +344,8 @@ fn step(
         (_, false) => gradients.seconds(bytes),
         (_, true) => micro_batches * 1.5 * gradients.seconds(of_rank),
     };
-    let exposed = (traffic - c::TRAINING_OVERLAP * compute).max(c::TRAINING_EXPOSED_AT_LEAST * traffic);
+    let exposed =
+        (traffic - job.constants.training_overlap * compute).max(job.constants.training_exposed * traffic);
 
     let seconds = compute + tensor_parallel + bubble + exposed;
     let flop_per_token = 3 * (forward.linear + forward.attention);
@@ -333,10 +377,10 @@ fn experts_exchange(job: &TrainingJob<'_>, tp: u32, activations: f64) -> Result<
         return Ok(0.0);
     }
     let width = if ep.saturating_mul(tp) <= job.cards { tp } else { 1 };
-    let exchange = Collective::across_gang(job.node, ep, width, Operation::AllToAll)?;
+    let exchange = Collective::across_gang(job.node, ep, width, Operation::AllToAll, job.constants)?;
     let layers = f64::from(experts.layers) / f64::from(job.layout.pp);
     let sent = activations / f64::from(tp) * f64::from(experts.per_token);
-    Ok(c::TRAINING_EXPERT_EXPOSED * layers * 4.0 * exchange.seconds(sent))
+    Ok(job.constants.training_expert_exposed * layers * 4.0 * exchange.seconds(sent))
 }
 
 /// FLOP of one token in the forward pass.
@@ -378,14 +422,17 @@ impl Forward {
         let again = if recompute { 1.0 } else { 0.0 };
         let passes = 1.0 + backward + again;
         let card = &job.node.card.name;
-        let linear_rate = rate(job, job.precision)? * c::training_efficiency(card, job.precision);
+        let linear_rate = rate(job, job.precision)? * job.constants.training_linear(card, job.precision);
         let wide = if job.precision.bits() < 16 { Precision::Bf16 } else { job.precision };
-        let attention_rate = rate(job, wide)? * c::TRAINING_ATTENTION_EFFICIENCY * c::training_share(card);
-        let bandwidth = job.node.card.memory_bandwidth.as_f64() * c::WEIGHT_BANDWIDTH_EFFICIENCY;
-        let moved =
-            c::TRAINING_ELEMENTWISE_VECTORS * 2.0 * f64::from(job.model.hidden) * f64::from(job.model.layers);
+        let attention_rate =
+            rate(job, wide)? * job.constants.training_attention * job.constants.training_share(card);
+        let bandwidth = job.node.card.memory_bandwidth.as_f64() * job.constants.weight_bandwidth;
+        let moved = job.constants.training_elementwise
+            * 2.0
+            * f64::from(job.model.hidden)
+            * f64::from(job.model.layers);
         let (experts, dense) = (self.experts as f64, (self.linear - self.experts) as f64);
-        let token = passes * (dense + experts / c::TRAINING_EXPERT_SHARE) / linear_rate
+        let token = passes * (dense + experts / job.constants.training_expert) / linear_rate
             + (3.0 + again) * self.attention as f64 / attention_rate
             + (3.0 + again) / 3.0 * moved / bandwidth;
         Ok(tokens * token / f64::from(tp))

@@ -15,7 +15,7 @@ use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use serde::Serialize;
 
 use super::replicate::{Values, over, values};
-use super::statistics::{ALPHA, estimate, needed};
+use super::statistics::{ALPHA, Estimate, estimate, needed};
 use crate::world::{RunError, WorldConfig};
 
 /// A scenario with the name that it goes by in a comparison.
@@ -88,6 +88,9 @@ pub struct Difference {
     /// How many replications more would resolve it, if mean and spread stay what they are: 0 when it is; null
     /// when nothing says so, or more than a million.
     pub replications_to_resolve: Option<u64>,
+    /// How many times as many replications independent runs would need for an interval as narrow: the sum of both
+    /// variances ÷ the variance of the paired differences; null where that is no number.
+    pub independent_ratio: Option<f64>,
 }
 
 /// A variant that could not be run.
@@ -226,7 +229,20 @@ fn difference(name: &str, baseline: &[Values], rows: &[Values], column: usize, a
         ci95: interval,
         resolved,
         replications_to_resolve: if resolved { Some(0) } else { to_resolve },
+        independent_ratio: independent_ratio(baseline, rows, column, known),
     }
+}
+
+/// The variances of both sides together, over that of their paired differences.
+fn independent_ratio(
+    baseline: &[Values],
+    rows: &[Values],
+    column: usize,
+    paired: Option<Estimate>,
+) -> Option<f64> {
+    let variance = |rows: &[Values]| over(rows, column, ALPHA).map(|known| known.deviation * known.deviation);
+    let (apart, paired) = (variance(baseline)? + variance(rows)?, paired?.deviation);
+    (paired > 0.0).then(|| apart / (paired * paired)).filter(|ratio| ratio.is_finite())
 }
 
 /// Whether more replications are no use: each variant is resolved, or differs from the baseline in having no

@@ -109,15 +109,20 @@ impl Grid {
 
     /// The values of a point, an axis each.
     pub fn values(&self, point: u64) -> Vec<String> {
+        self.axes.iter().zip(self.places(point)).map(|(axis, place)| axis.value(place)).collect()
+    }
+
+    /// The places of a point's values on their axes.
+    pub fn places(&self, point: u64) -> Vec<u64> {
         let mut rest = point;
-        let value = |axis: &Axis| {
-            let value = axis.value(rest % axis.len());
+        let place = |axis: &Axis| {
+            let place = rest % axis.len();
             rest /= axis.len();
-            value
+            place
         };
-        let mut values: Vec<String> = self.axes.iter().rev().map(value).collect();
-        values.reverse();
-        values
+        let mut places: Vec<u64> = self.axes.iter().rev().map(place).collect();
+        places.reverse();
+        places
     }
 
     /// The `--set` arguments that make a point.

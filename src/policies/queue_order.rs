@@ -9,12 +9,15 @@ mod conservative;
 mod drf;
 mod easy;
 mod edf;
+mod expect;
 mod fair_share;
 mod fifo;
+mod gittins;
 mod las;
 mod priority;
 mod profile;
 mod quota;
+mod rounds;
 mod sjf;
 mod srtf;
 mod strict;
@@ -22,12 +25,16 @@ mod strict;
 mod testing;
 
 pub use drf::DrfConfig;
+pub use expect::Durations;
 pub use fair_share::FairShareConfig;
 pub use las::LasConfig;
 pub use quota::{Quota, QuotaConfig};
+pub use rounds::{Objective, RoundsConfig};
 
 use super::Reason;
-use crate::units::{Duration, Instant};
+use crate::sim::Seed;
+use crate::units::{Duration, Instant, UsdPerHour};
+use std::collections::BTreeMap;
 
 /// The queue orders that a scenario can name, with their settings.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -39,9 +46,9 @@ pub enum QueueOrder {
     /// The highest priority first; nobody overtakes the first.
     Priority,
     /// The shortest job first; nobody overtakes the first.
-    Sjf,
+    Sjf(Durations),
     /// The shortest remaining time first, with preemption.
-    Srtf,
+    Srtf(Durations),
     /// The earliest deadline first; nobody overtakes the first.
     Edf,
     /// In order of submission with a reservation for the first; others may overtake that do not delay it.
@@ -50,12 +57,16 @@ pub enum QueueOrder {
     Conservative,
     /// Least attained service in levels, with preemption.
     Las(LasConfig),
+    /// The highest Gittins index first, in levels, with preemption.
+    Gittins(LasConfig),
     /// The user who used least of late, by share.
     FairShare(FairShareConfig),
     /// The user with the least dominant share.
     Drf(DrfConfig),
     /// Quotas by queue, with borrowing and reclaim.
     Quota(QuotaConfig),
+    /// Rounds by an allocation of every pool's time.
+    Rounds(RoundsConfig),
 }
 
 /// What a queue order knows of a job.
@@ -90,6 +101,20 @@ pub struct FleetFacts {
     pub types: Vec<u32>,
     /// The pools of each list of pools, in order of preference.
     pub places: Vec<Vec<u16>>,
+    /// What an hour of one card of each pool costs.
+    pub prices: Vec<UsdPerHour>,
+    /// How long jobs take on each of their pools, of those that do not take the same everywhere.
+    pub durations: BTreeMap<u32, Vec<Duration>>,
+    /// What an order draws at random derives from this.
+    pub seed: Seed,
+}
+
+impl FleetFacts {
+    /// How long a job takes on one of its pools.
+    pub fn duration(&self, job: u32, facts: &JobFacts, option: usize) -> Duration {
+        let own = self.durations.get(&job).and_then(|durations| durations.get(option));
+        own.copied().unwrap_or(facts.duration)
+    }
 }
 
 /// A time from which a job fits, as far as estimates tell.
@@ -122,6 +147,8 @@ pub enum Step {
     Start(u32),
     /// Start a waiting job if it fits beside what [`Cluster::reserve`] holds.
     StartBeside(u32),
+    /// Start a waiting job on one of its pools, by its place in their order of preference, if it fits there.
+    StartOn(u32, u16),
     /// Stop running jobs; they wait again.
     Stop(Vec<u32>),
     /// Nothing until something happens.
@@ -144,6 +171,10 @@ pub trait Order: std::fmt::Debug {
     fn refused(&mut self, now: Instant, job: u32);
     /// What to do next, and why.
     fn next(&mut self, now: Instant, facts: &[JobFacts], cluster: &mut dyn Cluster) -> (Step, Reason);
+    /// Why a waiting job that was not tried waits, in words; nothing when others are simply before it.
+    fn why(&self, _job: u32, _facts: &JobFacts, _cluster: &dyn Cluster) -> Option<&'static str> {
+        None
+    }
     /// When to be asked again although nothing happened.
     fn wake(&self) -> Option<Instant> {
         None
@@ -152,7 +183,7 @@ pub trait Order: std::fmt::Debug {
 
 impl QueueOrder {
     /// The names that scenarios use.
-    pub const NAMES: [&'static str; 11] = [
+    pub const NAMES: [&'static str; 16] = [
         "fifo",
         "priority",
         "sjf",
@@ -161,25 +192,34 @@ impl QueueOrder {
         "easy-backfill",
         "conservative-backfill",
         "las",
+        "gittins",
         "fair-share",
         "drf",
         "quota",
+        "max-min",
+        "finish-time-fairness",
+        "min-makespan",
+        "cost",
     ];
 
     /// The order at its beginning, for these jobs on this fleet.
     pub fn start(&self, facts: &[JobFacts], fleet: &FleetFacts) -> Box<dyn Order> {
+        let expect = |durations| expect::Expect::new(durations, fleet.seed);
+        let truth = Durations::True;
         match self {
-            Self::Fifo => Box::new(strict::Strict::new(fifo::key, fifo::REASON)),
-            Self::Priority => Box::new(strict::Strict::new(priority::key, priority::REASON)),
-            Self::Sjf => Box::new(strict::Strict::new(sjf::key, sjf::REASON)),
-            Self::Edf => Box::new(strict::Strict::new(edf::key, edf::REASON)),
-            Self::Srtf => Box::new(srtf::Srtf::default()),
+            Self::Fifo => Box::new(strict::Strict::new(fifo::key, fifo::REASON, expect(truth))),
+            Self::Priority => Box::new(strict::Strict::new(priority::key, priority::REASON, expect(truth))),
+            Self::Sjf(durations) => Box::new(strict::Strict::new(sjf::key, sjf::REASON, expect(*durations))),
+            Self::Edf => Box::new(strict::Strict::new(edf::key, edf::REASON, expect(truth))),
+            Self::Srtf(durations) => Box::new(srtf::Srtf::new(expect(*durations))),
             Self::Easy => Box::new(easy::Easy::new(facts, fleet)),
             Self::Conservative => Box::new(conservative::Conservative::new(facts, fleet)),
             Self::Las(config) => Box::new(las::Las::new(config.clone())),
+            Self::Gittins(config) => Box::new(gittins::order(config, facts)),
             Self::FairShare(config) => Box::new(fair_share::FairShare::new(config.clone())),
             Self::Drf(config) => Box::new(drf::Drf::new(config.clone(), fleet)),
             Self::Quota(config) => Box::new(quota::ByQuota::new(config.clone())),
+            Self::Rounds(config) => Box::new(rounds::Rounds::new(config.clone(), fleet)),
         }
     }
 }

@@ -6,8 +6,10 @@
 mod law;
 mod nodes;
 mod observe;
+mod prometheus;
 
 pub use law::{LAWS, Law, LawInfo};
+pub use prometheus::observations;
 
 use serde_json::{Map, Value, json};
 

@@ -5,6 +5,7 @@
 mod axis;
 mod canvas;
 mod cards;
+pub mod charts;
 mod columns;
 mod figure;
 mod latency;
@@ -13,6 +14,7 @@ mod overview;
 mod panel;
 mod queue;
 mod rate;
+pub mod scatter;
 mod spend;
 mod style;
 mod utilization;

@@ -9,6 +9,7 @@ mod lengths;
 mod lifecycle;
 mod market;
 mod node_autoscaler;
+mod plan;
 mod pool;
 mod prefixes;
 mod scheduler;
@@ -16,6 +17,7 @@ mod stream;
 mod supply;
 mod tenant;
 mod traffic;
+mod training;
 mod weights;
 
 pub use autoscaler::RawAutoscaler;
@@ -25,11 +27,13 @@ pub use job::{RawJob, Work, read as job};
 pub use lifecycle::{RawStart, Replicas};
 pub use market::{RawOwned, RawStock, RawZone};
 pub use node_autoscaler::{NodePolicy, RawNodeAutoscaler};
+pub use plan::{HorizonTerms, PlanSection, RegretTerms, plan};
 pub use pool::{PRICE_KEYS, RawPool, RawPrices, prices, read as pool};
-pub use scheduler::{RawJobTrace, RawOrder, RawScheduler};
+pub use scheduler::{RawDurations, RawJobTrace, RawOrder, RawScheduler};
 pub use stream::{RawStream, read as stream};
 pub use supply::{Count, RawProvisioning};
 pub use tenant::{RawTenant, read as tenant};
+pub use training::{RawTraining, Recomputation};
 
 use super::dom::Node;
 use super::kinds;
@@ -55,6 +59,7 @@ pub struct RawScenario {
     pub scheduler: RawScheduler,
     pub node_autoscaler: Option<RawNodeAutoscaler>,
     pub prices: RawPrices,
+    pub plan: Option<PlanSection>,
     /// Entries that override or add to the catalogue: the list's key, and each entry with its table's place.
     pub overrides: Vec<(&'static str, Vec<Node>)>,
 }
@@ -117,9 +122,9 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawScen
     let scheduler = t.table_or_default("scheduler", doc, scheduler::read);
     let node_autoscaler = node_autoscaler::read(t, around);
     let prices = prices(t, around);
+    let plan = plan(t);
     let overrides = OVERRIDES.map(|key| (key, overrides(t, key)));
     t.later(&[
-        ("plan", "the search for fleets is"),
         ("autoscaler", "autoscalers are"),
         ("failures", "failures are"),
         ("carbon", "carbon accounting is"),
@@ -145,6 +150,7 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawScen
         scheduler: scheduler.unwrap_or_default(),
         node_autoscaler,
         prices,
+        plan,
         overrides: overrides.into(),
     })
 }

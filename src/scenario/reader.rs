@@ -499,6 +499,11 @@ impl<'a> TableReader<'a> {
         self.node(key).and_then(|node| self.scalar(key, node, kind))
     }
 
+    /// Notes that a key which may be anything has been read.
+    pub fn taken(&mut self, key: &str) {
+        self.others.insert(key.to_owned());
+    }
+
     /// Reads the table under a key that may be anything.
     pub fn other<T>(
         &mut self,
@@ -514,6 +519,7 @@ impl<'a> TableReader<'a> {
     /// Reports a file that is not there, with what to do about it.
     pub fn file_exists(&mut self, written: &Sited<String>, path: &Path, help: &[String]) {
         if path.is_file() {
+            self.reading.files.push(path.to_owned());
             return;
         }
         let mut problem =

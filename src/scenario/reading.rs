@@ -1,9 +1,11 @@
 //! What reading is made of: values with places, kinds of scalars, and what is found on the way.
 
 use std::ops::Deref;
+use std::path::PathBuf;
 
 use super::dom::{Step, Value};
 use super::problem::{Place, Problem};
+use crate::units::Watts;
 
 /// A value with the place where it was written; a default has the place of its table.
 #[derive(Debug, Clone)]
@@ -50,6 +52,15 @@ pub struct OptionDoc {
     pub doc: &'static str,
 }
 
+/// Where a pool is and what it may draw: for plans; a run needs neither.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PoolSite {
+    /// The region of its offer; empty when the catalogue does not say.
+    pub region: String,
+    /// The design power of one of its cards; `None` when nobody knows it.
+    pub card_power: Option<Watts>,
+}
+
 /// What reading leaves besides the values.
 #[derive(Debug, Default)]
 pub struct Reading {
@@ -61,6 +72,10 @@ pub struct Reading {
     pub broken: Vec<(&'static str, Option<String>)>,
     /// What was chosen for the user, and why.
     pub choices: Vec<String>,
+    /// What is known of the pools beyond what a run needs, in their order.
+    pub sites: Vec<PoolSite>,
+    /// The files that are read.
+    pub files: Vec<PathBuf>,
     /// The options met, when describing.
     pub docs: Option<Vec<OptionDoc>>,
 }

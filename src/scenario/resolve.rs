@@ -7,6 +7,7 @@ mod catalog;
 mod deployments;
 mod disaggregated;
 mod engine;
+mod job_order;
 mod jobs;
 mod lifecycle;
 mod names;
@@ -53,7 +54,8 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
     let deployments: Vec<DeploymentConfig> =
         deployments.into_iter().map(|deployment| deployment.config).collect::<Option<_>>()?;
     let jobs: Vec<JobConfig> = jobs.into_iter().collect::<Option<_>>()?;
-    let all_jobs = JobList::joined(&jobs, job_trace.as_ref());
+    let expanded = job_order::expand(&scenario, &jobs, reading);
+    let all_jobs = JobList::joined(&expanded, job_trace.as_ref());
     let queue_order = scheduler::queue_order(&scenario, &all_jobs, reading);
     if reading.problems.iter().any(|problem| problem.severity == Severity::Error) {
         return None;
@@ -72,7 +74,7 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
         node_scaler,
         deployments,
         scalers,
-        jobs,
+        jobs: expanded,
         job_trace,
         queue_order,
         placement: scenario.scheduler.placement,

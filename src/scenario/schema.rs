@@ -58,6 +58,12 @@ fn place(root: &mut Node, option: OptionDoc) {
 fn schema_of(node: &Node) -> Value {
     let mut kinds: Vec<Value> = node.kind.split(", or ").map(|kind| kind_schema(kind, node)).collect();
     kinds.dedup();
+    // A number may be uncertain wherever it stands.
+    let numbers = ["a number", "a whole number", "a share", "a time", "a price", "a rate"];
+    if numbers.iter().any(|start| node.kind.starts_with(start)) {
+        let ways = [json!({ "required": ["low", "mid", "high"] }), json!({ "required": ["dist"] })];
+        kinds.push(json!({ "type": "object", "anyOf": ways }));
+    }
     let mut schema = if kinds.len() == 1 { kinds.remove(0) } else { json!({ "anyOf": kinds }) };
     if !node.doc.is_empty() {
         schema["description"] = json!(node.doc);

@@ -74,6 +74,12 @@ impl Serving {
         self.send(ctx, slot);
     }
 
+    /// A stream's deployments are tried in order: the next is taken when the least loaded replica of one has so many
+    /// requests.
+    pub fn spill_over(&mut self, stream: usize, most: Option<u32>) {
+        self.spill_over[stream] = most;
+    }
+
     /// Replicas that have ever been ready, those that are gone included.
     pub fn replicas(&self) -> usize {
         self.replicas.len()

@@ -307,6 +307,7 @@ impl Replica {
         if self.decoding_waits {
             self.paused += n;
         } else {
+            self.totals.tokens += u64::from(self.batch.shape.decode_requests) * n;
             self.batch.advance(self.boundary - n - self.paused, n);
             self.totals.tokens += u64::from(self.batch.shape.decode_requests) * n;
             self.waiting.decoded(n);

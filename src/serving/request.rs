@@ -49,6 +49,7 @@ pub(crate) struct Request {
     pub(crate) retries: u16,
     /// The deployment that its stream sent it to, and the one that it is at: its prefill replicas, say.
     pub(crate) home: u32,
+    pub(crate) attempt: u16,
     /// Whose request it is, by number.
     pub(crate) tenant: u16,
     /// Whether a more urgent request may take its place in the batch.

@@ -80,8 +80,10 @@ pub struct Departure {
     pub prompt: u32,
     /// Output tokens asked for.
     pub output: u32,
-    /// How often it was preempted and started again.
+    /// How often it was preempted, or lost its replica, and started again.
     pub retries: u16,
+    /// How often its client had asked before.
+    pub attempt: u16,
     /// How it ended.
     pub outcome: Outcome,
 }
@@ -123,6 +125,8 @@ pub struct NewRequest {
     pub output: u32,
     /// The user of a closed loop or the session of a trace.
     pub session: Option<u64>,
+    /// How often its client has asked before.
+    pub attempt: u16,
     /// The hashes of the blocks of its prompt, where they are known.
     pub hashes: Option<Arc<[u64]>>,
     /// Prompt tokens up to the end of each of these blocks; `None` when all are of the deployment's size.
@@ -171,6 +175,8 @@ pub struct Serving {
     time_outs: Vec<TimeOuts>,
     /// The deployments that serve each stream, and on what terms.
     routes: Vec<(Vec<usize>, RequestTerms)>,
+    /// For each stream, from how many requests on the next deployment is taken.
+    pub(super) spill_over: Vec<Option<u32>>,
     finished: Vec<Slot>,
     plain: bool,
 }
@@ -224,13 +230,14 @@ impl Serving {
         plain: bool,
     ) -> Self {
         let after: Vec<_> = routes.iter().map(|route| route.timeout).collect();
-        let routes = routes.into_iter().map(|route| (route.deployments, route.terms)).collect();
+        let routes: Vec<_> = routes.into_iter().map(|route| (route.deployments, route.terms)).collect();
         Self {
             requests: Requests::default(),
             deployments: deployments.into_iter().map(|config| Deployment::new(config, seed)).collect(),
             replicas: Vec::new(),
             fabric: Fabric::default(),
             time_outs: after.into_iter().map(|after| TimeOuts { after, ..TimeOuts::default() }).collect(),
+            spill_over: vec![None; routes.len()],
             routes,
             finished: Vec::new(),
             plain,
@@ -302,6 +309,7 @@ impl Serving {
             stream: new.stream,
             retries: 0,
             home,
+            attempt: new.attempt,
             tenant: terms.tenant,
             preemptible: terms.preemptible,
             key: order.decide(ctx.now, &facts).0,
@@ -361,6 +369,15 @@ impl Serving {
             let queued = self.replicas[replica as usize].replica.queued();
             (owner.config.max_queued_requests.is_some_and(|most| queued >= most), load)
         };
+        if let Some(most) = self.spill_over[usize::from(stream)] {
+            let has_room = |deployment: &&usize| {
+                let (full, requests) = load(deployment);
+                !full && requests < u64::from(most)
+            };
+            if let Some(deployment) = routes.iter().find(has_room) {
+                return *deployment as u32;
+            }
+        }
         match routes.as_slice() {
             [only] => *only as u32,
             several => several.iter().copied().min_by_key(load).unwrap_or(0) as u32,
@@ -604,6 +621,7 @@ fn departure(request: &Request, replica: Option<u32>, end: Instant, outcome: Out
         prompt: request.prompt,
         output: request.output,
         retries: request.retries,
+        attempt: request.attempt,
         outcome,
     }
 }

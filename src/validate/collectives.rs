@@ -4,7 +4,8 @@ use super::names;
 use super::report::{Compared, Row, Skip};
 use super::table::{Fields, Table};
 use crate::catalog::Catalog;
-use crate::perf::{Operation, collective_time};
+use crate::perf::constants::Constants;
+use crate::perf::{Operation, collective_time_with};
 use crate::topology::Interconnect;
 use crate::units::{Bytes, BytesPerSecond};
 
@@ -12,12 +13,12 @@ use crate::units::{Bytes, BytesPerSecond};
 const LARGE: f64 = 1_048_576.0;
 
 /// Compares every row.
-pub(super) fn rows(table: &Table) -> Vec<Row> {
+pub(super) fn rows(table: &Table, constants: &Constants) -> Vec<Row> {
     let catalog = Catalog::embedded();
-    table.rows().map(|row| compare(&catalog, row)).collect()
+    table.rows().map(|row| compare(&catalog, row, constants)).collect()
 }
 
-fn compare(catalog: &Catalog, row: Fields<'_>) -> Row {
+fn compare(catalog: &Catalog, row: Fields<'_>, constants: &Constants) -> Row {
     let system = row.text("system");
     let about = |reason: &str| Err(Skip { reason: reason.to_owned(), example: system.to_owned() });
     let operation = match row.text("collective") {
@@ -52,7 +53,7 @@ fn compare(catalog: &Catalog, row: Fields<'_>) -> Row {
     let bus = row.number("busbw_GBps").filter(|bus| *bus > 0.0);
     // Peaks without a size stand for large messages.
     let size = if size > 0.0 { size } else { 4.0 * 1_073_741_824.0 };
-    let seconds = collective_time(node, operation, cards, per_node, Bytes(size as u64))
+    let seconds = collective_time_with(node, operation, cards, per_node, Bytes(size as u64), constants)
         .map_err(|error| Skip {
             reason: "the model refuses the group".to_owned(),
             example: format!("{system}: {error}"),
@@ -67,6 +68,7 @@ fn compare(catalog: &Catalog, row: Fields<'_>) -> Row {
         (None, None) => return about("the row has no value"),
     };
     Ok(Compared {
+        line: row.line(),
         source: row.text("source").to_owned(),
         accelerator: found.name,
         model: format!("{} × {cards} on {nodes}", row.text("collective")),

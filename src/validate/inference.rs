@@ -1,6 +1,6 @@
 //! Rows of `inference_measured.csv`.
 
-use super::bench::{Case, Engine, Load, Reading};
+use super::bench::{Case, Draft, Engine, Habits, Load, Prefill, Reading, whole};
 use super::names;
 use super::report::Skip;
 use super::table::Fields;
@@ -8,16 +8,23 @@ use crate::catalog::{Catalog, Precision};
 use crate::perf::{CardSpec, ParallelismPlan};
 use crate::traffic::{Length, LengthDist, LogNormal};
 
-/// Mean prompts of the data sets of MLPerf Inference, in tokens, where a row says only `dataset`
-/// (mlcommons/inference, language/*/README.md, recalled: OpenOrca 294, CNN-DailyMail 778 for Llama 3.1 8B,
-/// LongBench and others 9,428 for Llama 3.1 405B, the mixture of three sets 145 tokens of output and about as
+/// A data set of MLPerf Inference: mean prompt, longest prompt and longest output in tokens, where a row says only
+/// `dataset` (mlcommons/inference, language/*/README.md, recalled: OpenOrca 294, CNN-DailyMail 778 for Llama 3.1
+/// 8B, LongBench and others 9,428 for Llama 3.1 405B, the mixture of three sets 145 tokens of output and about as
 /// long a prompt as OpenOrca, DeepSeek-R1's mixture of reasoning sets about 800).
-const DATA_SETS: [(&str, u32); 5] = [
-    ("llama-2-70b", 294),
-    ("llama-3.1-8b", 778),
-    ("llama-3.1-405b", 9428),
-    ("mixtral-8x7b", 300),
-    ("deepseek-r1", 800),
+struct DataSet {
+    model: &'static str,
+    prompt: u32,
+    longest_prompt: u32,
+    longest_output: u32,
+}
+
+const DATA_SETS: [DataSet; 5] = [
+    DataSet { model: "llama-2-70b", prompt: 294, longest_prompt: 1024, longest_output: 1024 },
+    DataSet { model: "llama-3.1-8b", prompt: 778, longest_prompt: 2540, longest_output: 128 },
+    DataSet { model: "llama-3.1-405b", prompt: 9428, longest_prompt: 20_000, longest_output: 2000 },
+    DataSet { model: "mixtral-8x7b", prompt: 300, longest_prompt: 1024, longest_output: 1024 },
+    DataSet { model: "deepseek-r1", prompt: 800, longest_prompt: 3140, longest_output: 20_000 },
 ];
 
 /// Marks latencies of systems that were driven to their capacity.
@@ -31,12 +38,6 @@ pub(super) fn read(catalog: &Catalog, row: Fields<'_>) -> Result<Reading, Skip> 
     let notes = row.text("notes");
     let about = |reason: &str, example: String| Err(Skip { reason: reason.to_owned(), example });
     let place = || format!("line {}: {} on {}", row.line(), row.text("model"), row.text("accelerator"));
-    if notes.contains("disagg=True") {
-        return about("prefill and decoding on different cards are not built", place());
-    }
-    if notes.contains("spec=") && !notes.contains("spec=none") {
-        return about("speculative decoding is not built", place());
-    }
     let cards = row.count("num_gpus").unwrap_or(1);
     let model = names::model(catalog, row.text("model"))?;
     let node = names::node(catalog, row.text("accelerator"), cards)?;
@@ -67,7 +68,38 @@ pub(super) fn read(catalog: &Catalog, row: Fields<'_>) -> Result<Reading, Skip> 
             _ => ParallelismPlan { tp, pp, dp: 1, ep },
         }
     });
-    let engine = Engine::named(&format!("{} {} {notes}", row.text("source"), row.text("version_date")));
+    let source = row.text("source");
+    let engine = match Engine::named(&format!("{source} {} {notes}", row.text("version_date"))) {
+        // Submissions to MLPerf on NVIDIA's cards run TensorRT-LLM, but for Red Hat's.
+        Engine::Other if source.starts_with("mlcommons") && !source.contains("RedHat") => {
+            if node.name.starts_with("MI") { Engine::Vllm } else { Engine::TensorRtLlm }
+        }
+        engine => engine,
+    };
+    if notes.contains("disagg=True") && notes.contains("pw=0") {
+        return about("the row does not say how its cards are divided between prompts and decoding", place());
+    }
+    let split = split(notes);
+    let (cards, plan, prefill) = match split {
+        Some((prefill, decode_cards)) => {
+            // A plan that is larger than a decoding worker's cards means all of them.
+            let workers = of_note(notes, "dw").filter(|workers| *workers > 0).unwrap_or(1);
+            let each = (decode_cards / workers).max(1);
+            let given = plan.filter(|plan| plan.cards() > 1 && plan.cards() <= each);
+            (decode_cards, Some(given.unwrap_or_else(|| whole(each, &model.figures, true))), Some(prefill))
+        }
+        None => (cards, plan, None),
+    };
+    let long = row.text("isl") == "dataset";
+    let habits = Habits {
+        limits: of_note(notes, "max_num_seqs").zip(of_note(notes, "max_num_batched_tokens")),
+        repeated_prompts: notes.contains("prefix caching likely on"),
+        long,
+        polled_iterations: match load {
+            Load::Closed(users) => polled(notes, &node.name, users),
+            _ => 0,
+        },
+    };
     let scale = if row.text("unit") == "ms" { 1e-3 } else { 1.0 };
     // MLPerf's servers are driven at the highest rate that still meets the limit: there latencies say how
     // near the capacity is, and not how long requests take. They are reported apart.
@@ -75,18 +107,21 @@ pub(super) fn read(catalog: &Catalog, row: Fields<'_>) -> Result<Reading, Skip> 
     let latency = ["ttft", "tpot", "e2e"].iter().any(|name| metric.starts_with(name));
     let metric = if driven && latency { format!("{metric}{PAST_KNEE}") } else { metric.to_owned() };
     Ok(Reading {
+        line: row.line(),
         case: Case {
             model: model.figures,
             node: node.figures,
             cards,
             plan,
-            split: None,
             weights,
             kv,
             prompt,
             output,
             load,
             engine,
+            habits,
+            prefill,
+            draft: speculates(notes).then_some(DRAFT),
         },
         source: row.text("source").to_owned(),
         accelerator: node.name,
@@ -95,15 +130,54 @@ pub(super) fn read(catalog: &Catalog, row: Fields<'_>) -> Result<Reading, Skip> 
     })
 }
 
+/// What multi-token prediction proposes and gets in InferenceX's runs of DeepSeek-R1: three tokens on most, of which
+/// the first is right in 0.8 to 0.9 of all cases (DeepSeek-V3, arXiv 2412.19437, section 5.4.3: 85 to 90 % for
+/// the second token) and random prompts make it less. An assumption.
+const DRAFT: Draft = Draft { tokens: 3, acceptance: 0.7 };
+
+/// How often InferenceX's scripts let SGLang look for new requests on Blackwell: every tenth iteration, with 16 users
+/// and more every thirtieth (`scheduler_recv_interval`, benchmarks/dsr1_*_b200_*.sh; recalled).
+pub(super) fn polled(text: &str, card: &str, users: u32) -> u32 {
+    let blackwell = ["B200", "B300", "GB200", "GB300"].iter().any(|known| card.starts_with(known));
+    match (text.contains("sglang") && blackwell, users) {
+        (false, _) | (true, 0..=1) => 0,
+        (true, 2..=15) => 10,
+        (true, _) => 30,
+    }
+}
+
+fn speculates(notes: &str) -> bool {
+    notes.contains("spec=") && !notes.contains("spec=none")
+}
+
+/// The number behind `name=`.
+fn of_note(notes: &str, name: &str) -> Option<u32> {
+    let (_, rest) = notes.split_once(&format!("{name}="))?;
+    let digits = rest.find(|c: char| !c.is_ascii_digit()).map_or(rest, |end| &rest[..end]);
+    digits.parse().ok()
+}
+
+/// Cards that prefill, and how many decode.
+fn split(notes: &str) -> Option<(Prefill, u32)> {
+    if !notes.contains("disagg=True") {
+        return None;
+    }
+    let (prefill, decode) = (of_note(notes, "prefill_gpu")?, of_note(notes, "decode_gpu")?);
+    let workers = of_note(notes, "pw").filter(|workers| *workers > 0).unwrap_or(1);
+    let cards = (prefill / workers).max(1);
+    Some((Prefill { workers, plan: None, cards }, decode.max(1)))
+}
+
 /// Lengths of prompt and output.
 fn lengths(row: Fields<'_>, model: &str) -> Option<(Length, Length)> {
-    let spread = |mean: f64| {
+    let spread = |mean: f64, longest: u32| {
         let dist = LengthDist::LogNormal(LogNormal::MeanCv { mean, cv: DATA_SET_CV });
-        Length { max: (mean * 8.0) as u32 + 1, ..Length::new(dist) }
+        Length { max: longest.max(mean as u32 + 1), ..Length::new(dist) }
     };
     if row.text("isl") == "dataset" {
-        let (_, prompt) = DATA_SETS.iter().find(|(known, _)| *known == model)?;
-        return Some((spread(f64::from(*prompt)), spread(row.number("osl")?)));
+        let set = DATA_SETS.iter().find(|set| set.model == model)?;
+        let prompt = spread(f64::from(set.prompt), set.longest_prompt);
+        return Some((prompt, spread(row.number("osl")?, set.longest_output)));
     }
     let exact = |tokens: f64| {
         let rounded = tokens.round().max(1.0) as u32;

@@ -3,6 +3,7 @@
 use super::report::Skip;
 use crate::catalog::{Catalog, NotFound};
 use crate::perf::{CardSpec, ModelDims, NodeSpec, UnknownFigures};
+use crate::units::BytesPerSecond;
 
 /// Endings that tables add to a model's name and that say nothing of its shape.
 const ENDINGS: [&str; 9] = ["-instruct", "-fp8", "-nvfp4", "-fp4", "-hf", "-bf16", "-chat", " 0528", "-0528"];
@@ -43,6 +44,20 @@ pub(super) fn node(catalog: &Catalog, name: &str, cards: u32) -> Result<Named<No
         scale_out: entry.scale_out.as_ref().map(|figure| figure.value),
     };
     Ok(Named { name: entry.name.clone(), figures: node })
+}
+
+/// The node as a plan of so many cards sees it that reaches beyond it: all its cards in one domain, at the speed of
+/// the network between nodes.
+pub(super) fn widened(node: &NodeSpec, cards: u32) -> NodeSpec {
+    let mut node = node.clone();
+    if cards > node.cards {
+        let each = node.scale_out.map(|all| BytesPerSecond(all.as_f64() / f64::from(node.cards)));
+        node.card.card_link = each.or(node.card.card_link);
+        node.scale_out =
+            node.scale_out.map(|all| BytesPerSecond(all.as_f64() / f64::from(node.cards) * f64::from(cards)));
+        node.cards = cards;
+    }
+    node
 }
 
 fn not_found(missing: &NotFound, name: &str) -> Skip {

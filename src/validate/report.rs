@@ -7,15 +7,23 @@ use serde::Serialize;
 /// A row: compared, or why not.
 pub(super) type Row = Result<Compared, Skip>;
 
-/// A row that was predicted.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Compared {
-    pub(super) source: String,
-    pub(super) accelerator: String,
-    pub(super) model: String,
-    pub(super) metric: String,
-    pub(super) measured: f64,
-    pub(super) predicted: f64,
+/// A row that was predicted. Times are in seconds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Compared {
+    /// The line in its table; 0 where a row is not one line.
+    pub line: u64,
+    /// Who measured.
+    pub source: String,
+    /// On what, as the catalogue calls it.
+    pub accelerator: String,
+    /// Which model, as the catalogue calls it.
+    pub model: String,
+    /// What was measured.
+    pub metric: String,
+    /// What came out there.
+    pub measured: f64,
+    /// What comes out here.
+    pub predicted: f64,
 }
 
 /// A row that was not.
@@ -84,21 +92,25 @@ pub struct Skipped {
 }
 
 impl Report {
-    pub(super) fn of(rows: Vec<Row>) -> Self {
+    pub(super) fn of(rows: &[Row]) -> Self {
         let mut groups: BTreeMap<[String; 4], Vec<f64>> = BTreeMap::new();
         let mut skipped: BTreeMap<String, Skipped> = BTreeMap::new();
         for row in rows {
             match row {
                 Ok(row) => {
-                    let key = [row.source, row.accelerator, row.model, row.metric];
+                    let key = [&row.source, &row.accelerator, &row.model, &row.metric].map(String::clone);
                     groups.entry(key).or_default().push(row.predicted / row.measured - 1.0);
                 }
                 Err(Skip { reason, example }) => {
                     let entry = skipped.entry(reason.clone());
-                    let entry = entry.or_insert_with(|| Skipped { reason, rows: 0, examples: Vec::new() });
+                    let entry = entry.or_insert_with(|| Skipped {
+                        reason: reason.clone(),
+                        rows: 0,
+                        examples: Vec::new(),
+                    });
                     entry.rows += 1;
-                    if entry.examples.len() < 3 && !entry.examples.contains(&example) {
-                        entry.examples.push(example);
+                    if entry.examples.len() < 3 && !entry.examples.contains(example) {
+                        entry.examples.push(example.clone());
                     }
                 }
             }
@@ -158,6 +170,7 @@ mod tests {
     fn row(source: &str, predicted: f64) -> Row {
         let text = str::to_owned;
         Ok(Compared {
+            line: 1,
             source: text(source),
             accelerator: text("card"),
             model: text("model"),
@@ -174,7 +187,7 @@ mod tests {
         rows.extend((0..99).map(|_| row("large", 9.0)));
         let skip = Skip { reason: "no such model".to_owned(), example: "x".to_owned() };
         rows.extend([Err(skip.clone()), Err(skip)]);
-        let report = Report::of(rows);
+        let report = Report::of(&rows);
         assert_eq!((report.groups.len(), report.groups[0].rows), (2, 99));
         assert!((report.groups[0].median_signed + 0.1).abs() < 1e-12);
         assert!((report.overall[0].median_ape - 0.3).abs() < 1e-12);

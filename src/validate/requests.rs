@@ -6,12 +6,13 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::bench::{Case, Engine, Load, Logged, quantities, replay};
+use super::bench::{Case, Engine, Habits, Load, Logged, quantities, replay};
 use super::names;
 use super::report::{Compared, Row, Skip};
 use super::table::ValidateError;
 use crate::catalog::{Catalog, Precision};
 use crate::perf::ParallelismPlan;
+use crate::perf::constants::Constants;
 use crate::traffic::Length;
 
 /// One line of the log.
@@ -61,7 +62,7 @@ const fn one() -> u32 {
 
 /// Replays the log's arrivals and compares means and distributions. Every figure is a row of its own; the
 /// number of KV blocks is compared as well, and the run uses the measured one.
-pub(super) fn rows(path: &Path) -> Result<Vec<Row>, ValidateError> {
+pub(super) fn rows(path: &Path, constants: &Constants) -> Result<Vec<Row>, ValidateError> {
     let unreadable = |file: &Path, why: String| ValidateError::Unreadable { path: file.to_owned(), why };
     let meta_path = path.with_extension("meta.json");
     let text = fs::read_to_string(&meta_path).map_err(|error| unreadable(&meta_path, error.to_string()))?;
@@ -86,10 +87,16 @@ pub(super) fn rows(path: &Path) -> Result<Vec<Row>, ValidateError> {
     }
     lines.sort_by(|a, b| a.arrival_s.total_cmp(&b.arrival_s));
     let catalog = Catalog::embedded();
-    Ok(compare(&catalog, path, &meta, &lines).unwrap_or_else(|skip| vec![Err(skip)]))
+    Ok(compare(&catalog, path, &meta, &lines, constants).unwrap_or_else(|skip| vec![Err(skip)]))
 }
 
-fn compare(catalog: &Catalog, path: &Path, meta: &Meta, lines: &[Line]) -> Result<Vec<Row>, Skip> {
+fn compare(
+    catalog: &Catalog,
+    path: &Path,
+    meta: &Meta,
+    lines: &[Line],
+    constants: &Constants,
+) -> Result<Vec<Row>, Skip> {
     let kwargs = &meta.engine_kwargs;
     let model = names::model(catalog, &meta.model)?;
     let device = meta.hardware.device_name.trim_start_matches("NVIDIA ").trim_start_matches("GeForce ");
@@ -101,13 +108,15 @@ fn compare(catalog: &Catalog, path: &Path, meta: &Meta, lines: &[Line]) -> Resul
         node: node.figures,
         cards: kwargs.tensor_parallel_size,
         plan: Some(ParallelismPlan::tensor(kwargs.tensor_parallel_size)),
-        split: None,
         weights,
         kv: Precision::Bf16,
         prompt: Length::constant(1),
         output: Length::constant(1),
         load: Load::Offline(1),
         engine: Engine::named("vllm"),
+        habits: Habits::default(),
+        prefill: None,
+        draft: None,
     };
     let logged = Logged {
         max_batch_requests: kwargs.max_num_seqs,
@@ -117,7 +126,7 @@ fn compare(catalog: &Catalog, path: &Path, meta: &Meta, lines: &[Line]) -> Resul
         requests: lines.iter().map(|line| (line.arrival_s, line.input_tokens, line.output_tokens)).collect(),
     };
     let failed = |why: String| Skip { reason: "the run can't be repeated".to_owned(), example: why };
-    let run = replay(&case, &logged).map_err(|unfit| failed(unfit.detail))?;
+    let run = replay(&case, &logged, constants).map_err(|unfit| failed(unfit.detail))?;
     let measured: Vec<(f64, f64, u32)> =
         lines.iter().map(|line| (line.ttft_s, line.e2e_s, line.output_tokens)).collect();
     let predicted: Vec<(f64, f64, u32)> =
@@ -131,6 +140,7 @@ fn compare(catalog: &Catalog, path: &Path, meta: &Meta, lines: &[Line]) -> Resul
         .into_iter()
         .map(|(metric, measured)| {
             Ok(Compared {
+                line: 0,
                 source: format!("{source} (vLLM {})", meta.vllm_version),
                 accelerator: node.name.clone(),
                 model: model.name.clone(),

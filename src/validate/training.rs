@@ -4,15 +4,16 @@ use super::names;
 use super::report::{Compared, Row, Skip};
 use super::table::{Fields, Table};
 use crate::catalog::{Catalog, Precision};
+use crate::perf::constants::Constants;
 use crate::perf::{PlanError, TrainingJob, TrainingLayout, TrainingState, training_throughput};
 
 /// Compares every row.
-pub(super) fn rows(table: &Table) -> Vec<Row> {
+pub(super) fn rows(table: &Table, constants: &Constants) -> Vec<Row> {
     let catalog = Catalog::embedded();
-    table.rows().map(|row| compare(&catalog, row)).collect()
+    table.rows().map(|row| compare(&catalog, row, constants)).collect()
 }
 
-fn compare(catalog: &Catalog, row: Fields<'_>) -> Row {
+fn compare(catalog: &Catalog, row: Fields<'_>, constants: &Constants) -> Row {
     let place = || format!("line {}: {} on {}", row.line(), row.text("model"), row.text("accelerator"));
     let about = |reason: &str| Err(Skip { reason: reason.to_owned(), example: place() });
     let metric = row.text("metric");
@@ -64,6 +65,7 @@ fn compare(catalog: &Catalog, row: Fields<'_>) -> Row {
         },
         layout,
         adapters_only,
+        constants,
         ..TrainingJob::new(&model.figures, &node.figures, cards)
     };
     // What ran did fit: where the memory rule is too strict, it fits with the state cut further.
@@ -104,6 +106,7 @@ fn compare(catalog: &Catalog, row: Fields<'_>) -> Row {
         return about("the row has no value");
     };
     Ok(Compared {
+        line: row.line(),
         source: row.text("source").to_owned(),
         accelerator: node.name,
         model: model.name,

@@ -60,8 +60,28 @@ pub struct StreamPlan {
     pub slo: Slo,
     /// A request that is not complete so long after its arrival gives up.
     pub timeout: Option<Duration>,
+    /// Whether clients ask again.
+    pub retries: Option<RetryPlan>,
+    /// Its deployments are tried in order: the next is taken when the least loaded replica of one has so many
+    /// requests. Without it the least loaded of all is taken.
+    pub spill_over: Option<u32>,
     /// What its requests bring with them: priority, tenant, deadline.
     pub terms: RequestTerms,
+}
+
+/// How clients ask again whose request was turned away, gave up or was lost; each time a request of its own.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RetryPlan {
+    /// How often at most.
+    pub attempts: u16,
+    /// The wait before the first.
+    pub backoff: Duration,
+    /// By how much each wait is longer than the one before.
+    pub factor: f64,
+    /// The longest wait.
+    pub most: Duration,
+    /// The share of a wait that is drawn, 0 to 1.
+    pub jitter: f64,
 }
 
 /// A replica autoscaler at work on a deployment.

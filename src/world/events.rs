@@ -21,6 +21,10 @@ pub(super) enum Event {
     DrainEnd {
         seat: u32,
     },
+    /// A client asks again.
+    Retry {
+        number: u64,
+    },
     /// A deployment's metrics are scraped.
     Scrape {
         scaler: u16,
@@ -52,7 +56,9 @@ impl Ranked for Event {
     /// Within a class, by entity.
     fn rank(&self) -> u64 {
         let (class, entity) = match *self {
-            Self::Jobs(jobs::Event::Finish { job, .. }) => (0, u64::from(job)),
+            Self::Jobs(jobs::Event::Finish { job, .. } | jobs::Event::Saved { job, .. }) => {
+                (0, u64::from(job))
+            }
             Self::Fleet(event) => (5, event.order()),
             Self::Jobs(jobs::Event::Submit { job }) => (8, u64::from(job)),
             Self::Jobs(jobs::Event::Decide) => (8, 1 << 32),
@@ -62,6 +68,7 @@ impl Ranked for Event {
             Self::Arrive { stream, user } => {
                 (20, u64::from(stream) << 33 | user.map_or(0, |user| 1 + u64::from(user)))
             }
+            Self::Retry { number } => (21, number),
             Self::Serving(serving::Event::TimeOut { stream }) => (30, u64::from(stream)),
             Self::Serving(serving::Event::Flow { .. }) => (35, 0),
             Self::Serving(serving::Event::Boundary { replica, .. }) => (40, u64::from(replica)),

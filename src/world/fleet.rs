@@ -112,8 +112,8 @@ impl World<'_> {
         self.buy_soon(now);
     }
 
-    /// A job loses its cards, and waits again.
-    fn evict_job(&mut self, now: Instant, job: u32) {
+    /// A job must leave its cards by the deadline, or loses them now.
+    fn evict_job(&mut self, now: Instant, job: u32, deadline: Option<Instant>) {
         let mut grants = Vec::new();
         let mut ctx = Ctx::new(now, &mut self.buffers.jobs, &mut self.buffers.worked);
         let mut cards = JobCards {
@@ -125,7 +125,10 @@ impl World<'_> {
             held: &mut self.held,
             card_nanos: &mut self.job_card_nanos,
         };
-        self.jobs.evict(&mut ctx, &mut cards, job);
+        match deadline {
+            Some(deadline) => self.jobs.leave(&mut ctx, &mut cards, job, deadline),
+            None => self.jobs.lose_lease(&mut ctx, &mut cards, job),
+        }
         self.route_jobs(now);
         self.granted(now, grants);
     }
@@ -153,6 +156,8 @@ impl World<'_> {
 
     /// Orders nodes for what is pending, and gives idle ones back.
     pub(super) fn buy(&mut self, now: Instant) {
+        // An order that is refused at once is looked at anew within this instant: another pool may have some.
+        self.buys_at = None;
         let wants = self.wants();
         if !wants.is_empty() {
             let rooms: Vec<PoolRoom> = (0..self.config.pools.len()).map(|p| self.room_of(now, p)).collect();
@@ -169,7 +174,6 @@ impl World<'_> {
         for pool in (0..self.config.pools.len() as u16).map(PoolId) {
             self.give_back_idle(now, pool);
         }
-        self.buys_at = None;
     }
 
     /// Claims that are pending and jobs that wait.
@@ -221,10 +225,11 @@ impl World<'_> {
         }
     }
 
-    /// The holder of a lease must leave by the deadline: a job leaves at once, a replica drains until then.
+    /// The holder of a lease must leave by the deadline: a job saves its state if there is time, a replica drains
+    /// until then.
     fn leave_by(&mut self, now: Instant, lease: LeaseId, deadline: Instant) {
         match self.inventory.lease(lease).map(|lease| lease.holder) {
-            Some(Holder::Job(job)) => self.evict_job(now, job),
+            Some(Holder::Job(job)) => self.evict_job(now, job, Some(deadline)),
             Some(Holder::Replica(..)) => self.revoke_replica(now, lease, deadline),
             None => {}
         }
@@ -233,7 +238,7 @@ impl World<'_> {
     /// A lease ends now, with what its holder does.
     fn end_lease(&mut self, now: Instant, lease: LeaseId) {
         match self.inventory.lease(lease).map(|lease| lease.holder) {
-            Some(Holder::Job(job)) => self.evict_job(now, job),
+            Some(Holder::Job(job)) => self.evict_job(now, job, None),
             Some(Holder::Replica(..)) => self.lose_replica(now, lease),
             None => {}
         }

@@ -1,12 +1,12 @@
 //! The cards that jobs run on: the jobs room's requests, put to the inventory.
 
+use super::config::PoolPlan;
 use super::recorder::Recorder;
-use crate::fleet::{
-    Grant, Holder, Inventory, LeaseId, PendingReason, PoolConfig, PoolId, Reservation, Shape,
-};
-use crate::jobs::{Cards, JobList};
+use crate::fleet::{Grant, Holder, Inventory, LeaseId, PendingReason, PoolId, Reservation, Shape};
+use crate::jobs::{Ask, Cards, JobList};
 use crate::policies::queue_order::{Cluster, FleetFacts, Shadow};
-use crate::units::Instant;
+use crate::sim::Seed;
+use crate::units::{Instant, UsdPerHour};
 
 /// The inventory as jobs see it.
 pub(super) struct JobCards<'a> {
@@ -22,17 +22,21 @@ pub(super) struct JobCards<'a> {
 }
 
 /// What queue orders know of the fleet.
-pub(super) fn fleet_facts<'a>(pools: impl Iterator<Item = &'a PoolConfig>, list: &JobList) -> FleetFacts {
+pub(super) fn fleet_facts(pools: &[PoolPlan], list: &JobList, seed: Seed) -> FleetFacts {
     let mut types: Vec<&str> = Vec::new();
-    let mut facts = FleetFacts::default();
-    for pool in pools {
+    let mut facts = FleetFacts { seed, ..FleetFacts::default() };
+    for plan in pools {
+        let pool = &plan.fleet;
         let number = types.iter().position(|name| *name == pool.accelerator).unwrap_or_else(|| {
             types.push(&pool.accelerator);
             types.len() - 1
         });
         facts.types.push(number as u32);
         facts.cards.push(pool.slots() * pool.cards_per_node);
+        let per_card = plan.tariff.price.as_f64() / f64::from(pool.cards_per_node);
+        facts.prices.push(UsdPerHour::from_f64(per_card));
     }
+    facts.durations = list.own_durations();
     facts.places = list.places().iter().map(|pools| pools.iter().map(|pool| pool.0).collect()).collect();
     facts
 }
@@ -99,13 +103,19 @@ impl Cluster for JobCards<'_> {
 }
 
 impl Cards for JobCards<'_> {
-    fn start(&mut self, now: Instant, job: u32, beside: bool) -> Result<usize, PendingReason> {
+    fn start(&mut self, now: Instant, job: u32, ask: Ask) -> Result<usize, PendingReason> {
         let shape = Shape::Gang { cards: self.list.facts(job).cards };
-        let options: Vec<(PoolId, Shape)> = self.list.pools(job).iter().map(|pool| (*pool, shape)).collect();
-        let held = self.held.as_ref().filter(|_| beside);
+        let pools = self.list.pools(job);
+        let (skipped, pools) = match ask {
+            Ask::On(option) => (usize::from(option), &pools[usize::from(option)..=usize::from(option)]),
+            Ask::Any | Ask::Beside => (0, pools),
+        };
+        let options: Vec<(PoolId, Shape)> = pools.iter().map(|pool| (*pool, shape)).collect();
+        let held = self.held.as_ref().filter(|_| ask == Ask::Beside);
         let id = self.inventory.lease_now(now, Holder::Job(job), &options, held)?;
         let lease = self.inventory.lease(id);
         let (option, pool) = lease.map_or((0, options[0].0), |lease| (lease.option, lease.pool));
+        let option = option + skipped;
         self.recorder.busy(now, id, lease, true);
         self.recorder.job_placed(job, lease);
         self.recorder.leased(now, pool.index(), u64::from(self.inventory.usage(pool).leased));

@@ -10,6 +10,7 @@ use super::job_cards::{JobCards, fleet_facts};
 use super::node_scaler::NodeScaler;
 use super::recorder::Recorder;
 use super::replicas::Replicas;
+use super::retries::Retries;
 use super::scale::Scaler;
 use super::{RequestSink, RunOptions};
 use crate::billing::{Ledger, Metered};
@@ -45,6 +46,7 @@ pub(super) struct World<'a> {
     pub(super) scalers: Vec<Scaler>,
     pub(super) decisions: Vec<DecisionRow>,
     pub(super) node_scaler: Option<NodeScaler>,
+    pub(super) retries: Retries,
     /// Whether nodes of any pool come and go.
     pub(super) elastic: bool,
     /// The instant at which what is pending is bought next.
@@ -91,7 +93,7 @@ impl<'a> World<'a> {
         }
         let energy_accounts = super::money::open_energy(config, &mut ledger);
         let job_list = JobList::joined(&config.jobs, config.job_trace.as_ref());
-        let fleet = fleet_facts(config.pools.iter().map(|pool| &pool.fleet), &job_list);
+        let fleet = fleet_facts(&config.pools, &job_list, config.seed);
         let nodes = Nodes::new(config.pools.iter().map(|pool| &pool.fleet), config.seed);
         let inventory = Inventory::new(config.pools.iter().map(|pool| &pool.fleet), config.placement);
         Ok(Self {
@@ -107,6 +109,7 @@ impl<'a> World<'a> {
             energy_accounts,
             recorder: Recorder::new(config, Arc::clone(&job_list)),
             scalers: config.scalers.iter().map(Scaler::new).collect(),
+            retries: Retries::new(config),
             decisions: Vec::new(),
             node_scaler: config.node_scaler.as_ref().map(NodeScaler::new),
             replicas: Replicas::new(config.deployments.len()),
@@ -150,6 +153,9 @@ impl<'a> World<'a> {
     fn begin(&mut self) -> Result<(), RunError> {
         self.begin_nodes();
         self.begin_prices();
+        for (stream, plan) in self.config.streams.iter().enumerate() {
+            self.serving.spill_over(stream, plan.spill_over);
+        }
         self.begin_scalers();
         self.place_replicas()?;
         self.check_jobs_fit()?;
@@ -209,6 +215,7 @@ impl<'a> World<'a> {
                 self.route_jobs(now);
                 self.after_jobs(now, grants);
             }
+            Event::Retry { number } => self.ask_again(now, number),
             Event::ReplicaUp { seat } => self.replica_up(now, seat),
             Event::DrainEnd { seat } => self.drain_end(now, seat),
             Event::Scrape { scaler } => self.scrape(now, scaler),
@@ -241,6 +248,7 @@ impl<'a> World<'a> {
             prompt: arrival.prompt_tokens,
             output: arrival.output_tokens,
             session: arrival.session,
+            attempt: 0,
             hashes: arrival.blocks.map(|blocks| blocks.0),
             ends: arrival.ends,
             answer: arrival.answer,
@@ -270,6 +278,7 @@ impl<'a> World<'a> {
                     {
                         self.rows_failed.get_or_insert(why);
                     }
+                    self.retry_later(now, &departure);
                     let source = &mut self.sources[usize::from(departure.stream)];
                     if let Some((at, event)) = source.ended(
                         now,

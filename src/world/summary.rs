@@ -1,5 +1,6 @@
 //! From what was recorded to the summary.
 
+use super::config::PoolPlan;
 use super::error::RunError;
 use super::run::World;
 use crate::billing::Cause;
@@ -9,7 +10,7 @@ use crate::metrics::results::{
     RunResults, SCHEMA_VERSION, ScenarioInfo, SloLimits, SpendSummary, StabilitySummary, StreamSummary,
     Summary, UtilizationSummary,
 };
-use crate::metrics::{RequestStats, Sketch, judge};
+use crate::metrics::{JobSpan, RequestStats, Sketch, fairness, judge};
 use crate::serving::{DeploymentTotals, HandoverTotals, Role};
 use crate::units::{Duration, Flop, Instant, Usd};
 
@@ -285,13 +286,19 @@ impl World<'_> {
 
     fn jobs_summary(&self) -> JobsSummary {
         let mut summary = JobsSummary::default();
+        let list = self.jobs.list();
+        let mut spans = Vec::with_capacity(list.len());
         let (mut wait, mut jct) = (Sketch::new(), Sketch::new());
         let (mut first, mut last): (Option<Instant>, Option<Instant>) = (None, None);
-        for state in self.jobs.states() {
+        for (job, state) in (0u32..).zip(self.jobs.states()) {
             let Some(submitted) = state.submitted else { continue };
             summary.submitted += 1;
             first = Some(first.map_or(submitted, |first| first.min(submitted)));
             match (state.running, state.finished) {
+                (_, Some(finished)) if state.cut => {
+                    summary.failed += 1;
+                    last = last.max(Some(finished));
+                }
                 (_, Some(finished)) => {
                     summary.completed += 1;
                     jct.record(finished.since(submitted));
@@ -303,7 +310,22 @@ impl World<'_> {
             if let Some(started) = state.started {
                 wait.record(started.since(submitted));
             }
+            let (cards, option) = (list.facts(job).cards, usize::from(state.option));
+            spans.push(JobSpan {
+                submit: submitted,
+                end: state.finished.filter(|_| !state.cut),
+                alone: list.duration(job, option),
+                cards,
+            });
+            summary.preemptions += u64::from(state.preemptions);
+            summary.losses += u64::from(state.losses);
+            summary.lost_card_hours += f64::from(cards) * state.lost.as_hours_f64();
         }
+        let cards = |plan: &PoolPlan| u64::from(plan.fleet.nodes) * u64::from(plan.fleet.cards_per_node);
+        let fair = fairness(&spans, self.config.pools.iter().map(cards).sum(), self.end);
+        (summary.slowdown, summary.rho, summary.jain) = (fair.slowdown, fair.rho, fair.jain);
+        let (work, time) = self.jobs.work_and_time(self.end);
+        summary.goodput = (time > 0.0).then(|| work / time);
         summary.wait_s = wait.quantiles();
         summary.jct_s = jct.quantiles();
         summary.makespan_s = first.zip(last).map(|(first, last)| last.since(first).as_secs_f64());

@@ -137,6 +137,7 @@ impl World<'_> {
                 pool: place.map(|(pool, _)| self.config.pools[pool.index()].fleet.name.clone()),
                 nodes: place.map(|(_, nodes)| nodes.to_vec()).unwrap_or_default(),
                 state: match (state.submitted, state.running, state.finished) {
+                    (_, _, Some(_)) if state.cut => "failed",
                     (_, _, Some(_)) => "completed",
                     (_, Some(_), None) => "running",
                     (Some(_), None, None) => "queued",

@@ -216,6 +216,7 @@ pub fn run(shape: &Shape) -> RunResults {
                 wait_s: if jobs.is_empty() { Quantiles::default() } else { quantiles(640.0) },
                 jct_s: if jobs.is_empty() { Quantiles::default() } else { quantiles(9_000.0) },
                 makespan_s: (!jobs.is_empty()).then_some(42_000.0),
+                ..JobsSummary::default()
             },
             utilization: UtilizationSummary { allocated: Some(0.81), busy: Some(0.52), mfu: None },
             spend: SpendSummary {

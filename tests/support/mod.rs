@@ -101,6 +101,8 @@ pub fn stream(rate: f64, arrivals: ArrivalProcess, lengths: Lengths) -> StreamPl
         deployments: vec![0],
         slo: Slo::default(),
         timeout: None,
+        retries: None,
+        spill_over: None,
         terms: Default::default(),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::super::constants as c;
 use super::super::plan::{DoesNotFit, ParallelismPlan};
-use super::TrainingJob;
+use super::{TrainingJob, Zero};
 use crate::units::Bytes;
 
 /// How a cut fills a card.
@@ -33,6 +33,7 @@ impl Memory {
         // Sharded, all of the state is cut over the ranks; else, over several ranks of a pipeline, the
         // optimizer's part still is (ZeRO-1, Megatron's distributed optimizer).
         let mut state = match (sharded, layout.pp > 1 || layout.ep > 1) {
+            _ if job.zero.is_some() && !job.adapters_only => held * zero_bytes(job, ranks),
             (true, _) => held * bytes / ranks,
             (false, true) if bytes > 4.0 => held * (4.0 + (bytes - 4.0) / ranks),
             _ => held * bytes,
@@ -49,6 +50,14 @@ impl Memory {
         // Frozen layers need no gradients of their weights, so that the inputs of matrix products are let go:
         // 16 of the 34.
         let each = if job.adapters_only { 18.0 } else { 34.0 };
+        // A byte of the mask and two values of 16 bits for each head and pair of tokens: the second term of that
+        // equation, 5·a·s/h of each unit of width.
+        let scores = if job.scores_kept {
+            5.0 * f64::from(model.heads()) * f64::from(job.sequence) / f64::from(model.hidden.max(1))
+        } else {
+            0.0
+        };
+        let each = each + scores;
         let kept = if recompute { 2.0 * layers + each } else { each * layers };
         // Logits in 32 bits and their gradients in 16.
         let logits = 6.0 * f64::from(model.vocabulary);
@@ -57,8 +66,21 @@ impl Memory {
             state,
             per_token: (kept * hidden + logits / f64::from(layout.pp))
                 / (f64::from(plan.tp) * f64::from(layout.cp)),
-            budget: visible * c::TRAINING_MEMORY_UTILIZATION - c::ENGINE_RESERVE.0 as f64,
+            budget: visible * job.memory_utilization - c::ENGINE_RESERVE.0 as f64,
         }
+    }
+}
+
+/// Bytes of state that a card holds for each parameter of its stage under a stage of ZeRO.
+fn zero_bytes(job: &TrainingJob<'_>, ranks: f64) -> f64 {
+    let (weights, gradients) = job.state.weights_and_gradients();
+    let optimizer = job.state.bytes_per_parameter() - weights - gradients;
+    let (weights, gradients, optimizer) = (weights as f64, gradients as f64, optimizer as f64);
+    match job.zero {
+        None | Some(Zero::Nothing) => weights + gradients + optimizer,
+        Some(Zero::Optimizer) => weights + gradients + optimizer / ranks,
+        Some(Zero::Gradients) => weights + (gradients + optimizer) / ranks,
+        Some(Zero::Weights) => (weights + gradients + optimizer) / ranks,
     }
 }
 

@@ -96,7 +96,10 @@ impl Header {
             (self.format != other.format, "the format of the journal".to_owned()),
             (a.version != b.version, format!("fleetsim {} against {}", a.version, b.version)),
             (a.name != b.name, format!("scenario `{}` against `{}`", a.name, b.name)),
-            (a.scenario != b.scenario, "the scenario file, its --set values or its seed differ".to_owned()),
+            (
+                a.scenario != b.scenario,
+                "the scenario, the files that it reads, its --set values or its seed differ".to_owned(),
+            ),
             (a.grid != b.grid || self.points != other.points, lists(&a.grid, &b.grid)),
             (
                 a.replications != b.replications,

@@ -123,6 +123,10 @@ impl Order for Conservative {
         self.refused.insert(job);
     }
 
+    fn why(&self, _job: u32, _facts: &JobFacts, _cluster: &dyn Cluster) -> Option<&'static str> {
+        Some("reservation: its cards are reserved from a later time on")
+    }
+
     fn next(&mut self, now: Instant, facts: &[JobFacts], _cluster: &mut dyn Cluster) -> (Step, Reason) {
         if self.early {
             self.early = false;

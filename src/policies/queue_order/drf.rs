@@ -22,6 +22,8 @@ struct User {
     /// Cards held of each type.
     held: Vec<u64>,
     refused: bool,
+    /// Where it stands in the index.
+    place: Option<(u64, Instant, u32, u32)>,
 }
 
 #[derive(Debug)]
@@ -32,7 +34,11 @@ pub(super) struct Drf {
     /// The type of the first pool of each list of pools.
     types: Vec<usize>,
     users: BTreeMap<u32, User>,
-    asking: BTreeSet<u32>,
+    /// Users of whom something waits that was not refused: dominant share (its bits, which order as it does),
+    /// their first job's submission and number, and the user.
+    ready: BTreeSet<(u64, Instant, u32, u32)>,
+    /// Users who were refused since cards last came free.
+    refused: Vec<u32>,
     last: u32,
 }
 
@@ -45,15 +51,39 @@ impl Drf {
         let first =
             |pools: &Vec<u16>| pools.first().map_or(0, |pool| fleet.types[usize::from(*pool)] as usize);
         let types = fleet.places.iter().map(first).collect();
-        Self { config, totals, types, users: BTreeMap::new(), asking: BTreeSet::new(), last: 0 }
+        Self {
+            config,
+            totals,
+            types,
+            users: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            refused: Vec::new(),
+            last: 0,
+        }
     }
 
-    fn hold(&mut self, facts: &JobFacts, more: bool) {
+    /// Changes a user, and brings its place in the index up to date.
+    fn change(&mut self, number: u32, change: impl FnOnce(&mut User)) {
         let kinds = self.totals.len();
-        let user = self.users.entry(facts.user).or_default();
+        let user = self.users.entry(number).or_default();
+        if let Some(place) = user.place.take() {
+            self.ready.remove(&place);
+        }
         user.held.resize(kinds, 0);
-        let held = &mut user.held[self.types[facts.places as usize]];
-        *held = if more { *held + u64::from(facts.cards) } else { *held - u64::from(facts.cards) };
+        change(user);
+        let user = &self.users[&number];
+        if let Some((submit, job)) = user.waiting.first().copied().filter(|_| !user.refused) {
+            // Shares are not negative, and so order as their bits do.
+            let place = (self.dominant_share(number, user).to_bits(), submit, job, number);
+            self.ready.insert(place);
+            if let Some(user) = self.users.get_mut(&number) {
+                user.place = Some(place);
+            }
+        }
+    }
+
+    fn kind(&self, facts: &JobFacts) -> usize {
+        self.types[facts.places as usize]
     }
 
     fn dominant_share(&self, number: u32, user: &User) -> f64 {
@@ -65,17 +95,17 @@ impl Drf {
 
 impl Order for Drf {
     fn submitted(&mut self, _now: Instant, job: u32, facts: &JobFacts) {
-        self.users.entry(facts.user).or_default().waiting.insert((facts.submit, job));
-        self.asking.insert(facts.user);
+        self.change(facts.user, |user| {
+            user.waiting.insert((facts.submit, job));
+        });
     }
 
     fn started(&mut self, _now: Instant, job: u32, facts: &JobFacts, _end: Instant) {
-        let user = self.users.entry(facts.user).or_default();
-        user.waiting.remove(&(facts.submit, job));
-        if user.waiting.is_empty() {
-            self.asking.remove(&facts.user);
-        }
-        self.hold(facts, true);
+        let kind = self.kind(facts);
+        self.change(facts.user, |user| {
+            user.waiting.remove(&(facts.submit, job));
+            user.held[kind] += u64::from(facts.cards);
+        });
     }
 
     fn stopped(&mut self, now: Instant, job: u32, facts: &JobFacts, _left: Duration) {
@@ -84,34 +114,28 @@ impl Order for Drf {
     }
 
     fn finished(&mut self, now: Instant, _job: u32, facts: &JobFacts) {
-        self.hold(facts, false);
+        let kind = self.kind(facts);
+        self.change(facts.user, |user| user.held[kind] -= u64::from(facts.cards));
         self.freed(now);
     }
 
     fn freed(&mut self, _now: Instant) {
-        for user in self.users.values_mut() {
-            user.refused = false;
+        for user in std::mem::take(&mut self.refused) {
+            self.change(user, |user| user.refused = false);
         }
     }
 
     fn refused(&mut self, _now: Instant, _job: u32) {
-        if let Some(user) = self.users.get_mut(&self.last) {
-            user.refused = true;
-        }
+        self.refused.push(self.last);
+        self.change(self.last, |user| user.refused = true);
     }
 
     fn next(&mut self, _now: Instant, _facts: &[JobFacts], _cluster: &mut dyn Cluster) -> (Step, Reason) {
-        let claims = self.asking.iter().filter_map(|number| {
-            let user = self.users.get(number).filter(|user| !user.refused)?;
-            let (submit, job) = *user.waiting.first()?;
-            Some((self.dominant_share(*number, user), submit, job, *number))
-        });
-        let least = claims.min_by(|a, b| a.0.total_cmp(&b.0).then_with(|| (a.1, a.2).cmp(&(b.1, b.2))));
-        match least {
+        match self.ready.first() {
             None => (Step::Wait, Reason("nobody fits")),
             Some((_, _, job, user)) => {
-                self.last = user;
-                (Step::Start(job), Reason("least dominant share"))
+                self.last = *user;
+                (Step::Start(*job), Reason("least dominant share"))
             }
         }
     }

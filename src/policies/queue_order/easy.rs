@@ -123,6 +123,12 @@ impl Order for Easy {
         }
     }
 
+    fn why(&self, _job: u32, facts: &JobFacts, cluster: &dyn Cluster) -> Option<&'static str> {
+        let pools = &self.places[facts.places as usize];
+        let enough = pools.iter().any(|pool| cluster.free(*pool) >= facts.cards);
+        (self.blocked && enough).then_some("reservation: it would delay the first of the queue")
+    }
+
     fn next(&mut self, now: Instant, _facts: &[JobFacts], cluster: &mut dyn Cluster) -> (Step, Reason) {
         let Some(head) = self.waiting.first().copied() else {
             return (Step::Wait, Reason("nothing waits"));

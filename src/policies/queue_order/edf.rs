@@ -3,11 +3,12 @@
 
 use super::JobFacts;
 use crate::policies::Reason;
+use crate::units::Duration;
 
 pub(super) const REASON: Reason = Reason("earliest deadline");
 
 /// Earliest first.
-pub(super) fn key(facts: &JobFacts) -> u64 {
+pub(super) fn key(facts: &JobFacts, _expected: Duration) -> u64 {
     facts.deadline.as_nanos()
 }
 
@@ -22,6 +23,9 @@ mod tests {
         let mut jobs = [Job::new(0, 1, 10), Job::new(1, 1, 8), Job::new(2, 1, 3), Job::new(3, 1, 1)];
         (jobs[1].deadline, jobs[2].deadline) = (18, 40);
         assert_eq!(schedule(&QueueOrder::Edf, 1, &jobs).starts, [0, 10, 18, 21]);
-        assert_eq!(schedule(&QueueOrder::Sjf, 1, &jobs).starts, [0, 14, 11, 10]);
+        assert_eq!(
+            schedule(&QueueOrder::Sjf(crate::policies::queue_order::Durations::True), 1, &jobs).starts,
+            [0, 14, 11, 10]
+        );
     }
 }

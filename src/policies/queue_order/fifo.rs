@@ -2,11 +2,12 @@
 
 use super::JobFacts;
 use crate::policies::Reason;
+use crate::units::Duration;
 
 pub(super) const REASON: Reason = Reason("first in the queue");
 
 /// All alike: submission decides.
-pub(super) fn key(_: &JobFacts) -> u64 {
+pub(super) fn key(_: &JobFacts, _expected: Duration) -> u64 {
     0
 }
 

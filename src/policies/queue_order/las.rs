@@ -35,6 +35,8 @@ struct Job {
 #[derive(Debug)]
 pub(super) struct Las {
     config: LasConfig,
+    /// The place of each level in the queue, when that is not its depth.
+    ranks: Vec<u32>,
     jobs: Vec<Job>,
     waiting: BTreeSet<(u32, Instant, u32)>,
     running: BTreeSet<(u32, Instant, u32)>,
@@ -48,6 +50,7 @@ impl Las {
     pub(super) fn new(config: LasConfig) -> Self {
         Self {
             config,
+            ranks: Vec::new(),
             jobs: Vec::new(),
             waiting: BTreeSet::new(),
             running: BTreeSet::new(),
@@ -57,9 +60,14 @@ impl Las {
         }
     }
 
+    /// The same with another order of the levels.
+    pub(super) fn ranked(config: LasConfig, ranks: Vec<u32>) -> Self {
+        Self { ranks, ..Self::new(config) }
+    }
+
     fn key(&self, job: u32) -> (u32, Instant, u32) {
         let state = &self.jobs[job as usize];
-        (state.level, state.submit, job)
+        (self.ranks.get(state.level as usize).copied().unwrap_or(state.level), state.submit, job)
     }
 
     /// When a running job reaches the end of its level.
@@ -196,8 +204,8 @@ impl Order for Las {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policies::queue_order::QueueOrder;
     use crate::policies::queue_order::testing::{Job as Input, schedule};
+    use crate::policies::queue_order::{Durations, QueueOrder};
 
     fn las(thresholds: &[u64], starvation: Option<f64>) -> QueueOrder {
         let thresholds = thresholds.iter().map(|s| Duration::from_secs(*s)).collect();
@@ -211,7 +219,7 @@ mod tests {
         let jobs = [Input::new(0, 1, 12), Input::new(2, 1, 20)];
         let las = schedule(&las(&[5], None), 1, &jobs);
         assert_eq!((las.starts, las.ends, las.stops), (vec![0, 5], vec![32, 25], 1));
-        assert_eq!(schedule(&QueueOrder::Srtf, 1, &jobs).ends, [12, 32]);
+        assert_eq!(schedule(&QueueOrder::Srtf(Durations::True), 1, &jobs).ends, [12, 32]);
     }
 
     /// Service is cards times time: two cards sink in half the time.

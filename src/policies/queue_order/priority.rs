@@ -2,11 +2,12 @@
 
 use super::JobFacts;
 use crate::policies::Reason;
+use crate::units::Duration;
 
 pub(super) const REASON: Reason = Reason("highest priority");
 
 /// Highest first.
-pub(super) fn key(facts: &JobFacts) -> u64 {
+pub(super) fn key(facts: &JobFacts, _expected: Duration) -> u64 {
     (i64::from(i32::MAX) - i64::from(facts.priority)) as u64
 }
 

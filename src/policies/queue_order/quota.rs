@@ -68,10 +68,15 @@ impl ByQuota {
     fn borrowers(&self) -> Vec<u32> {
         let mut used: BTreeMap<u32, u64> = self.queues.iter().map(|(n, queue)| (*n, queue.used)).collect();
         let mut borrowers = Vec::new();
+        let mut above = used.iter().filter(|(queue, used)| **used > self.quota(**queue).cards).count();
         for ((_, job), (queue, cards)) in self.running.iter().rev() {
+            if above == 0 {
+                break;
+            }
             let used = used.entry(*queue).or_default();
             if *used > self.quota(*queue).cards {
                 *used -= cards;
+                above -= usize::from(*used <= self.quota(*queue).cards);
                 borrowers.push(*job);
             }
         }
@@ -119,6 +124,14 @@ impl Order for ByQuota {
         if let Some(queue) = self.queues.get_mut(&self.last) {
             queue.refused = Some((job, false));
         }
+    }
+
+    fn why(&self, _job: u32, facts: &JobFacts, _cluster: &dyn Cluster) -> Option<&'static str> {
+        let after = self.queues.get(&facts.queue)?.used + u64::from(facts.cards);
+        let quota = self.quota(facts.queue);
+        let may = quota.borrow.is_none_or(|borrow| after <= quota.cards + borrow);
+        let left = after <= quota.cards || self.used + u64::from(facts.cards) <= self.total;
+        (!may || !left).then_some("quota: its queue may use no more cards now")
     }
 
     fn next(&mut self, _now: Instant, facts: &[JobFacts], cluster: &mut dyn Cluster) -> (Step, Reason) {

@@ -1,17 +1,22 @@
-//! Shortest remaining time first: a waiting job with strictly less left to do than running ones takes their
+//! Shortest remaining time first, by expected durations (`expect.rs`: the true ones unless the scenario says
+//! otherwise): a waiting job with strictly less left to do than running ones takes their
 //! cards, from the one with most left down, as many as it needs; they keep what they have done. Ties among the
 //! waiting by submission, then number; equal remaining times preempt nobody. Nobody overtakes the first, so
 //! the order keeps every card at work only while jobs of one card wait.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::expect::Expect;
 use super::{Cluster, JobFacts, Order, Step};
 use crate::policies::Reason;
 use crate::units::{Duration, Instant};
 
 /// The order's indices. What is left of a running job is its end less now, so ends order the running.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Srtf {
+    expect: Expect,
+    /// How long each job that waits or runs was expected to take at its submission, when that is not the truth.
+    expected: BTreeMap<u32, Duration>,
     waiting: BTreeSet<(Duration, Instant, u32)>,
     running: BTreeSet<(Instant, u32)>,
     /// What is left of each job that waits, or its end while it runs.
@@ -21,6 +26,17 @@ pub(super) struct Srtf {
 }
 
 impl Srtf {
+    pub(super) fn new(expect: Expect) -> Self {
+        Self {
+            expect,
+            expected: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            running: BTreeSet::new(),
+            left: Vec::new(),
+            blocked: None,
+        }
+    }
+
     fn wait(&mut self, job: u32, facts: &JobFacts, left: Duration) {
         if self.left.len() <= job as usize {
             self.left.resize(job as usize + 1, 0);
@@ -28,26 +44,42 @@ impl Srtf {
         self.left[job as usize] = left.as_nanos();
         self.waiting.insert((left, facts.submit, job));
     }
+
+    /// What should be left of a job of which so much is left; nothing when it takes longer than expected.
+    fn expected_left(&self, job: u32, facts: &JobFacts, left: Duration) -> Duration {
+        let expected = self.expected.get(&job);
+        expected.map_or(left, |expected| expected.saturating_sub(facts.duration.saturating_sub(left)))
+    }
 }
 
 impl Order for Srtf {
     fn submitted(&mut self, _now: Instant, job: u32, facts: &JobFacts) {
-        self.wait(job, facts, facts.duration);
+        let expected = self.expect.of(facts);
+        if !self.expect.is_true() {
+            self.expected.insert(job, expected);
+        }
+        self.wait(job, facts, expected);
     }
 
-    fn started(&mut self, _now: Instant, job: u32, facts: &JobFacts, end: Instant) {
-        self.waiting.remove(&(Duration::from_nanos(self.left[job as usize]), facts.submit, job));
+    fn started(&mut self, now: Instant, job: u32, facts: &JobFacts, end: Instant) {
+        let left = Duration::from_nanos(self.left[job as usize]);
+        self.waiting.remove(&(left, facts.submit, job));
+        let end = if self.expect.is_true() { end } else { now.saturating_add(left) };
         self.running.insert((end, job));
         self.left[job as usize] = end.as_nanos();
     }
 
     fn stopped(&mut self, now: Instant, job: u32, facts: &JobFacts, left: Duration) {
-        self.finished(now, job, facts);
+        self.running.remove(&(Instant::from_nanos(self.left[job as usize]), job));
+        self.freed(now);
+        let left = self.expected_left(job, facts, left);
         self.wait(job, facts, left);
     }
 
-    fn finished(&mut self, now: Instant, job: u32, _facts: &JobFacts) {
+    fn finished(&mut self, now: Instant, job: u32, facts: &JobFacts) {
         self.running.remove(&(Instant::from_nanos(self.left[job as usize]), job));
+        self.expected.remove(&job);
+        self.expect.ended(facts);
         self.freed(now);
     }
 
@@ -82,23 +114,23 @@ impl Order for Srtf {
 
 #[cfg(test)]
 mod tests {
-    use crate::policies::queue_order::QueueOrder;
     use crate::policies::queue_order::testing::{Job, schedule};
+    use crate::policies::queue_order::{Durations, QueueOrder};
 
     /// The textbook example: arrivals at 0, 1, 2, 3 with bursts 8, 4, 9, 5 end at 17, 5, 26 and 10.
     #[test]
     fn the_textbook_example() {
         let jobs = [Job::new(0, 1, 8), Job::new(1, 1, 4), Job::new(2, 1, 9), Job::new(3, 1, 5)];
-        let srtf = schedule(&QueueOrder::Srtf, 1, &jobs);
+        let srtf = schedule(&QueueOrder::Srtf(Durations::True), 1, &jobs);
         assert_eq!((srtf.ends, srtf.stops), (vec![17, 5, 26, 10], 1));
-        assert_eq!(schedule(&QueueOrder::Sjf, 1, &jobs).ends, [8, 12, 26, 17]);
+        assert_eq!(schedule(&QueueOrder::Sjf(Durations::True), 1, &jobs).ends, [8, 12, 26, 17]);
     }
 
     /// A chain: each shorter job stops the one before it, and they resume in the reverse order.
     #[test]
     fn a_chain_of_preemptions() {
         let jobs = [Job::new(0, 1, 20), Job::new(2, 1, 10), Job::new(4, 1, 4), Job::new(5, 1, 1)];
-        let srtf = schedule(&QueueOrder::Srtf, 1, &jobs);
+        let srtf = schedule(&QueueOrder::Srtf(Durations::True), 1, &jobs);
         assert_eq!((srtf.ends, srtf.stops), (vec![35, 17, 9, 6], 3));
     }
 
@@ -106,7 +138,16 @@ mod tests {
     #[test]
     fn as_few_as_needed_are_stopped() {
         let jobs = [Job::new(0, 2, 50), Job::new(0, 1, 40), Job::new(0, 1, 30), Job::new(1, 3, 5)];
-        let srtf = schedule(&QueueOrder::Srtf, 4, &jobs);
+        let srtf = schedule(&QueueOrder::Srtf(Durations::True), 4, &jobs);
         assert_eq!((srtf.ends, srtf.stops), (vec![55, 45, 30, 6], 2));
+    }
+
+    /// Half of its 20 are left at 10 in truth, but its user said 11: it does not give way to the job of 4.
+    #[test]
+    fn who_should_be_done_soon_is_left_alone() {
+        let mut jobs = [Job::new(0, 1, 20), Job::new(10, 1, 4)];
+        jobs[0].estimate = 11;
+        assert_eq!(schedule(&QueueOrder::Srtf(Durations::True), 1, &jobs).ends, [24, 14]);
+        assert_eq!(schedule(&QueueOrder::Srtf(Durations::Estimates), 1, &jobs).ends, [20, 24]);
     }
 }

@@ -120,6 +120,7 @@ pub(super) fn schedule_on(order: &QueueOrder, pools: &[u32], jobs: &[Job]) -> Sc
         cards: pools.to_vec(),
         types: (0..pools.len() as u32).collect(),
         places: (0..pools.len() as u16).map(|pool| vec![pool]).collect(),
+        ..FleetFacts::default()
     };
     let mut order = order.start(&facts, &fleet);
     let mut cluster =
@@ -143,7 +144,7 @@ pub(super) fn schedule_on(order: &QueueOrder, pools: &[u32], jobs: &[Job]) -> Sc
         loop {
             match order.next(now, &facts, &mut cluster).0 {
                 Step::Wait => break,
-                step @ (Step::Start(job) | Step::StartBeside(job)) => {
+                step @ (Step::Start(job) | Step::StartBeside(job) | Step::StartOn(job, _)) => {
                     let of = &facts[job as usize];
                     let pool = of.places as usize;
                     let beside = matches!(step, Step::StartBeside(_));

@@ -29,6 +29,12 @@ impl Axis {
         if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 }
     }
 
+    /// The same without ticks.
+    pub(super) fn bare(mut self) -> Self {
+        self.ticks.clear();
+        self
+    }
+
     /// Zero to a little more than `most`, with about so many ticks at steps of which none is below `least`.
     fn from_zero(most: f64, ticks: usize, title: &str, least: f64) -> Self {
         let most = if most.is_finite() && most > 0.0 { most } else { 1.0 };

@@ -43,6 +43,8 @@ pub struct RawDeployment {
     pub prefix_caching: bool,
     pub block_tokens_place: Place,
     pub step_time: Option<StepTime>,
+    /// A correction of the performance model for this card and engine: the file's name as given, and its path.
+    pub correction: Option<(Sited<String>, PathBuf)>,
     pub weights: RawWeights,
     pub kv_blocks: Option<u64>,
     pub block_tokens: u32,
@@ -176,6 +178,13 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>, clock: Start) -> 
     let max_context = t.optional("max_context", &kinds::TOKENS, doc);
     let doc = "Measured times of iterations, instead of the performance model: coefficients, or a table.";
     let step_time = t.table("step_time", doc, |t| step_time(t, around));
+    let doc = "A file that `fleetsim calibrate` wrote: constants of the performance model for this card and engine.";
+    let correction = t.optional("correction", &kinds::PATH, doc).and_then(|file| {
+        let path = around.path(&file);
+        t.absolute("correction", &path);
+        t.file_exists(&file, &path, &[]);
+        path.is_file().then_some((file, path))
+    });
     let weights = weights::read(t);
     let doc = "KV blocks of a replica, instead of what memory leaves.";
     let kv_blocks = t.optional("kv_blocks", &kinds::LARGE_COUNT, doc);
@@ -209,6 +218,7 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>, clock: Start) -> 
         max_queued_requests: queue,
         max_context: max_context.map(|tokens| *tokens),
         step_time,
+        correction,
         weights: weights.unwrap_or_default(),
         kv_blocks: kv_blocks.map(|blocks| *blocks),
         prefix_caching: prefix_caching.as_ref().is_none_or(|keep| keep.value),

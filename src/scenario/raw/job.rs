@@ -1,12 +1,13 @@
 //! `[[jobs]]`.
 
-use crate::jobs::JobTerms;
+use super::training::{self, RawTraining};
+use crate::jobs::{Checkpoint, JobExtra, JobTerms};
 use crate::scenario::dom::Value;
 use crate::scenario::kinds;
 use crate::scenario::problem::{Place, Problem};
 use crate::scenario::reader::TableReader;
 use crate::scenario::reading::{Kind, Sited, Unfit};
-use crate::units::{Duration, Instant};
+use crate::units::{Bytes, BytesPerSecond, Duration, Instant};
 
 /// A training or batch job.
 #[derive(Debug)]
@@ -20,6 +21,11 @@ pub struct RawJob {
     pub user: String,
     pub queue: String,
     pub terms: JobTerms,
+    pub extra: JobExtra,
+    /// Names of jobs that must have ended before it starts.
+    pub after: Vec<Sited<String>>,
+    /// So many jobs of this kind.
+    pub array: Option<Sited<u32>>,
     pub place: Place,
 }
 
@@ -33,6 +39,7 @@ pub enum Work {
         precision: Sited<String>,
         batch_tokens: Option<u64>,
         sequence: Option<u32>,
+        plan: Box<RawTraining>,
     },
     /// Hold its cards for a stated time.
     Stated(Duration),
@@ -60,6 +67,7 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawJob> {
     } else {
         (None, None, None)
     };
+    let plan = (t.is_describing() || !t.has("work")).then(|| training::read(t));
     let user = t.or("user", &OPTIONAL_TEXT, "\"\"", "Who submitted it.");
     let queue = t.or("queue", &OPTIONAL_TEXT, "\"\"", "The queue that it waits in.");
     let priority = t.or("priority", &PRIORITY, "0", "Higher goes first, under `priority`.");
@@ -67,13 +75,21 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawJob> {
     let estimate = t.optional("estimate", &kinds::POSITIVE_TIME, doc);
     let doc = "When it should be done, from the run's beginning, for `edf`.";
     let deadline = t.optional("deadline", &kinds::POSITIVE_TIME, doc);
-    t.later(&[
-        ("checkpoint", "checkpoints are"),
-        ("preemptible", "preemption is"),
-        ("elastic", "elastic jobs are"),
-        ("parallelism", "plans of training jobs are"),
-    ]);
+    let doc = "It is ended, as failed, when it has held its cards for so long.";
+    let limit = t.optional("time_limit", &kinds::POSITIVE_TIME, doc);
+    let doc =
+        "Jobs that must have ended, however, before it may start; the name of an array stands for all of it.";
+    let after = t.list("after", &kinds::REFERENCE, false, doc);
+    let doc = "So many jobs like this one, named `NAME[0]` and so on.";
+    let array = t.optional("array", &kinds::COUNT, doc);
+    let doc = "How it saves its state. Without, it keeps what it has done when it is stopped, at no cost.";
+    let checkpoint = t.table("checkpoint", doc, checkpoint);
+    let broken = checkpoint.is_none() && t.has("checkpoint");
+    t.later(&[("preemptible", "preemption is"), ("elastic", "elastic jobs are")]);
     if t.is_describing() {
+        return None;
+    }
+    if broken {
         return None;
     }
     let work = match (t.has("work"), t.has("model"), t.has("tokens")) {
@@ -84,6 +100,7 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawJob> {
             precision: precision?,
             batch_tokens: batch_tokens.map(|tokens| *tokens),
             sequence: sequence.map(|tokens| *tokens),
+            plan: Box::new(plan?),
         },
         _ => {
             let problem =
@@ -105,9 +122,103 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawJob> {
             estimate: estimate.map(|estimate| *estimate),
             deadline: deadline.map(|deadline| Instant::ZERO + *deadline),
         },
+        extra: JobExtra { checkpoint, limit: limit.map(|limit| *limit), after: Vec::new() },
+        after: after?,
+        array,
         place: t.place,
     })
 }
+
+/// Reads how a job saves its state: by times, or by size over bandwidth.
+fn checkpoint(t: &mut TableReader<'_>) -> Option<Checkpoint> {
+    let doc = "Its size, instead of `write` and `restore`.";
+    let size = t.optional("size", &SIZE, doc);
+    let doc = "Bytes written in a second, with `size`.";
+    let bandwidth = t.optional("bandwidth", &BANDWIDTH, doc);
+    let doc = "Bytes read in a second, with `size`; as many as are written when absent.";
+    let read_bandwidth = t.optional("read_bandwidth", &BANDWIDTH, doc);
+    let write = t.optional("write", &kinds::TIME, "How long it takes to write one, on the job's cards.");
+    let doc = "How long it takes to read one; as long as to write it when absent.";
+    let restore = t.optional("restore", &kinds::TIME, doc);
+    let doc = "Work between two checkpoints; only when it is stopped when absent. \"young\" and \"daly\" choose it for \
+               `mtbf`.";
+    let every = t.optional("every", &EVERY, doc);
+    let doc = "The mean time between failures of the job's cards, for `every`.";
+    let mtbf = t.optional("mtbf", &kinds::POSITIVE_TIME, doc);
+    if t.is_describing() {
+        return None;
+    }
+    let over = |size: f64, bandwidth: f64| Duration::from_secs_f64((size / bandwidth).min(LONGEST_S));
+    let (write, restore) = match (size, bandwidth, write) {
+        (Some(size), Some(bandwidth), None) if restore.is_none() => {
+            let (size, read) = (size.0 as f64, read_bandwidth.map_or(*bandwidth, |read| *read));
+            (over(size, bandwidth.as_f64()), over(size, read.as_f64()))
+        }
+        (None, None, Some(write)) if read_bandwidth.is_none() => {
+            (*write, restore.map_or(*write, |time| *time))
+        }
+        _ => {
+            let message = "a checkpoint needs either `size` and `bandwidth`, or `write`";
+            let help = "size = \"140GB\" with bandwidth = \"2GB/s\", or write = \"70s\"";
+            t.problem(Problem::error(t.place, message).help(help));
+            return None;
+        }
+    };
+    let every = match (every.map(|every| *every), mtbf) {
+        (None, _) => None,
+        (Some(Every::Fixed(every)), _) => Some(every),
+        (Some(Every::Young), Some(mtbf)) => Some(Checkpoint::young(write, *mtbf)),
+        (Some(Every::Daly), Some(mtbf)) => Some(Checkpoint::daly(write, *mtbf)),
+        (Some(_), None) => {
+            let problem =
+                Problem::error(t.place_of("every"), "the interval depends on `mtbf`, which is missing");
+            t.problem(
+                problem.help("mtbf = \"30d\" is the mean time between failures of the job's cards together"),
+            );
+            return None;
+        }
+    };
+    Some(Checkpoint { write, restore, every })
+}
+
+/// Longest that a checkpoint may take: beyond, the clock would run over.
+const LONGEST_S: f64 = 100.0 * 31_536_000.0;
+
+#[derive(Debug, Clone, Copy)]
+enum Every {
+    Fixed(Duration),
+    Young,
+    Daly,
+}
+
+const EVERY: Kind<Every> = Kind {
+    what: "a time such as \"30m\", \"young\" or \"daly\"",
+    read: |value| match value {
+        Value::Text(text) if text == "young" => Ok(Every::Young),
+        Value::Text(text) if text == "daly" => Ok(Every::Daly),
+        other => (kinds::POSITIVE_TIME.read)(other).map(Every::Fixed),
+    },
+};
+
+const SIZE: Kind<Bytes> = Kind {
+    what: "a size such as \"140GB\"",
+    read: |value| match value {
+        Value::Text(text) => Bytes::parse(text).map_err(|error| Unfit::Value(error.to_string())),
+        _ => Err(Unfit::Type),
+    },
+};
+
+const BANDWIDTH: Kind<BytesPerSecond> = Kind {
+    what: "a bandwidth such as \"2GB/s\"",
+    read: |value| match value {
+        Value::Text(text) => match BytesPerSecond::parse(text) {
+            Ok(bandwidth) if bandwidth.as_f64() > 0.0 => Ok(bandwidth),
+            Ok(_) => Err(Unfit::Value(format!("`{text}` moves nothing"))),
+            Err(error) => Err(Unfit::Value(error.to_string())),
+        },
+        _ => Err(Unfit::Type),
+    },
+};
 
 const PRIORITY: Kind<i32> = Kind {
     what: "a whole number",

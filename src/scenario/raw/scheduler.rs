@@ -2,6 +2,7 @@
 
 use crate::jobs::JobTraceFormat;
 use crate::policies::placement::PlacementKind;
+use crate::policies::queue_order::Objective;
 use crate::scenario::kinds;
 use crate::scenario::problem::Problem;
 use crate::scenario::raw::Surroundings;
@@ -22,8 +23,8 @@ pub enum RawOrder {
     #[default]
     Fifo,
     Priority,
-    Sjf,
-    Srtf,
+    Sjf(RawDurations),
+    Srtf(RawDurations),
     Edf,
     Easy,
     Conservative,
@@ -39,40 +40,70 @@ pub enum RawOrder {
         shares: Vec<(Sited<String>, f64)>,
     },
     Quota(Vec<(Sited<String>, u64, Option<u64>)>),
+    Gittins {
+        thresholds: Vec<Duration>,
+        starvation: Option<f64>,
+    },
+    Rounds {
+        objective: Objective,
+        round: Duration,
+        reallocate: Duration,
+        shares: Vec<(Sited<String>, f64)>,
+    },
+}
+
+/// What `sjf` and `srtf` know of durations.
+#[derive(Debug, Clone, Copy)]
+pub enum RawDurations {
+    True,
+    Estimates,
+    /// With the standard deviation of the logarithm of the error.
+    Noisy(f64),
+    Predicted,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Plain(fn() -> RawOrder),
+    Fifo,
+    Shortest(fn(RawDurations) -> RawOrder),
     Las,
+    Gittins,
     FairShare,
     Drf,
     Quota,
+    Rounds(Objective),
 }
 
-const KINDS: [(&str, Kind); 11] = [
-    ("fifo", Kind::Plain(|| RawOrder::Fifo)),
+const KINDS: [(&str, Kind); 16] = [
+    ("fifo", Kind::Fifo),
     ("priority", Kind::Plain(|| RawOrder::Priority)),
-    ("sjf", Kind::Plain(|| RawOrder::Sjf)),
-    ("srtf", Kind::Plain(|| RawOrder::Srtf)),
+    ("sjf", Kind::Shortest(RawOrder::Sjf)),
+    ("srtf", Kind::Shortest(RawOrder::Srtf)),
     ("edf", Kind::Plain(|| RawOrder::Edf)),
     ("easy-backfill", Kind::Plain(|| RawOrder::Easy)),
     ("conservative-backfill", Kind::Plain(|| RawOrder::Conservative)),
     ("las", Kind::Las),
+    ("gittins", Kind::Gittins),
     ("fair-share", Kind::FairShare),
     ("drf", Kind::Drf),
     ("quota", Kind::Quota),
+    ("max-min", Kind::Rounds(Objective::MaxMin { aware: true })),
+    ("finish-time-fairness", Kind::Rounds(Objective::FinishTime)),
+    ("min-makespan", Kind::Rounds(Objective::Makespan)),
+    ("cost", Kind::Rounds(Objective::Cost)),
 ];
 
 /// Reads `[scheduler]`.
 pub fn read(t: &mut TableReader<'_>) -> Option<RawScheduler> {
-    let later = ["gittins", "max-min", "finish-time-fairness", "min-makespan", "cost"];
-    let kind = t.choice("policy", &KINDS, &later, Some("fifo"), "The order of the queue.");
+    let kind = t.choice("policy", &KINDS, &[], Some("fifo"), "The order of the queue.");
     let later = ["dot-product", "gpu-clustering", "gpu-packing", "fgd", "topology", "cheapest", "fastest"];
     let doc = "Which node of a pool a claim gets.";
     let placement = t.choice("placement", &PlacementKind::ALL, &later, Some("first-fit"), doc);
     if t.is_describing() {
-        for kind in [Kind::Las, Kind::FairShare, Kind::Quota] {
+        let shortest = Kind::Shortest(RawOrder::Sjf);
+        let max_min = Kind::Rounds(Objective::MaxMin { aware: true });
+        for kind in [Kind::Fifo, shortest, Kind::Las, Kind::FairShare, Kind::Quota, max_min] {
             settings(t, kind);
         }
         return None;
@@ -84,24 +115,44 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawScheduler> {
 fn settings(t: &mut TableReader<'_>, kind: Kind) -> Option<RawOrder> {
     Some(match kind {
         Kind::Plain(order) => order(),
-        Kind::Las => {
-            let doc =
-                "Under `las`: card-time at which a job sinks a level, ascending, as in [\"1h\", \"10h\"].";
-            let thresholds = t.list("thresholds", &kinds::POSITIVE_TIME, !t.is_describing(), doc);
-            let doc = "Under `las`: a stopped job that has waited so many times as long as it ran goes back to \
-                       the first level; never when absent.";
-            let starvation = t.optional("starvation", &kinds::POSITIVE, doc);
-            let thresholds = thresholds?;
-            if let Some(wrong) = thresholds.windows(2).find(|pair| *pair[0] >= *pair[1]) {
-                let problem = Problem::error(wrong[1].place, "the thresholds do not ascend");
-                t.problem(problem.help("each must be longer than the one before"));
-                return None;
+        Kind::Fifo => {
+            let choices = [("preferred", false), ("fastest", true)];
+            let doc = "Under `fifo`: which of its pools a job gets: the first in its order of preference that has \
+                       room, for good; or the fastest that has room, chosen anew in rounds, as Gavel does.";
+            let fastest = t.choice("accelerators", &choices, &[], Some("preferred"), doc);
+            if !*fastest? {
+                return Some(RawOrder::Fifo);
             }
-            RawOrder::Las {
-                thresholds: thresholds.into_iter().map(|threshold| threshold.value).collect(),
-                starvation: starvation.map(|times| *times),
-            }
+            rounds(t, Objective::Fifo { fastest: true })?
         }
+        Kind::Shortest(order) => {
+            let choices = [("true", 0), ("estimates", 1), ("noisy", 2), ("predicted", 3)];
+            let doc = "Under `sjf` and `srtf`: the durations that they go by: true; the users' `estimate`; true ones \
+                       times a random factor; or predicted from the user's last two jobs.";
+            let which = t.choice("durations", &choices, &[], Some("true"), doc);
+            let sigma = if t.is_describing() || which.as_ref().is_some_and(|which| **which == 2) {
+                let doc = "With `durations = \"noisy\"`: the standard deviation of the factor's logarithm.";
+                t.or("noise", &kinds::POSITIVE, "0.5", doc).map(|sigma| *sigma)
+            } else {
+                None
+            };
+            let durations = match *which? {
+                0 => RawDurations::True,
+                1 => RawDurations::Estimates,
+                2 => RawDurations::Noisy(sigma?),
+                _ => RawDurations::Predicted,
+            };
+            order(durations)
+        }
+        Kind::Las => {
+            let (thresholds, starvation) = levels(t, true)?;
+            RawOrder::Las { thresholds, starvation }
+        }
+        Kind::Gittins => {
+            let (thresholds, starvation) = levels(t, false)?;
+            RawOrder::Gittins { thresholds, starvation }
+        }
+        Kind::Rounds(objective) => rounds(t, objective)?,
         Kind::FairShare => {
             let doc = "Under `fair-share`: time after which use counts half; it never fades when absent.";
             let half_life = t.optional("half_life", &kinds::POSITIVE_TIME, doc);
@@ -126,8 +177,48 @@ fn settings(t: &mut TableReader<'_>, kind: Kind) -> Option<RawOrder> {
     })
 }
 
+/// The levels of `las` and `gittins`.
+fn levels(t: &mut TableReader<'_>, required: bool) -> Option<(Vec<Duration>, Option<f64>)> {
+    let doc = "Under `las` and `gittins`: card-time at which a job sinks a level, ascending, as in [\"1h\", \
+               \"10h\"]; the tenths of all jobs' card-time under `gittins` when absent.";
+    let required = required && !t.is_describing();
+    let thresholds = t.list("thresholds", &kinds::POSITIVE_TIME, required, doc);
+    let doc = "Under `las` and `gittins`: a stopped job that has waited so many times as long as it ran goes back \
+               to the first level; never when absent.";
+    let starvation = t.optional("starvation", &kinds::POSITIVE, doc);
+    let thresholds = thresholds?;
+    if let Some(wrong) = thresholds.windows(2).find(|pair| *pair[0] >= *pair[1]) {
+        let problem = Problem::error(wrong[1].place, "the thresholds do not ascend");
+        t.problem(problem.help("each must be longer than the one before"));
+        return None;
+    }
+    let thresholds = thresholds.into_iter().map(|threshold| threshold.value).collect();
+    Some((thresholds, starvation.map(|times| *times)))
+}
+
+/// The settings of the orders that go by rounds.
+fn rounds(t: &mut TableReader<'_>, objective: Objective) -> Option<RawOrder> {
+    let doc = "Under `max-min`, `finish-time-fairness`, `min-makespan`, `cost`, and `fifo` on the fastest \
+               accelerator: how long a round lasts.";
+    let round = t.or("round", &kinds::POSITIVE_TIME, "\"6m\"", doc);
+    let doc = "Under the same: the shortest time between two allocations.";
+    let reallocate = t.or("reallocate", &kinds::TIME, "\"32m\"", doc);
+    let max_min = matches!(objective, Objective::MaxMin { .. });
+    let aware = if max_min {
+        let choices = [("aware", true), ("agnostic", false)];
+        let doc = "Under `max-min`: whether it counts how fast jobs are on each pool, or shares time alone.";
+        *t.choice("heterogeneity", &choices, &[], Some("aware"), doc)?
+    } else {
+        true
+    };
+    let objective = if max_min { Objective::MaxMin { aware } } else { objective };
+    // What describes has told the shares before.
+    let shares = if t.is_describing() { Vec::new() } else { shares(t) };
+    Some(RawOrder::Rounds { objective, round: *round?, reallocate: *reallocate?, shares })
+}
+
 fn shares(t: &mut TableReader<'_>) -> Vec<(Sited<String>, f64)> {
-    let doc = "Under `fair-share` and `drf`: users with other shares than 1.";
+    let doc = "Under `fair-share`, `drf` and in rounds: users with other shares than 1.";
     t.tables("shares", "share", doc, |t| {
         let user = t.required("user", &kinds::REFERENCE, "The user.");
         let weight = t.required("weight", &kinds::POSITIVE, "The share, against 1 of the others.");

@@ -15,7 +15,7 @@ use crate::traffic::{
     TrafficError,
 };
 use crate::units::{Duration, Rate};
-use crate::world::Slo;
+use crate::world::{RetryPlan, Slo};
 
 /// A stream.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub struct RawStream {
     pub traffic: StreamConfig,
     pub slo: Slo,
     pub timeout: Option<Duration>,
+    pub retries: Option<RetryPlan>,
+    pub spill_over: Option<u32>,
     /// Priority, whether it may be displaced, and deadline; the tenant is looked up by its name.
     pub terms: RequestTerms,
     pub tenant: Option<Sited<String>>,
@@ -71,6 +73,11 @@ pub fn read(
         false,
         "The deployments that serve it; all that serve its model when absent.",
     );
+    let doc = "Clients whose request is turned away, gives up or is lost ask again, each time with a request of its own.";
+    let retries = t.table("retries", doc, retries);
+    let doc = "Its deployments are tried in order: the next is taken when the least loaded replica of one has so many \
+               requests; the least loaded of all when absent.";
+    let spill_over = t.optional("spill_over", &kinds::COUNT, doc);
     let doc = "How urgent its requests are where `batching.order` is \"priority\"; smaller is more urgent.";
     let priority = t.optional("priority", &kinds::PRIORITY, doc);
     let doc = "A more urgent request that finds no room takes the place of one of these in the batch: for \
@@ -81,7 +88,7 @@ pub fn read(
     let deadline = t.optional("deadline", &kinds::POSITIVE_TIME, doc);
     let doc = "Whose requests these are: a name of [[tenants]].";
     let tenant = t.optional("tenant", &kinds::REFERENCE, doc);
-    t.later(&[("retries", "retries are"), ("region", "regions are")]);
+    t.later(&[("region", "regions are")]);
     if t.is_describing() {
         return None;
     }
@@ -134,6 +141,8 @@ pub fn read(
         traffic,
         slo,
         timeout: timeout.map(|timeout| *timeout),
+        retries,
+        spill_over: spill_over.map(|most| *most),
         terms,
         tenant,
         deployments: deployments?,
@@ -181,7 +190,10 @@ fn consistent(t: &mut TableReader<'_>, closed: Option<bool>) {
         return forbid(t, &keys, "its arrivals and lengths come from the trace");
     }
     match closed {
-        Some(true) => forbid(t, &["rate", "shape"], "in a closed loop the users set the rate"),
+        Some(true) => {
+            forbid(t, &["rate", "shape"], "in a closed loop the users set the rate");
+            forbid(t, &["retries"], "in a closed loop a user who is turned away asks again anyway");
+        }
         Some(false) => need(t, "rate", "a mean rate, as in rate = \"12/s\"; or give a `trace`"),
         None => {}
     }
@@ -218,4 +230,15 @@ fn slo(t: &mut TableReader<'_>) -> Option<Slo> {
         e2e: e2e.map(|limit| *limit),
         attainment: attainment.map(|share| *share),
     })
+}
+
+fn retries(t: &mut TableReader<'_>) -> Option<RetryPlan> {
+    let attempts = t.or("attempts", &kinds::COUNT, "3", "How often a client asks again at most.");
+    let backoff = t.or("backoff", &kinds::TIME, "\"1s\"", "The wait before the first time.");
+    let factor =
+        t.or("factor", &kinds::POSITIVE, "2", "By how much each wait is longer than the one before.");
+    let most = t.or("most", &kinds::TIME, "\"1m\"", "The longest wait.");
+    let jitter = t.or("jitter", &kinds::SHARE, "0.5", "The share of a wait that is drawn at random.");
+    let attempts = u16::try_from(*attempts?).unwrap_or(u16::MAX);
+    Some(RetryPlan { attempts, backoff: *backoff?, factor: *factor?, most: *most?, jitter: *jitter? })
 }

@@ -77,8 +77,7 @@ pub fn count(t: &mut TableReader<'_>) -> Option<Sited<Count>> {
     }
     let doc = "Nodes, from the first instant to the last; or { min, max } for as many as are wanted: what is \
                lost below `min` is ordered anew, what is pending is bought up to `max`.";
-    let kind = Kind { what: "a whole number of at least 1", read: kinds::COUNT.read };
-    let value = t.short_or_table("nodes", &kind, doc, Count::Fixed, |t| {
+    let value = t.short_or_table("nodes", &NODES, doc, Count::Fixed, |t| {
         let min = t.or("min", &NODES, "0", "The fewest nodes.");
         let max = t.required("max", &kinds::COUNT, "The most nodes.");
         let initial = t.optional("initial", &NODES, "Nodes at the beginning; `min` when absent.");

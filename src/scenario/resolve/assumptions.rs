@@ -48,11 +48,11 @@ impl Ledger {
     /// Notes the constants of the performance model that an iteration rests on.
     pub fn performance_model(&mut self) {
         for (figure, value) in [
-            ("share of peak in linear layers", constants::LINEAR_COMPUTE_EFFICIENCY),
-            ("share of peak in attention", constants::ATTENTION_COMPUTE_EFFICIENCY),
-            ("share of memory bandwidth, weights", constants::WEIGHT_BANDWIDTH_EFFICIENCY),
-            ("share of memory bandwidth, KV cache", constants::KV_BANDWIDTH_EFFICIENCY),
-            ("share of link bandwidth, collectives", constants::COLLECTIVE_BANDWIDTH_EFFICIENCY),
+            ("share of peak in linear layers", constants::Constants::PUBLISHED.linear_compute_16),
+            ("share of peak in attention", constants::Constants::PUBLISHED.attention_compute),
+            ("share of memory bandwidth, weights", constants::Constants::PUBLISHED.weight_bandwidth),
+            ("share of memory bandwidth, KV cache", constants::Constants::PUBLISHED.kv_bandwidth),
+            ("share of link bandwidth, collectives", constants::Constants::PUBLISHED.switched_bandwidth),
         ] {
             self.constant(figure, value);
         }
@@ -74,8 +74,11 @@ impl Ledger {
     /// Notes the constants of the performance model that a training step rests on.
     pub fn training_model(&mut self) {
         for (figure, value) in [
-            ("share of peak in training, matrix products", constants::TRAINING_LINEAR_EFFICIENCY),
-            ("share of gradient traffic hidden", constants::TRAINING_OVERLAP),
+            (
+                "share of peak in training, matrix products",
+                constants::Constants::PUBLISHED.training_linear_16,
+            ),
+            ("share of gradient traffic hidden", constants::Constants::PUBLISHED.training_overlap),
             ("share of memory in training", constants::TRAINING_MEMORY_UTILIZATION),
         ] {
             self.constant(figure, value);

@@ -3,16 +3,16 @@
 use super::assumptions::Ledger;
 use super::disaggregated;
 use super::engine;
-use super::lifecycle;
+use super::lifecycle::{self, Comes};
 use super::names::{dangling, not_found, unknown};
 use super::pools::{Pool, Resolved};
 use super::{step_time, weights};
 use crate::catalog::{Catalog, Model, ParsePrecisionError, Precision};
 use crate::fleet::PoolId;
-use crate::perf::constants::KV_BLOCK_TOKENS;
+use crate::perf::constants::{Constants, Engine, KV_BLOCK_TOKENS};
 use crate::perf::{
     AutoPlan, ModelDims, ParallelismPlan, PlanError, Promise, Replica, Roofline, StepModel, UnknownFigures,
-    WeightsAs, cheapest_plan, fit,
+    WeightsAs, cheapest_plan, check_stages, fit,
 };
 use crate::scenario::dom::Step;
 use crate::scenario::problem::Problem;
@@ -116,6 +116,7 @@ fn deployment(
     };
     let (weights, kv, pools) = (weights?, kv?, pools?);
     let measured = step_time::measured(raw, &pools, reading)?;
+    let corrected = step_time::corrected(raw, &pools, reading)?;
     let known = dims.as_ref();
     let choice = Choice {
         raw,
@@ -125,6 +126,7 @@ fn deployment(
         kv,
         weights_as,
         measured,
+        corrected,
         promise: weights::promise(raw, scenario, catalog),
     };
     let mut options = Vec::new();
@@ -168,8 +170,12 @@ fn deployment(
     step_time::note(raw, &options[0].1.option.step, ledger);
     note(raw, model, dims.as_ref(), &pools, weights, catalog, ledger);
     let elastic = pools.iter().any(|(_, _, pool)| pool.plan.fleet.supply.is_some());
-    let changes = raw.changes || elastic;
-    let lifecycle = lifecycle::resolve(raw, changes, dims.as_ref(), weights, catalog, reading, ledger)?;
+    let comes = match (elastic, raw.changes) {
+        (true, _) => Comes::WithNodes,
+        (false, true) => Comes::Later,
+        (false, false) => Comes::AtFirst,
+    };
+    let lifecycle = lifecycle::resolve(raw, comes, dims.as_ref(), weights, catalog, reading, ledger)?;
     let context = context(dims.as_ref());
     if let (Some(asked), Some(context)) = (raw.max_context, context)
         && asked > context
@@ -274,6 +280,8 @@ struct Choice<'a> {
     promise: Promise,
     /// Iteration times that are stated.
     measured: Option<StepModel>,
+    /// The performance model's constants, and the engine that they are of.
+    corrected: (Constants, Engine),
 }
 
 struct Planned {
@@ -311,15 +319,18 @@ impl Choice<'_> {
         let Some(dims) = self.dims else { return self.stated(id, wanted, per_node, pool) };
         let node = pool.node.as_ref().map_err(|missing| Misfit::Unknown(missing.clone()))?;
         let mut replica = Replica {
-            model: dims,
-            node,
-            weights: self.weights,
             kv: self.kv,
             plan: wanted.unwrap_or(ParallelismPlan::tensor(1)),
             memory_utilization: self.raw.memory_utilization,
             max_batch_tokens: self.raw.batching.max_batch_tokens,
+            constants: &self.corrected.0,
+            engine: self.corrected.1,
             weights_as: self.weights_as,
+            ..Replica::new(dims, node, self.weights)
         };
+        if let Some(plan) = wanted {
+            check_stages(dims, plan.pp, 1)?;
+        }
         let mut auto = None;
         let filled = match wanted {
             Some(_) => fit(&replica)?,

@@ -7,9 +7,11 @@ use super::pools::Pool;
 use crate::catalog::{Catalog, Precision};
 use crate::fleet::PoolId;
 use crate::jobs::{JobConfig, JobOption};
-use crate::perf::{ModelDims, TrainingJob, UnknownFigures, training_throughput};
+use crate::perf::{
+    ModelDims, TrainingJob, TrainingLayout, UnknownFigures, check_stages, training_throughput,
+};
 use crate::scenario::problem::Problem;
-use crate::scenario::raw::{RawJob, RawScenario, Work};
+use crate::scenario::raw::{RawJob, RawScenario, RawTraining, Recomputation, Work};
 use crate::scenario::reading::{Reading, Sited};
 use crate::units::{Duration, Flop};
 
@@ -104,6 +106,7 @@ fn job(
         cards: *raw.accelerators,
         options,
         terms: raw.terms,
+        extra: raw.extra.clone(),
     })
 }
 
@@ -112,18 +115,56 @@ enum Misfit {
     Why(String),
 }
 
+/// Takes the scenario's plan over; says what is wrong with it beside what the performance model checks.
+fn planned(job: &mut TrainingJob<'_>, plan: &RawTraining, cards: u32) -> Result<(), String> {
+    job.tp = plan.tp;
+    job.layout = TrainingLayout {
+        pp: plan.pp,
+        interleave: plan.interleave,
+        cp: plan.cp,
+        ep: plan.ep,
+        micro_batch: plan.micro_batch,
+    };
+    job.zero = plan.zero;
+    job.state = plan.state;
+    job.recompute = plan.recomputation.map(|again| again == Recomputation::Full);
+    job.scores_kept = plan.recomputation == Some(Recomputation::None);
+    job.memory_utilization = plan.memory_utilization.unwrap_or(job.memory_utilization);
+    check_stages(job.model, plan.pp, plan.interleave).map_err(|error| error.to_string())?;
+    if plan.interleave > 1 && plan.pp == 1 {
+        return Err("interleave = 1 is all that one stage can do; take it out or raise pp".to_owned());
+    }
+    let (Some(dp), tp) = (plan.dp, plan.tp.unwrap_or(1)) else { return Ok(()) };
+    let cut = u64::from(tp) * u64::from(plan.pp) * u64::from(plan.cp);
+    if plan.tp.is_none() {
+        return Err(
+            "dp is given and tp is not; give both, or leave dp to what is left of the cards".to_owned()
+        );
+    }
+    if cut * u64::from(dp) != u64::from(cards) {
+        return Err(format!(
+            "tp·pp·cp·dp is {}, and the job has {cards} cards; the nearest plan that works: dp = {}",
+            cut * u64::from(dp),
+            (u64::from(cards) / cut).max(1)
+        ));
+    }
+    Ok(())
+}
+
 fn option(
     raw: &RawJob,
     id: PoolId,
     (_, _, pool): Found<'_>,
     training: Option<&(ModelDims, Precision)>,
 ) -> Result<JobOption, Misfit> {
-    let (tokens, batch_tokens, sequence) = match &raw.work {
+    let (tokens, batch_tokens, sequence, plan) = match &raw.work {
         Work::Stated(duration) => {
             let label = format!("{duration}, as stated");
             return Ok(JobOption { pool: id, duration: *duration, flop: Flop::ZERO, label });
         }
-        Work::Training { tokens, batch_tokens, sequence, .. } => (**tokens, *batch_tokens, *sequence),
+        Work::Training { tokens, batch_tokens, sequence, plan, .. } => {
+            (**tokens, *batch_tokens, *sequence, plan)
+        }
     };
     let Some((dims, format)) = training else {
         return Err(Misfit::Why("its model is not known".to_owned()));
@@ -133,6 +174,7 @@ fn option(
     job.precision = *format;
     job.batch_tokens = batch_tokens.or(job.batch_tokens);
     job.sequence = sequence.unwrap_or(job.sequence);
+    planned(&mut job, plan, *raw.accelerators).map_err(Misfit::Why)?;
     let step = training_throughput(&job).map_err(|error| Misfit::Why(error.to_string()))?;
     let rate = step.tokens_per_second.as_per_second();
     let seconds = tokens as f64 / rate;

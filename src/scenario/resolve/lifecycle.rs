@@ -14,10 +14,22 @@ use crate::units::{BytesPerSecond, Duration};
 const LINKS: [(&str, &str, f64); 2] =
     [("object-store", "weights-70b-object-store", 140e9), ("nvme", "weights-70b-nvme", 140e9)];
 
-/// Resolves `start` and `drain`. Only a deployment whose replicas change needs the times of a start.
+/// When and where replicas of a deployment come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comes {
+    /// All at the first instant.
+    AtFirst,
+    /// Later too, on nodes that are there.
+    Later,
+    /// Later too, on nodes that come and go.
+    WithNodes,
+}
+
+/// Resolves `start` and `drain`. Only a deployment whose replicas change needs the times of a start. On nodes that
+/// come and go the image is pulled with the node.
 pub fn resolve(
     raw: &RawDeployment,
-    changes: bool,
+    comes: Comes,
     dims: Option<&ModelDims>,
     weights: Precision,
     catalog: &Catalog,
@@ -25,13 +37,16 @@ pub fn resolve(
     ledger: &mut Ledger,
 ) -> Option<Lifecycle> {
     let drain = raw.drain;
-    if !changes {
+    if comes == Comes::AtFirst {
         return Some(Lifecycle { drain, start: StartUp::default() });
     }
     let given = raw.start.clone().unwrap_or_default();
     let bytes = dims.map(|dims| weight_bytes(dims, weights).0 as f64);
     let mut find = |figure: &str, name: &str| middle(catalog, ledger, &raw.name, figure, name);
-    let image_pull = given.image_pull.or_else(|| find("image pull", "image-pull-small"))?;
+    let image_pull = given.image_pull.or_else(|| match comes {
+        Comes::WithNodes => Some(Duration::ZERO),
+        _ => find("image pull", "image-pull-small"),
+    })?;
     let warm_up = given.warm_up.or_else(|| find("engine start", "engine-start"))?;
     let weight_load = match (given.weight_load, bytes) {
         (Some(time), _) => time,

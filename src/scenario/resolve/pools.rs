@@ -10,7 +10,7 @@ use crate::fleet::{Inventory, PoolConfig};
 use crate::perf::{NodeSpec, UnknownFigures};
 use crate::scenario::problem::{Problem, quoted};
 use crate::scenario::raw::{RawOwned, RawPool, RawScenario};
-use crate::scenario::reading::Reading;
+use crate::scenario::reading::{PoolSite, Reading};
 use crate::units::{Duration, Instant, Usd, UsdPerHour};
 use crate::world::{PoolPlan, PowerPlan};
 
@@ -106,6 +106,7 @@ fn pool(
         cards_per_node: cards,
         supply,
     };
+    reading.sites.push(PoolSite { region: offer.region.clone(), card_power: card.tdp().ok() });
     let peak = card.peak(Precision::Bf16).ok();
     let price_path = raw.market.price_path.iter();
     let price_path = price_path.map(|(at, price)| (Instant::ZERO + *at, UsdPerHour::from_f64(*price)));

@@ -8,9 +8,11 @@ use super::deployments::find_pools;
 use super::pools::Pool;
 use crate::jobs::{JobList, JobTrace, JobTraceConfig};
 use crate::metrics::results::Assumption;
-use crate::policies::queue_order::{DrfConfig, FairShareConfig, LasConfig, QueueOrder, Quota, QuotaConfig};
+use crate::policies::queue_order::{
+    DrfConfig, Durations, FairShareConfig, LasConfig, QueueOrder, Quota, QuotaConfig, RoundsConfig,
+};
 use crate::scenario::problem::{Problem, nearest};
-use crate::scenario::raw::{RawOrder, RawScenario};
+use crate::scenario::raw::{RawDurations, RawOrder, RawScenario};
 use crate::scenario::reading::{Reading, Sited};
 
 /// Reads the trace of jobs. `None` when there is none, or after errors have been recorded.
@@ -87,8 +89,8 @@ pub fn queue_order(scenario: &RawScenario, jobs: &JobList, reading: &mut Reading
     match &scenario.scheduler.order {
         RawOrder::Fifo => QueueOrder::Fifo,
         RawOrder::Priority => QueueOrder::Priority,
-        RawOrder::Sjf => QueueOrder::Sjf,
-        RawOrder::Srtf => QueueOrder::Srtf,
+        RawOrder::Sjf(raw) => QueueOrder::Sjf(durations(*raw)),
+        RawOrder::Srtf(raw) => QueueOrder::Srtf(durations(*raw)),
         RawOrder::Edf => QueueOrder::Edf,
         RawOrder::Easy => QueueOrder::Easy,
         RawOrder::Conservative => QueueOrder::Conservative,
@@ -100,6 +102,24 @@ pub fn queue_order(scenario: &RawScenario, jobs: &JobList, reading: &mut Reading
         }
         RawOrder::Drf { shares: raw } => QueueOrder::Drf(DrfConfig { weights: shares(raw) }),
         RawOrder::Quota(raw) => QueueOrder::Quota(quotas(raw, jobs, reading)),
+        RawOrder::Gittins { thresholds, starvation } => {
+            QueueOrder::Gittins(LasConfig { thresholds: thresholds.clone(), starvation: *starvation })
+        }
+        RawOrder::Rounds { objective, round, reallocate, shares: raw } => QueueOrder::Rounds(RoundsConfig {
+            objective: *objective,
+            round: *round,
+            reallocate: *reallocate,
+            weights: shares(raw),
+        }),
+    }
+}
+
+fn durations(raw: RawDurations) -> Durations {
+    match raw {
+        RawDurations::True => Durations::True,
+        RawDurations::Estimates => Durations::Estimates,
+        RawDurations::Noisy(sigma) => Durations::Noisy { sigma },
+        RawDurations::Predicted => Durations::Predicted,
     }
 }
 

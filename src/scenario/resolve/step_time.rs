@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::assumptions::Ledger;
 use super::deployments::Found;
 use crate::metrics::results::Assumption;
-use crate::perf::{Profile, ProfileLimits, StepModel};
+use crate::perf::constants::{Constants, Engine};
+use crate::perf::{Correction, Profile, ProfileLimits, StepModel};
 use crate::scenario::problem::Problem;
 use crate::scenario::raw::{RawDeployment, StepTime};
 use crate::scenario::reading::Reading;
@@ -43,6 +44,42 @@ pub fn measured(
             let columns = "its columns: kind, decode_requests, prefill_tokens, context_tokens, iteration_s";
             let message = format!("the profile of deployment `{}` can't be used: {error}", *raw.name);
             reading.problem(Problem::error(file.place, message).help(columns));
+            None
+        }
+    }
+}
+
+/// The performance model's constants: the published ones, or those of the correction that a deployment names.
+/// `None` after an error has been recorded.
+pub fn corrected(
+    raw: &RawDeployment,
+    pools: &[Found<'_>],
+    reading: &mut Reading,
+) -> Option<(Constants, Engine)> {
+    let Some((file, path)) = &raw.correction else { return Some((Constants::PUBLISHED, Engine::Other)) };
+    let mut refused = |why: String, help: &str| {
+        let message = format!("the correction of deployment `{}` can't be used: {why}", *raw.name);
+        reading.problem(Problem::error(file.place, message).help(help.to_owned()));
+    };
+    let correction = match Correction::read(path) {
+        Ok(correction) => correction,
+        Err(error) => {
+            refused(error.to_string(), "`fleetsim calibrate --data RUN.json --out FILE` writes such a file");
+            return None;
+        }
+    };
+    for (_, name, pool) in pools {
+        let card = &pool.plan.fleet.accelerator;
+        if *card != correction.card {
+            let why = format!("it is of {}, and pool `{}` has {card}", correction.card, name.value);
+            refused(why, "leave it out, or make a deployment of its own for that pool");
+            return None;
+        }
+    }
+    match correction.constants() {
+        Ok(constants) => Some((constants, correction.engine())),
+        Err(why) => {
+            refused(why, "take the line out");
             None
         }
     }

@@ -50,6 +50,8 @@ fn stream(
         deployments: serving,
         slo: raw.slo,
         timeout: raw.timeout,
+        retries: raw.retries,
+        spill_over: raw.spill_over,
         terms,
     })
 }

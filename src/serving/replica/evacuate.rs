@@ -2,7 +2,7 @@
 
 use super::Replica;
 use crate::serving::request::{Phase, Requests, Slot};
-use crate::units::Instant;
+use crate::units::{Instant, Ticks};
 
 impl Replica {
     /// True when nothing runs and nobody waits.
@@ -40,6 +40,7 @@ impl Replica {
             }
         }
         self.abandoned_waiting = 0;
+        self.copying = Ticks::ZERO;
         self.segment = None;
         self.target = self.boundary;
         self.generation = self.generation.wrapping_add(1);

@@ -13,18 +13,18 @@ impl Replica {
         complete.min(self.target - self.boundary)
     }
 
-    /// Those of them in which the batch decodes.
-    fn decoded_ahead(&self, now: Instant) -> u64 {
+    /// Of these, those in which the decoding requests made a token each.
+    fn ahead_decoding(&self, now: Instant) -> u64 {
         if self.decoding_waits { 0 } else { self.ahead(now) }
     }
 
     /// The share of the KV cache in use.
     pub(crate) fn kv_use(&self, now: Instant) -> f64 {
-        self.batch.kv.share_used(self.decoded(), self.decoded_ahead(now))
+        self.batch.kv.share_used(self.decoded(), self.ahead_decoding(now))
     }
 
     /// Output tokens made so far, those of requests that were lost included.
     pub(crate) fn tokens_made(&self, now: Instant) -> u64 {
-        self.totals.tokens + u64::from(self.batch.shape.decode_requests) * self.decoded_ahead(now)
+        self.totals.tokens + u64::from(self.batch.shape.decode_requests) * self.ahead_decoding(now)
     }
 }

@@ -1,32 +1,8 @@
 //! What serving engines do differently, as far as a table that names the engine says it.
 
-use crate::perf::constants as c;
-
-/// The engine that a row was measured with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::validate) enum Engine {
-    Vllm,
-    TensorRtLlm,
-    SgLang,
-    /// Not named.
-    Other,
-}
+use crate::perf::constants::{self as c, Engine};
 
 impl Engine {
-    /// The engine that a text names.
-    pub(in crate::validate) fn named(text: &str) -> Self {
-        let text = text.to_lowercase();
-        if text.contains("sglang") {
-            Self::SgLang
-        } else if text.contains("trt") || text.contains("tensorrt") {
-            Self::TensorRtLlm
-        } else if text.contains("vllm") {
-            Self::Vllm
-        } else {
-            Self::Other
-        }
-    }
-
     /// Requests in a batch at most: vLLM's `max_num_seqs` for large cards (1,024) and TensorRT-LLM's
     /// `max_batch_size` (2,048).
     pub(super) const fn max_batch_requests(self) -> u32 {

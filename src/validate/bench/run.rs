@@ -1,10 +1,12 @@
 //! From a case to a world, and from the world's requests to the benchmark's figures.
 
-use super::split::Split;
-use super::{Case, Load, Logged};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{Case, Load, Logged, disaggregated};
 use crate::billing::{Purchase, Tariff};
 use crate::fleet::{PoolConfig, PoolId};
-use crate::perf::constants::KV_BLOCK_TOKENS;
+use crate::perf::constants::{Constants, Engine, KV_BLOCK_TOKENS};
 use crate::perf::{
     BatchShape, Fit, ParallelismPlan, PlanError, Replica, Roofline, StepModel, auto_plan, fit, weight_bytes,
 };
@@ -25,6 +27,9 @@ const ROUNDS: u32 = 10;
 const OPEN_REQUESTS: (f64, f64) = (500.0, 20_000.0);
 const OPEN_SECONDS: f64 = 600.0;
 
+/// Requests at least of a run offline that is so long that its ends don't count, on each replica.
+const LONG_REQUESTS: u32 = 4000;
+
 /// How often a window that proved too short is doubled.
 const DOUBLINGS: u32 = 6;
 
@@ -37,11 +42,13 @@ pub(in crate::validate) struct Answer {
 }
 
 /// What a run gave.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(in crate::validate) struct Prediction {
     pub(in crate::validate) answers: Vec<Answer>,
-    /// From the first arrival to the last answer.
+    /// The time over which throughput is taken: from the first arrival to the last answer, or a part of it in
+    /// which the engine was busy all along. What follows was done in it, by all replicas.
     pub(in crate::validate) seconds: f64,
+    pub(in crate::validate) requests: f64,
     pub(in crate::validate) prompt_tokens: f64,
     pub(in crate::validate) output_tokens: f64,
 }
@@ -66,13 +73,32 @@ impl From<PlanError> for Unfit {
 }
 
 /// Runs a case.
-pub(in crate::validate) fn simulate(case: &Case) -> Result<Prediction, Unfit> {
-    let set_up = SetUp::of(case)?;
-    let (wanted, mut window) = set_up.extent(case);
+pub(in crate::validate) fn simulate(case: &Case, constants: &Constants) -> Result<Prediction, Unfit> {
+    if let Some(prefill) = case.prefill {
+        return disaggregated::simulate(case, prefill, constants);
+    }
+    let mut set_up = SetUp::of(case, constants)?;
+    // Replicas that share a fixed load evenly are alike: one of them tells of all.
+    let (one, alike) = match case.load {
+        Load::Closed(all) | Load::Offline(all) | Load::Static(all) => {
+            let each = all.div_ceil(set_up.replicas).max(1);
+            set_up.replicas = 1;
+            let load = match case.load {
+                Load::Closed(_) => Load::Closed(each),
+                Load::Static(_) => Load::Static(each),
+                _ => Load::Offline(each),
+            };
+            (Case { load, ..case.clone() }, f64::from(all) / f64::from(each))
+        }
+        Load::Poisson(_) | Load::Even(_) => (case.clone(), 1.0),
+    };
+    let (wanted, mut window) = set_up.extent(&one);
+    let repeated = if case.habits.repeated_prompts { Repeating::of(&one, wanted)? } else { None };
     for _ in 0..DOUBLINGS {
-        let left = set_up.run(case, SetUp::source(case, window), window)?;
-        if let Some(prediction) = wanted.of(left) {
-            return Ok(prediction);
+        let source = repeated.as_ref().map_or_else(|| SetUp::source(&one, window), Repeating::source);
+        let left = set_up.run(&one, source, window)?;
+        if let Some(prediction) = wanted.of(left, &one) {
+            return Ok(prediction.times(alike).late(case, constants));
         }
         window *= 2.0;
     }
@@ -87,9 +113,13 @@ pub(in crate::validate) struct Repeated {
 }
 
 /// Repeats a logged run: its arrivals and lengths, its engine's limits and its number of KV blocks.
-pub(in crate::validate) fn replay(case: &Case, logged: &Logged) -> Result<Repeated, Unfit> {
+pub(in crate::validate) fn replay(
+    case: &Case,
+    logged: &Logged,
+    constants: &Constants,
+) -> Result<Repeated, Unfit> {
     let failed = |why: String| Unfit { reason: "the run can't be repeated", detail: why };
-    let mut set_up = SetUp::of(case)?;
+    let mut set_up = SetUp::of(case, constants)?;
     let found = {
         let replica = Replica {
             kv: case.kv,
@@ -121,7 +151,8 @@ pub(in crate::validate) fn replay(case: &Case, logged: &Logged) -> Result<Repeat
     for _ in 0..DOUBLINGS {
         match set_up.run(case, Source::Trace(TraceConfig::new(&file)), window) {
             Ok(left) => {
-                if let Some(prediction) = wanted.of(left) {
+                if let Some(prediction) = wanted.of(left, case) {
+                    let prediction = prediction.late(case, constants);
                     result = Ok(Repeated { prediction, kv_blocks: found });
                     break;
                 }
@@ -138,15 +169,58 @@ pub(in crate::validate) fn replay(case: &Case, logged: &Logged) -> Result<Repeat
     result
 }
 
+/// A trace in which all prompts begin alike, in a file for as long as it is needed: the traffic room reads
+/// traces from files.
+struct Repeating(PathBuf);
+
+/// Tells such files of one process apart.
+static FILES: AtomicU64 = AtomicU64::new(0);
+
+impl Repeating {
+    /// `None` for loads that are no stream of arrivals.
+    fn of(case: &Case, wanted: Wanted) -> Result<Option<Self>, Unfit> {
+        let (Load::Even(rate) | Load::Poisson(rate)) = case.load else { return Ok(None) };
+        let (prompt, output) = (mean(&case.prompt) as u64, mean(&case.output) as u64);
+        let blocks = prompt.div_ceil(KV_BLOCK_TOKENS).max(1);
+        let hashes: Vec<String> = (0..blocks).map(|block| block.to_string()).collect();
+        let hashes = hashes.join(",");
+        let lines: String = (0..wanted.0)
+            .map(|index| {
+                format!(
+                    "{{\"timestamp\":{:.3},\"input_length\":{prompt},\"output_length\":{output},\"hash_ids\":[{hashes}]}}\n",
+                    f64::from(index) / rate * 1e3
+                )
+            })
+            .collect();
+        let number = FILES.fetch_add(1, Ordering::Relaxed);
+        let name = format!("fleetsim-validate-{}-{number}.jsonl", std::process::id());
+        let file = std::env::temp_dir().join(name);
+        std::fs::write(&file, lines).map_err(|error| Unfit {
+            reason: "the run can't be repeated",
+            detail: format!("{}: {error}", file.display()),
+        })?;
+        Ok(Some(Self(file)))
+    }
+
+    fn source(&self) -> Source {
+        Source::Trace(TraceConfig::new(&self.0))
+    }
+}
+
+impl Drop for Repeating {
+    fn drop(&mut self) {
+        // Left behind it does no harm.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
 /// The deployment of a case.
 pub(super) struct SetUp {
     pub(super) batching: Batching,
-    step: StepModel,
-    fit: Fit,
-    pub(super) plan: ParallelismPlan,
-    replicas: u32,
-    /// The replicas that process prompts, where they are others.
-    prefill: Option<Box<SetUp>>,
+    pub(super) step: StepModel,
+    pub(super) fit: Fit,
+    plan: ParallelismPlan,
+    pub(super) replicas: u32,
 }
 
 /// How many requests the benchmark sends.
@@ -162,17 +236,16 @@ struct Left {
 }
 
 impl SetUp {
-    pub(super) fn of(case: &Case) -> Result<Self, Unfit> {
-        let prefill = case.split.map(|split| split.set_up(case)).transpose()?.map(Box::new);
+    pub(super) fn of(case: &Case, constants: &Constants) -> Result<Self, Unfit> {
+        let node = super::super::names::widened(&case.node, case.plan.map_or(1, ParallelismPlan::cards));
+        let case = &Case { node, ..case.clone() };
         let share = |plan: ParallelismPlan| {
             let visible = case.node.card.visible_memory().0 as f64 * f64::from(plan.cards());
             weight_bytes(&case.model, case.weights).0 as f64 / visible
         };
-        let mut batching = Batching {
-            max_batch_requests: case.engine.max_batch_requests(),
-            max_batch_tokens: case.engine.max_batch_tokens(),
-            ..Batching::default()
-        };
+        let (max_batch_requests, max_batch_tokens) =
+            case.habits.limits.unwrap_or((case.engine.max_batch_requests(), case.engine.max_batch_tokens()));
+        let mut batching = Batching { max_batch_requests, max_batch_tokens, ..Batching::default() };
         if let Load::Static(batch) = case.load {
             let prompts = u64::from(batch) * u64::from(case.prompt.max);
             batching.max_batch_requests = batch;
@@ -184,6 +257,8 @@ impl SetUp {
         batching.max_batch_tokens = batching.max_batch_tokens.saturating_mul(dp);
         let mut replica = Replica {
             kv: case.kv,
+            engine: case.engine,
+            constants,
             max_batch_tokens: batching.max_batch_tokens.min(1 << 16),
             ..Replica::new(&case.model, &case.node, case.weights)
         };
@@ -195,10 +270,26 @@ impl SetUp {
             }
         };
         replica.memory_utilization = case.engine.memory_utilization(share(replica.plan).min(1.0));
-        let fit = fit(&replica)?;
-        let step = StepModel::Roofline(Roofline::new(&replica)?);
+        // What ran did fit.
+        let fit = fit(&replica).or_else(|_| fit(&Replica { memory_utilization: 1.0, ..replica }))?;
+        let roofline = Roofline::new(&replica)?;
+        let step = StepModel::Roofline(match case.draft {
+            Some(draft) => roofline.guessing(draft.tokens),
+            None => roofline,
+        });
         let replicas = (case.cards / replica.plan.cards()).max(1);
-        Ok(Self { batching, step, fit, plan: replica.plan, replicas, prefill })
+        if case.engine == Engine::TensorRtLlm {
+            // It admits what it can finish only (`GUARANTEED_NO_EVICT`, its default).
+            let whole = mean(&case.prompt) + mean(&case.output);
+            let room = (fit.kv_tokens() as f64 / whole).max(1.0);
+            batching.max_batch_requests = f64::from(batching.max_batch_requests).min(room) as u32;
+        }
+        Ok(Self { batching, step, fit, plan: replica.plan, replicas })
+    }
+
+    /// Bytes of KV cache of one token on each card.
+    pub(super) fn kv_bytes_per_token(&self) -> f64 {
+        self.fit.kv_bytes_per_token.0 as f64
     }
 
     /// How many requests are wanted, and a first guess at the window in seconds. The guess only saves time:
@@ -216,6 +307,7 @@ impl SetUp {
                 (Wanted(users * ROUNDS), 1.2 * f64::from(ROUNDS + 1) * self.round(each, prompt, output))
             }
             Load::Offline(requests) | Load::Static(requests) => {
+                let requests = if case.habits.long { requests.max(LONG_REQUESTS) } else { requests };
                 let each = f64::from(requests.div_ceil(self.replicas));
                 let batch =
                     each.min(f64::from(self.batching.max_batch_requests)).min(self.room(prompt + output));
@@ -226,13 +318,19 @@ impl SetUp {
 
     /// The traffic of a case in a window of so many seconds.
     fn source(case: &Case, window: f64) -> Source {
-        let lengths = Lengths::Independent { prompt: case.prompt.clone(), output: case.output.clone() };
+        // With guesses that come true an answer takes fewer iterations than it has tokens.
+        let output = match case.draft {
+            Some(draft) => shorter(&case.output, draft.tokens_per_iteration()),
+            None => case.output.clone(),
+        };
+        let lengths = Lengths::Independent { prompt: case.prompt.clone(), output };
         let (rate, arrivals) = match case.load {
             Load::Closed(users) => {
                 let (think, ramp) = (Think::None, Duration::ZERO);
                 return Source::Closed(ClosedConfig { users, think, ramp, lengths });
             }
             Load::Offline(users) | Load::Static(users) => {
+                let users = if case.habits.long { users.max(LONG_REQUESTS) } else { users };
                 // Users who ask once: each thinks for half of the window, asks, and thinks beyond its end.
                 let think = Think::Constant(Duration::from_secs_f64(window / 2.0));
                 return Source::Closed(ClosedConfig { users, think, ramp: Duration::ZERO, lengths });
@@ -251,14 +349,6 @@ impl SetUp {
 
     /// About how long a batch of so many requests takes from its first prompt to its last token.
     fn round(&self, requests: f64, prompt: f64, output: f64) -> f64 {
-        if let Some(prefill) = &self.prefill {
-            let each = requests * f64::from(self.replicas) / f64::from(prefill.replicas);
-            return prefill.round(each, prompt, 1.0) + self.round_of(requests, prompt, output);
-        }
-        self.round_of(requests, prompt, output)
-    }
-
-    fn round_of(&self, requests: f64, prompt: f64, output: f64) -> f64 {
         let waves = (requests / self.room(prompt + output)).max(1.0);
         let batch = (requests / waves).max(1.0);
         let decode = BatchShape {
@@ -279,10 +369,7 @@ impl SetUp {
     }
 
     fn run(&self, case: &Case, source: Source, window: f64) -> Result<Vec<Left>, Unfit> {
-        let mut world = self.world(case, source, window);
-        if let Some(prefill) = &self.prefill {
-            Split::put_before(case, prefill, &mut world);
-        }
+        let world = self.world(case, source, window);
         let mut left: Vec<Left> = Vec::new();
         let mut keep = |row: &RequestRow<'_>| {
             let departure = row.departure();
@@ -307,7 +394,7 @@ impl SetUp {
         Ok(left)
     }
 
-    pub(super) fn world(&self, case: &Case, source: Source, window: f64) -> WorldConfig {
+    fn world(&self, case: &Case, source: Source, window: f64) -> WorldConfig {
         let name = "bench".to_owned();
         let per_node = (case.node.cards / self.plan.cards()).max(1);
         let option = ReplicaOption {
@@ -332,6 +419,8 @@ impl SetUp {
                 deployments: vec![0],
                 slo: Slo::default(),
                 timeout: None,
+                retries: None,
+                spill_over: None,
                 terms: Default::default(),
             }],
             pools: vec![PoolPlan {
@@ -367,7 +456,7 @@ impl SetUp {
                 router: RouterKind::LeastOutstandingRequests,
                 replicas: self.replicas,
                 max_context: None,
-                prefix_tokens: None,
+                prefix_tokens: case.habits.repeated_prompts.then_some(KV_BLOCK_TOKENS as u32),
                 role: Role::Whole,
                 tenants: Default::default(),
             }],
@@ -383,27 +472,86 @@ impl SetUp {
 
 impl Wanted {
     /// The benchmark's figures; `None` when some of its requests are not answered yet.
-    fn of(self, mut left: Vec<Left>) -> Option<Prediction> {
+    fn of(self, mut left: Vec<Left>, case: &Case) -> Option<Prediction> {
         let wanted = self.0 as usize;
         if left.len() < wanted {
             return None;
         }
         left.truncate(wanted);
+        let stretch = case.draft.map_or(1.0, |draft| draft.tokens_per_iteration());
         let first = left.iter().map(|request| request.arrival).fold(f64::INFINITY, f64::min);
-        let mut prediction = Prediction {
-            answers: Vec::with_capacity(left.len()),
-            seconds: 0.0,
-            prompt_tokens: 0.0,
-            output_tokens: 0.0,
-        };
+        let mut done = Vec::with_capacity(wanted);
         for request in left {
-            let (answer, end) = request.answer?;
-            prediction.seconds = prediction.seconds.max(end - first);
-            prediction.prompt_tokens += f64::from(request.prompt);
-            prediction.output_tokens += f64::from(answer.output);
+            let (mut answer, end) = request.answer?;
+            answer.output = (f64::from(answer.output) * stretch).round() as u32;
+            done.push((request.arrival, end, request.prompt, answer));
+        }
+        let (from, to) = match case.habits.long.then(|| busy(&done, case.load)).flatten() {
+            Some(window) => window,
+            None => (first, done.iter().map(|(_, end, ..)| *end).fold(first, f64::max)),
+        };
+        let mut prediction = Prediction { seconds: to - from, ..Prediction::default() };
+        for (_, end, prompt, answer) in done {
+            if end >= from && end <= to {
+                prediction.requests += 1.0;
+                prediction.prompt_tokens += f64::from(prompt);
+                prediction.output_tokens += f64::from(answer.output);
+            }
             prediction.answers.push(answer);
         }
         (prediction.seconds > 0.0).then_some(prediction)
+    }
+}
+
+/// The part of a long run in which neither its beginning nor its end shows: from a quarter to the last
+/// arrival, or, where all ask at once, to the last first token. `None` when the run is too short for it.
+fn busy(done: &[(f64, f64, u32, Answer)], load: Load) -> Option<(f64, f64)> {
+    let last = |(arrival, _, _, answer): &(f64, f64, u32, Answer)| match load {
+        Load::Poisson(_) | Load::Even(_) => *arrival,
+        _ => arrival + answer.ttft,
+    };
+    let first = done.iter().map(|(arrival, ..)| *arrival).fold(f64::INFINITY, f64::min);
+    let to = done.iter().map(last).fold(first, f64::max);
+    let from = first + 0.25 * (to - first);
+    let within = done.iter().filter(|(_, end, ..)| *end >= from && *end <= to).count();
+    (within * 4 >= done.len()).then_some((from, to))
+}
+
+impl Prediction {
+    /// What clients see of it: engines that schedule ahead hand out every answer an iteration later, those that
+    /// look for new requests now and then let them wait for half of that interval on average, and the way to
+    /// the client takes its time. Throughput stays.
+    pub(super) fn late(mut self, case: &Case, constants: &Constants) -> Self {
+        let front = constants.front_us * 1e-6;
+        let polled = f64::from(case.habits.polled_iterations);
+        for (index, answer) in self.answers.iter_mut().enumerate() {
+            let iteration = (answer.e2e - answer.ttft) / f64::from(answer.output.max(2) - 1);
+            let waited = polled * (index as f64 * 0.618_033_988_749_895).fract();
+            let late = front + (constants.late_iterations + waited) * iteration;
+            answer.ttft += late;
+            answer.e2e += late;
+        }
+        self
+    }
+
+    /// The same of so many replicas like this one.
+    fn times(mut self, replicas: f64) -> Self {
+        self.requests *= replicas;
+        self.prompt_tokens *= replicas;
+        self.output_tokens *= replicas;
+        self
+    }
+}
+
+/// Lengths over a factor.
+fn shorter(length: &Length, factor: f64) -> Length {
+    let over = |tokens: u32| (f64::from(tokens) / factor).round().max(1.0) as u32;
+    match &length.dist {
+        LengthDist::Constant(tokens) => Length::constant(over(*tokens)),
+        LengthDist::Uniform { low, high } => {
+            Length::new(LengthDist::Uniform { low: over(*low), high: over(*high) })
+        }
+        _ => Length::constant((mean(length) / factor).round().max(1.0) as u32),
     }
 }
 

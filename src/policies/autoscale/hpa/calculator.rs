@@ -97,13 +97,13 @@ fn on_whole(
     }
 }
 
-/// The pods by what their metrics are worth.
-#[derive(Debug, Default)]
-struct Groups {
-    ready: u32,
-    unready: Vec<usize>,
-    missing: Vec<usize>,
-    ignored: Vec<usize>,
+/// What a pod's metric is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Worth {
+    Ready,
+    Unready,
+    Missing,
+    Ignored,
 }
 
 /// What a source measures on a pod.
@@ -146,24 +146,23 @@ fn group(
     now: Instant,
     pods: &[Pod],
     missing: &dyn Fn(&str) -> bool,
-) -> Groups {
+) -> Vec<Worth> {
     let cpu =
         matches!(source, Source::Resource(name) | Source::Container { resource: name, .. } if name == "cpu");
-    let mut groups = Groups::default();
-    for (i, pod) in pods.iter().enumerate() {
+    let worth = |pod: &Pod| {
         if pod.deleting || pod.phase == Phase::Failed {
-            groups.ignored.push(i);
+            Worth::Ignored
         } else if pod.phase == Phase::Pending {
-            groups.unready.push(i);
+            Worth::Unready
         } else {
             match measured(source, pod).filter(|_| !missing(&pod.name)) {
-                None => groups.missing.push(i),
-                Some(metric) if cpu && unready(config, now, pod, metric) => groups.unready.push(i),
-                Some(_) => groups.ready += 1,
+                None => Worth::Missing,
+                Some(metric) if cpu && unready(config, now, pod, metric) => Worth::Unready,
+                Some(_) => Worth::Ready,
             }
         }
-    }
-    groups
+    };
+    pods.iter().map(worth).collect()
 }
 
 /// Whether a pod's cpu cannot be trusted yet.
@@ -217,15 +216,10 @@ fn on_pods(
     if pods.is_empty() {
         return Err(CannotScale::new("no pods returned by selector while calculating replica count"));
     }
-    let groups = group(config, source, now, pods, &|pod| observation.missing.contains(pod));
-    let mut metrics: BTreeMap<usize, i64> = pods
-        .iter()
-        .enumerate()
-        .filter(|(i, pod)| {
-            !(groups.ignored.contains(i) || groups.unready.contains(i) || groups.missing.contains(i))
-                && measured(source, pod).is_some()
-        })
-        .filter_map(|(i, pod)| measured(source, pod).map(|metric| (i, milli(metric.value))))
+    let groups = &group(config, source, now, pods, &|pod| observation.missing.contains(pod));
+    let places = |worth| (0..pods.len()).filter(move |place| groups[*place] == worth);
+    let mut metrics: BTreeMap<usize, i64> = places(Worth::Ready)
+        .filter_map(|i| measured(source, &pods[i]).map(|metric| (i, milli(metric.value))))
         .collect();
     if metrics.is_empty() {
         let none = "did not receive metrics for targeted pods (pods might be unready)";
@@ -238,13 +232,17 @@ fn on_pods(
         }
     }
     let before = ratio(&metrics, &requests, metric.target)?;
-    let up_with_unready = !groups.unready.is_empty() && before > 1.0;
+    let up_with_unready = before > 1.0 && places(Worth::Unready).next().is_some();
+    let ready = metrics.len() as f64;
     let current = observation.replicas;
-    if !up_with_unready && groups.missing.is_empty() {
-        let wanted = ceil_replicas(before * f64::from(groups.ready));
+    if !up_with_unready && places(Worth::Missing).next().is_none() {
+        let wanted = ceil_replicas(before * ready);
         return Ok(if tolerated(config, before) { current } else { wanted });
     }
-    for &pod in &groups.missing {
+    // At a ratio of exactly 1 a utilization is left as it is, while a plain value is filled with nothing
+    // (`GetResourceReplicas` and `calcPlainMetricReplicas` differ there).
+    let fills_up = before > 1.0 || !matches!(metric.target, Target::Utilization(_));
+    for pod in places(Worth::Missing) {
         if before < 1.0 {
             let fill = match metric.target {
                 Target::Utilization(target) => {
@@ -253,12 +251,12 @@ fn on_pods(
                 Target::AverageValue(target) | Target::Value(target) => target,
             };
             metrics.insert(pod, fill);
-        } else if before > 1.0 {
+        } else if fills_up {
             metrics.insert(pod, 0);
         }
     }
     if up_with_unready {
-        metrics.extend(groups.unready.iter().map(|pod| (*pod, 0)));
+        metrics.extend(places(Worth::Unready).map(|pod| (pod, 0)));
     }
     let after = ratio(&metrics, &requests, metric.target)?;
     let turned = (before < 1.0 && after > 1.0) || (before > 1.0 && after < 1.0);

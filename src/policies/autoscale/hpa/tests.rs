@@ -104,6 +104,14 @@ fn calculator() {
 }
 
 #[test]
+fn plain_values_at_a_ratio_of_one() {
+    // A plain value fills in what is missing with nothing even then: 30 over 3 pods is 10 of 15, 2 pods.
+    let config_pods = config(&PODS.replace("TARGET", "15"));
+    let levels = [Some(15.0), Some(15.0), None];
+    assert_eq!(asked(&config_pods, &with_pods(pods("qps", &levels, 1.0))), Ok(2));
+}
+
+#[test]
 fn tolerance_per_direction() {
     let yaml = format!("{}  behavior: {{scaleUp: {{tolerance: '0.5'}}, scaleDown: {{tolerance: 0}}}}\n", CPU);
     let config = config(&yaml.replace("TARGET", "100"));

@@ -1,0 +1,445 @@
+//! `fleetsim plan`: the cheapest fleet that keeps its promises.
+
+mod plots;
+
+use std::cmp::Ordering;
+use std::path::{Path, PathBuf};
+
+use super::points::{self, Points, render};
+use super::run::cannot_write;
+use super::{Failure, figures, print};
+use crate::metrics::results::metric;
+use crate::plan::bound::Bounds;
+use crate::plan::commitment::{self, Horizon, Level};
+use crate::plan::facts::{self, Site};
+use crate::plan::grid::Grid;
+use crate::plan::metrics;
+use crate::plan::outcome::{self, Framing, Outcome, Row};
+use crate::plan::search::{Found, PlanError, Resolved, Search, State, Terms};
+use crate::plan::uncertainty::{self, Input, Question, Regret, Uncertainty};
+use crate::report::format::{NOTHING, count, money, percent, plural, seconds, shorten};
+use crate::report::{self};
+use crate::scenario::{HorizonTerms, Loaded, PlanSection, Uncertain};
+use crate::sim::Seed;
+use crate::units::Duration;
+use crate::world::{self, RunOptions};
+
+/// Larger spaces are searched only when --yes is given.
+const MANY_POINTS: u64 = 100_000;
+/// More candidates than this are left to the file.
+const MOST_ROWS: usize = 12;
+
+/// Search the space in the scenario's [plan] for the cheapest fleet that keeps its promises.
+///
+/// Bounds prune what cannot keep them, simulation on the same arrivals decides the rest in order of spend. Exit
+/// status 1 when no candidate keeps every promise; what would help is then told.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example of a section in the scenario:
+  [plan]
+  vary = { \"pools.base.nodes\" = \"0..16\", \"deployments.chat.replicas\" = \"1..32\",
+           \"pools.base.offer\" = [\"aws/p5.48xlarge\", \"lambda/gpu_8x_h100_sxm5\"] }
+  require = { attainment = 0.99, survive = \"node\", budget_usd_month = 100000 }
+  objective = \"spend\"
+
+A candidate keeps its promises when the mean over the replications does. Files: plan.json with every candidate and \
+why it lost, candidates.csv, and plots.")]
+pub struct Args {
+    /// The scenario file, with a section [plan].
+    scenario: PathBuf,
+    /// Set a value in every candidate, as `run --set` does.
+    #[arg(long, value_name = "PATH=VALUE")]
+    set: Vec<String>,
+    /// The seed, instead of the scenario's.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Replications of each candidate, instead of the section's.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    replications: Option<u64>,
+    /// No more simulations than this; the gap then tells how far the result may be from the optimum.
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    max_simulations: u64,
+    /// Simulations beyond what the search needs, for the frontier [default: one for 100 candidates, at most 8].
+    #[arg(long, value_name = "N")]
+    frontier: Option<u64>,
+    /// Search the space even if it has more than 100,000 points.
+    #[arg(long)]
+    yes: bool,
+    /// The folder for the results [default: out/NAME-plan, after the scenario's name].
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Draw no plots.
+    #[arg(long)]
+    no_plots: bool,
+    /// Print JSON instead of tables.
+    #[arg(long)]
+    json: bool,
+    /// Print nothing but errors (and what --json asks for).
+    #[arg(long)]
+    quiet: bool,
+}
+
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let base = super::run::load(&args.scenario, &args.set, args.seed, args.quiet);
+    let text = points::text(&args.scenario)?;
+    let section = section(args, &text, base.as_ref().ok())?;
+    let grid = Grid::parse(&section.vary).map_err(|error| {
+        // The search speaks of `vary`, not of an option.
+        bad(format!("the space of `plan` is unsound: {error}").replace("--grid ", ""))
+    })?;
+    let points = Points { set: &args.set, seed: args.seed, scenario: &args.scenario, text, grid };
+    points.check_paths()?;
+    let size = points.grid.points();
+    if size > MANY_POINTS && !args.yes {
+        return Err(bad(cost(&points, size)));
+    }
+    let terms = Terms {
+        goals: section.require.clone(),
+        objective: section.objective,
+        replications: args.replications.unwrap_or(section.replications),
+        max_simulations: args.max_simulations,
+        frontier: args.frontier.unwrap_or((size / 100).min(8)),
+    };
+    let resolve = |point: u64| points.loaded(point, &[]).map(resolved);
+    let bar = figures::bar(0, "simulations", args.quiet);
+    let done = || bar.inc(1);
+    let mut search = Search::new(&terms, size, &resolve, &done).map_err(|error| failed(error, &points))?;
+    let example = (0..size).find_map(|point| points.loaded(point, &[]).ok());
+    let example = example.ok_or_else(|| bad("no candidate can be run".to_owned()))?;
+    let (example, uncertain) = (example.config, example.uncertain);
+    let names: Vec<String> = terms.goals.metrics.iter().map(|goal| goal.name.clone()).collect();
+    metrics::wanted(&names, &[&example]).map_err(|error| bad(error.to_string()))?;
+    let out = args.out.clone().unwrap_or_else(|| Path::new("out").join(format!("{}-plan", example.name)));
+    let mut found = search.run(size).map_err(|error| failed(error, &points))?;
+    contradiction(&found)?;
+    let relaxation = match found.best {
+        None if found.proven => search.relaxation(&mut found).map_err(|error| failed(error, &points))?,
+        _ => None,
+    };
+    let uncertainty = match found.best {
+        Some(_) if !uncertain.is_empty() => {
+            judge_worlds(&points, &section, &terms, &uncertain, &mut search, &mut found, &done)?
+        }
+        _ => None,
+    };
+    bar.finish_and_clear();
+    let framing = Framing {
+        months: facts::months(example.duration),
+        replications: terms.replications,
+        seed: example.seed.0,
+        objective: terms.objective,
+    };
+    let outcome = Outcome::new(&found, &points.grid, framing, relaxation);
+    let mut outcome = match uncertainty {
+        Some(uncertainty) => outcome.under(uncertainty),
+        None => outcome,
+    };
+    if let (Some(best), Some(terms)) = (&outcome.best, &section.horizon) {
+        outcome.commitment = commitments(&points, best.point, terms);
+    }
+    let json = serde_json::to_string_pretty(&outcome)
+        .map_err(|error| Failure::Failed(format!("error: the plan cannot be put into JSON: {error}")))?;
+    report::write_file(&out, "plan.json", &format!("{json}\n")).map_err(cannot_write)?;
+    report::write_file(&out, "candidates.csv", &outcome.csv()).map_err(cannot_write)?;
+    if !args.no_plots {
+        let capacity = outcome.best.as_ref().and_then(|best| capacity(&points, best.point));
+        plots::write(&out, &outcome, &points.grid, capacity.as_ref())?;
+    }
+    if args.json {
+        print(&format!("{json}\n"))?;
+    } else if !args.quiet {
+        print(&in_words(&outcome, &points.grid))?;
+        print(&format!("\nPlan: {}\n", out.join("plan.json").display()))?;
+    }
+    if outcome.feasible { Ok(()) } else { Err(Failure::Failed(format!("error: {}", outcome.verdict))) }
+}
+
+/// Judges the finalists over draws of the uncertain numbers; that with the least regret becomes the best.
+fn judge_worlds(
+    points: &Points<'_>,
+    section: &PlanSection,
+    terms: &Terms,
+    uncertain: &[Uncertain],
+    search: &mut Search<'_>,
+    found: &mut Found,
+    done: &(dyn Fn() + Sync),
+) -> Result<Option<Uncertainty>, Failure> {
+    let inputs: Vec<Input> = uncertain
+        .iter()
+        .cloned()
+        .map(|number| Input { path: number.path.clone(), set: Box::new(move |share| number.set(share)) })
+        .collect();
+    let regret = Regret {
+        over: section.regret.over_provision_cost,
+        under: section.regret.under_provision_cost,
+        exponent: section.regret.exponent,
+    };
+    let question = Question {
+        terms,
+        resolve: &|point, sets| points.loaded(point, sets).map(resolved),
+        set: &|point| outcome::set(&points.grid, point),
+        inputs: &inputs,
+        draws: section.draws,
+        regret,
+        seed: Seed(points.seed.unwrap_or(1)),
+        done,
+    };
+    let judged = uncertainty::judge(&question, found).map_err(|error| failed(error, points))?;
+    // The least regret among those that are right in the middle.
+    let least = judged.iter().flat_map(|judged| &judged.candidates).find(|candidate| candidate.bears >= 1.0);
+    if let Some(least) = least
+        && let Some(index) = found.candidates.iter().position(|candidate| candidate.point == least.point)
+    {
+        search.adopt(found, index).map_err(|error| failed(error, points))?;
+    }
+    if judged.is_none() {
+        eprintln!(
+            "warning: the uncertain numbers are left in their middle: what closed loops ask depends on the answers"
+        );
+    }
+    Ok(judged)
+}
+
+/// Ways to commit that a plan weighs.
+const COMMITMENTS: [&str; 2] = ["reserved-1y", "reserved-3y"];
+
+/// How many nodes of each pool of a candidate to commit to. A pool is needed in each interval in proportion to the
+/// least work of its requests, and wholly at the peak, which the candidate was found to bear.
+fn commitments(points: &Points<'_>, point: u64, terms: &HorizonTerms) -> Vec<Level> {
+    let horizon = Horizon {
+        months: terms.months,
+        growth_per_year: terms.growth_per_year,
+        price_decline_per_year: terms.price_decline_per_year,
+        efficiency_per_year: terms.efficiency_per_year,
+    };
+    let Ok(config) = points.resolve(point) else { return Vec::new() };
+    let priced = |pool: &str, purchase: &str| -> Option<f64> {
+        let set = format!("pools.{pool}.purchase={purchase}");
+        let config = points.loaded(point, &[set]).ok()?.config;
+        let plan = config.pools.iter().find(|plan| plan.fleet.name == pool)?;
+        Some(plan.tariff.price.as_f64())
+    };
+    let (placed, bounds) = (facts::placed(&config), Bounds::default());
+    let mut levels = Vec::new();
+    for (streams, groups) in facts::parts(&config, &placed, &bounds) {
+        let Some(mut needed) = bounds.needed(&config, &streams, &groups) else { continue };
+        // Nothing is told of the warm-up.
+        let warm = config.warmup.as_secs_f64() / config.duration.as_secs_f64() * needed.len() as f64;
+        needed.drain(..(warm.ceil() as usize).min(needed.len()));
+        let peak = needed.iter().copied().fold(0.0, f64::max);
+        let mut pools: Vec<usize> = streams
+            .iter()
+            .flat_map(|stream| &config.streams[*stream].deployments)
+            .flat_map(|deployment| config.deployments[*deployment].options.iter().map(|o| o.pool.index()))
+            .collect();
+        pools.sort_unstable();
+        pools.dedup();
+        for pool in pools.into_iter().map(|pool| &config.pools[pool].fleet).filter(|_| peak > 0.0) {
+            let nodes: Vec<f64> = needed.iter().map(|need| need / peak * f64::from(pool.slots())).collect();
+            let Some(on_demand) = priced(&pool.name, "on-demand") else { continue };
+            for purchase in COMMITMENTS {
+                if let Some(committed) = priced(&pool.name, purchase) {
+                    let name = (pool.name.as_str(), purchase);
+                    levels.push(commitment::level(name, &nodes, &horizon, on_demand, committed));
+                }
+            }
+        }
+    }
+    levels
+}
+
+/// What the best candidate has over time, from one more run of it; `None` when it cannot be told.
+fn capacity(points: &Points<'_>, point: u64) -> Option<plots::Capacity> {
+    let config = points.resolve(point).ok()?;
+    let results = world::run(&config, RunOptions::default()).ok()?;
+    let placed = facts::placed(&config);
+    let bounds = Bounds::default();
+    let mut demanded: Vec<f64> = Vec::new();
+    for (streams, groups) in facts::parts(&config, &placed, &bounds) {
+        // Of several kinds of replicas, that of the first deployment stands for all.
+        let deployment = config.streams[*streams.first()?].deployments[0];
+        let option = *placed[deployment].first()?;
+        let cards = f64::from(config.deployments[deployment].options[option].cards);
+        let needed = bounds.needed(&config, &streams, &groups)?;
+        demanded.resize(needed.len(), 0.0);
+        demanded.iter_mut().zip(needed).for_each(|(sum, replicas)| *sum += replicas * cards);
+    }
+    let end = config.duration.as_secs_f64();
+    let length = end / demanded.len().max(1) as f64;
+    let demanded = demanded.into_iter().enumerate().map(|(at, cards)| (at as f64 * length, cards)).collect();
+    let over_time = |metric: &str| -> Vec<(f64, f64)> {
+        let series = results.timeseries.series.iter().filter(|series| series.metric == metric);
+        let mut sums: Vec<f64> = Vec::new();
+        for series in series {
+            sums.resize(series.values.len().max(sums.len()), 0.0);
+            sums.iter_mut().zip(&series.values).for_each(|(sum, value)| *sum += value.unwrap_or(0.0));
+        }
+        let at = |index: usize| results.timeseries.bucket_edges(index).0.as_secs_f64();
+        sums.into_iter().enumerate().map(|(index, cards)| (at(index), cards)).collect()
+    };
+    Some(plots::Capacity {
+        end,
+        lines: vec![
+            ("demanded at least".to_owned(), demanded),
+            ("ready and held".to_owned(), over_time(metric::ALLOCATED_CARDS)),
+            ("billed".to_owned(), over_time(metric::PROVISIONED_CARDS)),
+            ("computing".to_owned(), over_time(metric::BUSY_CARDS)),
+        ],
+    })
+}
+
+fn bad(why: String) -> Failure {
+    Failure::BadInput(format!("error: {why}"))
+}
+
+/// The section [plan], also of a scenario that is sound only with some of the values of its space.
+fn section(args: &Args, text: &str, base: Option<&Loaded>) -> Result<PlanSection, Failure> {
+    if let Some(loaded) = base {
+        return loaded.plan.clone().ok_or_else(|| {
+            bad(format!(
+                "{} has no section [plan]\n  add one: [plan] vary = {{ \"pools.base.nodes\" = \"0..16\" }}; `fleetsim \
+                 plan --help` shows more",
+                args.scenario.display()
+            ))
+        });
+    }
+    let read = crate::scenario::plan_section(text, &args.scenario, &args.set, args.seed);
+    read.map_err(|wrong| Failure::BadInput(render(&wrong)))
+}
+
+fn resolved(loaded: Loaded) -> Resolved {
+    let site =
+        |site: &crate::scenario::PoolSite| Site { region: site.region.clone(), card_power: site.card_power };
+    let sites = loaded.sites.iter().map(site).collect();
+    let mut config = loaded.config;
+    // Told in reports of runs, never here.
+    config.assumptions.clear();
+    Resolved { config, sites }
+}
+
+/// No point gets as far as a run, or a name leads nowhere.
+fn failed(error: PlanError, points: &Points<'_>) -> Failure {
+    let message = format!("error: {error}");
+    match error {
+        PlanError::Nothing { .. } => {
+            let why = points.load(points.grid.sets(0)).err().map(|wrong| render(&wrong)).unwrap_or_default();
+            Failure::BadInput(format!("{why}\n\n{message}"))
+        }
+        PlanError::Promise(_) => Failure::BadInput(message),
+        PlanError::Run { .. } => Failure::Failed(message),
+    }
+}
+
+/// A space in which the requirements leave nothing to choose from contradicts itself.
+fn contradiction(found: &Found) -> Result<(), Failure> {
+    let excuse = |candidate: &crate::plan::search::Candidate| match &candidate.state {
+        State::Barred(excuse) if ["providers", "regions"].contains(&excuse.constraint.as_str()) => {
+            Some(excuse.clone())
+        }
+        State::Impossible(excuse) => Some(excuse.clone()),
+        _ => None,
+    };
+    let excuses: Option<Vec<_>> = found.candidates.iter().map(excuse).collect();
+    let Some(excuses) = excuses else { return Ok(()) };
+    let Some(first) = excuses.iter().find(|excuse| excuse.constraint != "scenario") else { return Ok(()) };
+    Err(bad(format!(
+        "the space contradicts what is required: every candidate breaks `{}` or cannot be run; the first: {}\n  \
+         change `vary` or `{}` in `require` of [plan]",
+        first.constraint, first.why, first.constraint
+    )))
+}
+
+/// What a large search would cost, from the time that its first points take.
+#[allow(clippy::disallowed_methods, reason = "an estimate of the time to wait, for the terminal only")]
+fn cost(points: &Points<'_>, size: u64) -> String {
+    const SAMPLE: u64 = 50;
+    let begun = std::time::Instant::now();
+    let sound = (0..SAMPLE).filter(|at| points.resolve(at * (size / SAMPLE)).is_ok()).count();
+    let each = begun.elapsed().as_secs_f64() / SAMPLE as f64;
+    let threads = rayon::current_num_threads();
+    let all = Duration::from_secs_f64((each * size as f64 / threads as f64).clamp(1.0, 1e9).round());
+    format!(
+        "the space has {} candidates: to look at each takes about {all} on {threads} threads before the first \
+         simulation ({sound} of {SAMPLE} that were tried can be run)\n  --yes searches it; or give `vary` coarser \
+         ranges, as in \"0..16:4\"",
+        count(size),
+    )
+}
+
+fn in_words(outcome: &Outcome, grid: &Grid) -> String {
+    let mut text = format!("{}\n\n", outcome.verdict);
+    if let Some(best) = &outcome.best {
+        for held in &best.promises {
+            let sign = if held.at_least { "at least" } else { "at most" };
+            let value = held.value.map_or(NOTHING.to_owned(), |value| figures::show(&held.name, value));
+            text += &format!("  {}: {value}, {sign} {}\n", held.name, figures::show(&held.name, held.limit));
+        }
+        for (cause, usd) in &best.spend_by_cause_usd_month {
+            text += &format!("  {cause}: {} a month\n", money(*usd));
+        }
+        text.push('\n');
+    }
+    for level in &outcome.commitment {
+        text += &format!(
+            "Over {} months, pool `{}`: commit to {} of {} nodes as {} (worth it above {} of the time):\n  {} instead \
+             of {} all on demand, {} all committed\n",
+            level.months,
+            level.pool,
+            level.commit_nodes,
+            level.peak_nodes[0].max(level.peak_nodes[1]),
+            level.purchase,
+            percent(level.break_even_share),
+            money(level.spend_usd),
+            money(level.all_on_demand_usd),
+            money(level.all_committed_usd),
+        );
+    }
+    text += &table(&outcome.candidates, grid);
+    if outcome.candidates.len() > MOST_ROWS {
+        text += &format!("and {} more\n", count((outcome.candidates.len() - MOST_ROWS) as u64));
+    }
+    text += &format!(
+        "{}, {} pruned by bounds, {} ({} each at most)\nlower bound {}, gap {}\n",
+        plural(outcome.points, "candidate"),
+        count(outcome.pruned),
+        plural(outcome.simulations, "simulation"),
+        plural(outcome.replications, "replication"),
+        outcome.lower_bound_usd_month.map_or(NOTHING.to_owned(), |usd| format!("{} a month", money(usd))),
+        outcome.gap.map_or(NOTHING.to_owned(), percent),
+    );
+    text
+}
+
+fn table(rows: &[Row], grid: &Grid) -> String {
+    let last = |path: &str| path.rsplit('.').next().unwrap_or(path).to_owned();
+    let lasts: Vec<String> = grid.axes().iter().map(|axis| last(&axis.path)).collect();
+    let mut header = vec!["".to_owned()];
+    for (axis, last) in grid.axes().iter().zip(&lasts) {
+        let unique = lasts.iter().filter(|other| *other == last).count() == 1;
+        header.push(shorten(if unique { last } else { &axis.path }, 30));
+    }
+    header.extend(["spend a month", "TTFT p99", "SLO met", "why not"].map(str::to_owned));
+    // The best, the dearest of those that are too small, then the cheapest of the others.
+    let cheaper = |row: &&Row| matches!(row.status, "infeasible" | "pruned");
+    let mut losers: Vec<&Row> = rows.iter().filter(cheaper).collect();
+    losers.sort_by(|a, b| b.spend_usd_month.partial_cmp(&a.spend_usd_month).unwrap_or(Ordering::Equal));
+    losers.truncate(MOST_ROWS / 2);
+    let best = rows.iter().filter(|row| row.status == "best");
+    let others = rows.iter().filter(|row| row.status != "best" && !cheaper(row));
+    let shown = best.chain(losers).chain(others).take(MOST_ROWS).map(|row| {
+        let mut cells = vec![row.status.to_owned()];
+        cells.extend(grid.values(row.point).iter().map(|value| shorten(value.trim_matches('"'), 24)));
+        cells.push(row.spend_usd_month.map_or(NOTHING.to_owned(), money));
+        cells.push(row.ttft_p99_s.map_or(NOTHING.to_owned(), seconds));
+        cells.push(row.attainment.map_or(NOTHING.to_owned(), percent));
+        cells.push(row.excuse.as_ref().map_or(String::new(), |excuse| {
+            match (excuse.constraint.as_str(), excuse.by) {
+                ("spend" | "budget_usd_month", Some(by)) => format!("{} more", money(by)),
+                ("scenario", _) => shorten(&excuse.why, 40),
+                (name, Some(by)) => format!("{} by {}", shorten(name, 30), figures::show(name, by)),
+                (name, None) => format!("{}: {}", shorten(name, 24), shorten(&excuse.why, 30)),
+            }
+        }));
+        cells
+    });
+    figures::table(&header, shown.collect(), 1)
+}

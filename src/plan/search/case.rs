@@ -1,0 +1,131 @@
+//! One fleet under one circumstance (whole, or with something lost), replication by replication.
+
+use crate::metrics::results::{DeploymentSummary, RunResults, StreamSummary, Summary};
+use crate::plan::judge::{self, Promise};
+use crate::units::Usd;
+use crate::world::{self, RunError, RunOptions, WorldConfig};
+
+/// What the replications of a case said so far.
+#[derive(Debug, Clone, Default)]
+pub struct Case {
+    /// The value of each promise, a row a replication.
+    pub values: Vec<Vec<f64>>,
+    /// What was billed in each replication.
+    pub spend: Vec<Usd>,
+    /// The worst stream's 99th percentile of TTFT in each replication, in seconds; `None` where it has none.
+    pub ttft_p99: Vec<Option<f64>>,
+    /// The worst stream's 99th percentile of end-to-end time in each replication, in seconds.
+    pub e2e_p99: Vec<Option<f64>>,
+    /// The summary of replication 0.
+    pub first: Option<Box<Summary>>,
+}
+
+impl Case {
+    /// The mean of a promise over the replications so far.
+    pub fn mean(&self, promise: usize) -> f64 {
+        self.values.iter().map(|values| values[promise]).sum::<f64>() / self.values.len() as f64
+    }
+
+    /// The first promise that is broken, and by how much.
+    pub fn broken(&self, promises: &[Promise]) -> Option<(usize, f64)> {
+        let broken = |(index, promise): (usize, &Promise)| {
+            let mean = self.mean(index);
+            (!promise.is_kept(mean)).then(|| (index, promise.broken_by(mean)))
+        };
+        promises.iter().enumerate().find_map(broken)
+    }
+
+    /// True when a promise is broken however well the replications do that are still to come.
+    fn is_lost(&self, promises: &[Promise], replications: u64) -> bool {
+        let left = replications.saturating_sub(self.values.len() as u64) as f64;
+        promises.iter().enumerate().any(|(index, promise)| {
+            let Some(best) = promise.best else { return false };
+            let sum: f64 = self.values.iter().map(|values| values[index]).sum();
+            let mean = (sum + left * best) / replications as f64;
+            // Sums of shares are off by less than this.
+            promise.broken_by(mean) > 1e-12
+        })
+    }
+
+    /// Whether every promise is kept in a replication.
+    pub fn keeps_all(&self, replication: usize, promises: &[Promise]) -> bool {
+        promises.iter().zip(&self.values[replication]).all(|(promise, value)| promise.is_kept(*value))
+    }
+
+    /// Runs replications until there are as many, or until one of the promises cannot be kept any more.
+    ///
+    /// # Errors
+    /// When a run fails.
+    pub fn extend(
+        &mut self,
+        config: &WorldConfig,
+        promises: &[Promise],
+        replications: u64,
+        curtail: bool,
+        done: &(dyn Fn() + Sync),
+    ) -> Result<(), RunError> {
+        while (self.values.len() as u64) < replications {
+            if curtail && !self.values.is_empty() && self.is_lost(promises, replications) {
+                break;
+            }
+            let mut config = config.clone();
+            config.seed = config.seed.replication(self.values.len() as u64);
+            let results = world::run(&config, RunOptions::default())?;
+            done();
+            self.add(&config, promises, results);
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, config: &WorldConfig, promises: &[Promise], results: RunResults) {
+        self.values.push(judge::values(config, promises, &results));
+        let micros = (results.summary.spend.total_usd * 1e6).round() as i64;
+        self.spend.push(Usd::from_micros(micros));
+        let worst = |of: fn(&StreamSummary) -> Option<f64>| {
+            results.summary.streams.iter().map(of).try_fold(0.0, |worst: f64, p99| Some(worst.max(p99?)))
+        };
+        self.ttft_p99.push(worst(|stream| stream.latency.ttft_s.p99));
+        self.e2e_p99.push(worst(|stream| stream.latency.e2e_s.p99));
+        if self.values.len() == 1 {
+            self.first = Some(Box::new(results.summary));
+        }
+    }
+
+    /// The mean of a latency over the replications that have one; `None` when the first has none.
+    pub fn latency(values: &[Option<f64>]) -> Option<f64> {
+        let known: Option<Vec<f64>> = values.iter().copied().collect();
+        let known = known.filter(|known| !known.is_empty())?;
+        Some(known.iter().sum::<f64>() / known.len() as f64)
+    }
+}
+
+/// What stands next to its limit, in words.
+pub fn bottleneck(summary: &Summary) -> String {
+    let mut nearest: Option<(f64, String)> = None;
+    let mut consider = |ratio: Option<f64>, what: String| {
+        if let Some(ratio) = ratio
+            && nearest.as_ref().is_none_or(|(most, _)| ratio > *most)
+        {
+            nearest = Some((ratio, what));
+        }
+    };
+    for stream in &summary.streams {
+        let (latency, limits) = (&stream.latency, &stream.slo_limits);
+        let ratio = |p99: Option<f64>, limit: Option<f64>| Some(p99? / limit?);
+        consider(ratio(latency.ttft_s.p99, limits.ttft_s), format!("TTFT of `{}`", stream.name));
+        consider(ratio(latency.tpot_s.p99, limits.tpot_s), format!("TPOT of `{}`", stream.name));
+        consider(ratio(latency.e2e_s.p99, limits.e2e_s), format!("end-to-end time of `{}`", stream.name));
+    }
+    let short: Vec<&DeploymentSummary> = summary.deployments.iter().filter(|d| d.preemptions > 0).collect();
+    let why = match (short.first(), summary.utilization.busy) {
+        (Some(short), _) => format!("the KV cache of `{}` runs full", short.name),
+        (None, Some(busy)) => format!("cards are busy {:.0} % of the time", 100.0 * busy),
+        (None, None) => "no cards".to_owned(),
+    };
+    match nearest {
+        Some((ratio, what)) => {
+            format!("{what}: its 99th percentile is {:.0} % of the limit; {why}", 100.0 * ratio)
+        }
+        None => why,
+    }
+}
