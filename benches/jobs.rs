@@ -81,6 +81,7 @@ fn main() {
             seed: Seed(1),
             duration: last.since(Instant::ZERO) + Duration::from_secs(60 * 86_400),
             warmup: Duration::ZERO,
+            tenants: Vec::new(),
             streams: Vec::new(),
             pools: vec![PoolPlan {
                 fleet: PoolConfig {

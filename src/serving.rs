@@ -8,22 +8,30 @@ mod affinity;
 mod batch;
 mod config;
 mod deployment;
+mod front;
 mod gauges;
+mod group;
 mod handover;
 mod kv;
 mod lifecycle;
+mod predict;
 mod prefix;
 mod replica;
 mod request;
 mod room;
 mod schedule;
+mod speculate;
+mod totals;
 mod waiting;
 
 pub use config::{
     Batching, DeploymentConfig, Drain, Handover, HostMemory, Leftover, Lifecycle, Preemption, ReplicaLinks,
-    ReplicaOption, RequestTerms, Role, Scheduler, StartUp, StreamRoute,
+    ReplicaOption, RequestKind, RequestTerms, Role, Scheduler, StartUp, StreamRoute,
 };
+pub use front::{CacheHits, CacheTotals, RateLimit, ResponseCache, TenantLimits};
 pub use gauges::{DeploymentGauge, Latencies, ReplicaGauge};
 pub use handover::HandoverTotals;
 pub use replica::PrefixTotals;
-pub use room::{Departure, DeploymentTotals, Effect, Event, NewRequest, Outcome, Serving};
+pub use room::{Departure, Effect, Event, NewRequest, Outcome, Serving};
+pub use speculate::{Draft, Speculation, SpeculationTotals};
+pub use totals::DeploymentTotals;

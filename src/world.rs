@@ -6,6 +6,7 @@
 mod arrivals;
 mod books;
 mod config;
+mod engine_summary;
 mod error;
 mod events;
 mod fleet;
@@ -21,7 +22,8 @@ mod summary;
 mod tables;
 
 pub use config::{
-    Feed, NodeScalerPlan, PoolPlan, PowerPlan, RetryPlan, ScalerPlan, Slo, StreamPlan, WorldConfig,
+    Feed, NodeScalerPlan, PoolPlan, PowerPlan, RetryPlan, ScalerPlan, Slo, StreamPlan, TenantPlan,
+    WorldConfig,
 };
 pub use error::RunError;
 pub use node_scaler::{card_resources, node_labels};

@@ -107,7 +107,8 @@ fn the_summary_has_its_fields() {
     let latency = format!("{{e2e_s{quantiles},queue_wait_s{quantiles},tpot_s{quantiles},ttft_s{quantiles}}}");
     let requests = "{arrived,completed,failed,in_flight,rejected,timed_out}";
     let jobs = format!(
-        "{{completed,failed,jct_s{quantiles},makespan_s,queued,running,submitted,wait_s{quantiles}}}"
+        "{{completed,failed,goodput,jain,jct_s{quantiles},makespan_s,queued,rho{quantiles},running,\
+         slowdown{quantiles},submitted,wait_s{quantiles}}}"
     );
     for (field, wanted) in [
         ("schema_version", ""),

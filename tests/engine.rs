@@ -6,7 +6,10 @@ mod support;
 
 use fleetsim::policies::request_order::{RequestOrder, TenantWeights};
 use fleetsim::policies::router::RouterKind;
-use fleetsim::serving::{HostMemory, Preemption, RequestTerms, Scheduler};
+use fleetsim::serving::{
+    CacheHits, Draft, HostMemory, Preemption, RequestKind, RequestTerms, ResponseCache, Scheduler,
+    Speculation,
+};
 use fleetsim::traffic::{ArrivalProcess, LengthDist, Source, StreamConfig, TraceConfig};
 use fleetsim::units::{Duration, Instant, Ticks};
 use fleetsim::world::{RunOptions, StreamPlan, WorldConfig, run};
@@ -177,7 +180,7 @@ fn each_order_serves_another_first() {
         priority,
         tenant,
         deadline: Some(Duration::from_secs(deadline_s)),
-        preemptible: false,
+        ..RequestTerms::default()
     };
     let (a, b, c): (&[Asked], &[Asked], &[Asked]) =
         (&[(0.0, 4, 9), (1.0, 4, 4), (1.5, 4, 4)], &[(2.0, 2, 5), (2.1, 7, 1)], &[(3.0, 3, 3)]);
@@ -243,6 +246,121 @@ fn urgent_requests_take_the_place_of_those_that_may_be_displaced() {
     assert_eq!((kept[1][0].admitted, displaced[1][0].admitted), (50.0, 10.0));
     assert_eq!(ends(&displaced[0]), [50.0, 56.0], "the later one waits and starts again with what it had");
     assert_eq!((displaced[0][0].retries, displaced[0][1].retries), (0, 1));
+}
+
+/// Without a cost of proposing and checking, a request takes as many iterations as its output over
+/// (1 − aᵏ⁺¹) / (1 − a) (Leviathan et al. 2023, equation 1), within what so many draws leave open.
+#[test]
+fn speculation_speeds_up_by_its_formula() {
+    for (tokens, acceptance) in [(1, 0.5), (3, 0.7), (5, 0.9), (4, 0.0), (3, 1.0)] {
+        let mut config = replica();
+        config.duration = Duration::from_secs(100_000);
+        let served = &mut config.deployments[0];
+        served.batching.max_batch_tokens = 64;
+        served.options[0].kv_blocks = 1 << 40;
+        served.speculation = Some(Speculation { tokens, acceptance, spread: 0.0 });
+        let output = 60_000;
+        let took = plain_terms(&[(0.0, 4, output)], config)[0];
+        // The first token comes with the prompt, in the first iteration.
+        let each = f64::from(output - 1) / (took.last - took.first);
+        let exact: f64 = (0..=tokens).map(|power| libm::pow(acceptance, f64::from(power))).sum();
+        assert!((each / exact - 1.0).abs() < 0.01, "k = {tokens}, a = {acceptance}: {each}, exactly {exact}");
+    }
+}
+
+/// Proposing costs its passes: k of them where the draft is autoregressive, one where heads work side by side.
+#[test]
+fn proposing_costs_its_passes() {
+    let with = |passes| {
+        let mut config = replica();
+        let served = &mut config.deployments[0];
+        served.batching.max_batch_tokens = 64;
+        served.speculation = Some(Speculation { tokens: 3, acceptance: 1.0, spread: 0.0 });
+        served.options[0].draft = Some(Draft { step: step(0.1, 0.0), passes });
+        let served = plain_terms(&[(0.0, 4, 9)], config)[0];
+        [served.first, served.last].map(|time| (time * 1e6).round() / 1e6)
+    };
+    // Four tokens an iteration; the prompt passes through the draft once.
+    assert_eq!(with(3), [1.1, 3.7]);
+    assert_eq!(with(1), [1.1, 3.3]);
+}
+
+#[test]
+fn embeddings_are_there_with_their_prompt() {
+    let terms = RequestTerms { kind: RequestKind::Embed, ..RequestTerms::default() };
+    let served = serve(replica(), &[(&[(0.0, 20, 7), (0.0, 4, 7)], terms)]).remove(0);
+    assert_eq!((served[0].first, served[0].last), (3.0, 3.0), "three chunks of eight, and no token after");
+    assert_eq!(served[1].last, 3.0);
+}
+
+#[test]
+fn who_would_wait_too_long_is_turned_away() {
+    let limited = |most: Option<u64>| {
+        let mut config = replica();
+        config.deployments[0].max_predicted_ttft = most.map(Duration::from_secs);
+        // Eight tokens a second: the fifth of these waits four seconds for its first chunk.
+        let asked: Vec<Asked> = (0..8).map(|_| (0.5, 8, 1)).collect();
+        plain_terms(&asked, config).iter().filter(|served| served.last > 0.5).count()
+    };
+    assert_eq!((limited(None), limited(Some(100)), limited(Some(4))), (8, 8, 4));
+}
+
+#[test]
+fn a_cache_of_responses_answers_in_its_own_time() {
+    let mut config = replica();
+    config.duration = Duration::from_secs(50);
+    let mut one = stream(1.0, ArrivalProcess::Deterministic, outputs(LengthDist::Constant(3)));
+    one.cache = Some(ResponseCache {
+        hits: CacheHits::Popularity { questions: 1, zipf: 0.0, size: 1, expiry: None },
+        latency: Duration::from_secs_f64(0.25),
+    });
+    config.streams.push(one);
+    let results = run(&config, RunOptions::default()).expect("the books balance");
+    let cache = results.summary.streams[0].response_cache.expect("it has one");
+    let requests = results.summary.requests;
+    // Those that come before the first is answered go to the model; all later ones do not.
+    assert!(cache.hits + 4 >= cache.asked && cache.hits > 40, "{cache:?}");
+    assert_eq!(cache.asked, requests.arrived);
+    assert_eq!(results.summary.tokens.output, 3 * requests.completed);
+    let median = results.summary.latency.ttft_s.p50.expect("many were answered");
+    assert!((median / 0.25 - 1.0).abs() < 0.002, "{median}");
+}
+
+/// Five samples (the source documents' number): with prefixes kept, the prompt is in the cache once, and all five
+/// run beside each other where five prompts would not fit.
+#[test]
+fn samples_share_their_prompt() {
+    let with = |prefixes: Option<u32>, kv_blocks| {
+        let mut config = replica();
+        let served = &mut config.deployments[0];
+        served.prefix_tokens = prefixes;
+        served.options[0].kv_blocks = kv_blocks;
+        served.batching.max_batch_requests = 8;
+        served.batching.max_batch_tokens = 64;
+        let terms = RequestTerms { samples: 5, ..RequestTerms::default() };
+        serve(config, &[(&[(0.0, 40, 10)], terms)]).remove(0)[0]
+    };
+    // 39 of the 40 prompt tokens are shared: 39 + 5 · 10 blocks at the end, where 5 · 49 would be needed.
+    let shared = with(Some(1), 39 + 5 * 10);
+    assert_eq!((shared.first, shared.last, shared.retries), (1.0, 10.0, 0));
+    let apart = with(None, 39 + 5 * 10);
+    assert!(apart.last > 20.0, "{apart:?}");
+    let room = with(None, 1000);
+    assert!(room.last > 10.0 && room.last < 20.0, "five prompts of 40 take four iterations of 64: {room:?}");
+}
+
+#[test]
+fn tokens_of_all_samples_count_and_the_prompt_once() {
+    let mut config = replica();
+    config.duration = Duration::from_secs(2_000);
+    let mut one = stream(0.05, ArrivalProcess::Poisson, outputs(LengthDist::Constant(6)));
+    one.terms.samples = 5;
+    one.timeout = Some(Duration::from_secs(60));
+    config.streams.push(one);
+    let summary = run(&config, RunOptions::default()).expect("the books balance").summary;
+    let completed = summary.requests.completed;
+    assert!(completed > 50);
+    assert_eq!((summary.tokens.prompt, summary.tokens.output), (completed, 5 * 6 * completed));
 }
 
 /// Two tenants who always want more: what they are served follows their weights.

@@ -64,6 +64,7 @@ fn world(
     // Everybody, one after the other, would be done by then.
     let work = facts.iter().fold(Duration::ZERO, |sum, facts| sum + facts.duration);
     WorldConfig {
+        tenants: Vec::new(),
         name: "jobs".to_owned(),
         seed: Seed(1),
         duration: last.since(Instant::ZERO) + work + Duration::from_secs(1),

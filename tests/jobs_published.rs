@@ -56,6 +56,7 @@ fn world(
         placement,
         scalers: Vec::new(),
         node_scaler: None,
+        tenants: Vec::new(),
         assumptions: Vec::new(),
     }
 }

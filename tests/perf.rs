@@ -385,6 +385,7 @@ fn arb_batch() -> impl Strategy<Value = BatchShape> {
             decode_context,
             window_context: decode_context.min(u64::from(requests) * 1024),
             window_growing: growing,
+            draft_tokens: 0,
             prefill_requests: chunks,
             prefill_tokens: tokens,
             prefill_pairs: pairs,

@@ -181,7 +181,7 @@ fn as_enumerated(seeds: std::ops::Range<u64>) {
             let least = values.iter().copied().fold(1.0, f64::min);
             assert!(least <= candidate.bound + 1e-9, "space {seed}: {least} above {candidate:?}");
         }
-        println!(
+        eprintln!(
             "space {seed}: {} points, {enumerated} simulations against {}, {} pruned, optimum {optimum:?}",
             space.grid.points(),
             found.simulations,

@@ -259,10 +259,7 @@ fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
     if let Some(engine) = &dice.engine {
         engine.apply(&mut config);
     }
-    // Replicas that hand over do not come and go.
-    if let Some(split) = dice.split
-        && dice.scaled.is_none()
-    {
+    if let Some(split) = dice.split {
         disaggregate(&mut config, split);
     }
     if let Some((changes, start, drain, then, law)) = &dice.scaled {
@@ -410,6 +407,8 @@ fn everything(config: &WorldConfig, plain: bool) -> (String, Witness) {
             u64::from(row.outcome() == "timed_out" && departure.first_scheduled.is_some());
         witness.timed_out_waiting +=
             u64::from(row.outcome() == "timed_out" && departure.first_scheduled.is_none());
+        witness.grouped += u64::from(departure.samples > 1 && row.outcome() == "completed");
+        witness.embedded += u64::from(departure.output == 0 && row.outcome() == "completed");
         writeln!(text, "{row:?}").map_err(|error| error.to_string())
     };
     let options = RunOptions { plain, requests: Some(&mut sink), progress: None };
@@ -426,6 +425,11 @@ fn everything(config: &WorldConfig, plain: bool) -> (String, Witness) {
     witness.profile_iterations = results.summary.deployments[0].iterations;
     let prefix_cache = results.summary.deployments[0].prefix_cache;
     witness.swapped = results.summary.deployments[0].engine.swapped_blocks.unwrap_or(0);
+    let (engine, streams) = (results.summary.deployments[0].engine, &results.summary.streams);
+    witness.kept = engine.speculation.map_or(0, |drafts| drafts.kept_tokens);
+    witness.turned_away = engine.turned_away.unwrap_or(0);
+    witness.cached = streams.iter().filter_map(|stream| stream.response_cache).map(|cache| cache.hits).sum();
+    witness.limited = results.summary.tenants.iter().map(|tenant| tenant.rate_limited).sum();
     witness.prefix_hits = prefix_cache.map_or(0, |cache| cache.found_blocks);
     write!(
         text,
@@ -472,6 +476,15 @@ struct Witness {
     moved: u64,
     /// KV blocks that went to host memory.
     swapped: u64,
+    /// Proposed tokens that were kept, answers from caches, requests turned away by prediction and by rate
+    /// limits, requests without output.
+    kept: u64,
+    cached: u64,
+    turned_away: u64,
+    limited: u64,
+    embedded: u64,
+    /// Completed requests with several outputs.
+    grouped: u64,
     /// Completed requests by scheduler, and by order.
     schedulers: [u64; Scheduler::ALL.len()],
     orders: [u64; RequestOrder::ALL.len()],
@@ -496,6 +509,12 @@ impl Witness {
         self.moved += other.moved;
         self.asked_again += other.asked_again;
         self.swapped += other.swapped;
+        self.kept += other.kept;
+        self.cached += other.cached;
+        self.turned_away += other.turned_away;
+        self.limited += other.limited;
+        self.embedded += other.embedded;
+        self.grouped += other.grouped;
         self.schedulers.iter_mut().zip(other.schedulers).for_each(|(sum, more)| *sum += more);
         self.orders.iter_mut().zip(other.orders).for_each(|(sum, more)| *sum += more);
         self
@@ -561,6 +580,12 @@ fn plain_and_fast_paths_agree_to_the_byte() {
         seen.moved,
         seen.asked_again,
         seen.swapped,
+        seen.kept,
+        seen.cached,
+        seen.turned_away,
+        seen.limited,
+        seen.embedded,
+        seen.grouped,
         seen.profile_iterations,
     ];
     let hard = hard.iter().chain(&seen.schedulers).chain(&seen.orders);

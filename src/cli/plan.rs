@@ -193,7 +193,8 @@ fn judge_worlds(
     }
     if judged.is_none() {
         eprintln!(
-            "warning: the uncertain numbers are left in their middle: what closed loops ask depends on the answers"
+            "warning: the uncertain numbers are left in their middle: draws cannot be judged yet where replicas or \
+             nodes come and go, prompts and outputs have cards of their own, or users wait for their answers"
         );
     }
     Ok(judged)

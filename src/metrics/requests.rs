@@ -49,8 +49,10 @@ pub struct RequestEnd {
     pub arrival: Instant,
     /// Prompt tokens.
     pub prompt: u32,
-    /// Output tokens.
+    /// Output tokens of each of its outputs.
     pub output: u32,
+    /// Outputs.
+    pub samples: u16,
     /// What became of it.
     pub ending: Ending,
 }
@@ -111,7 +113,7 @@ impl RequestStats {
             Ending::Completed { .. } => {
                 self.counts.completed += 1;
                 self.tokens.prompt += u64::from(end.prompt);
-                self.tokens.output += u64::from(end.output);
+                self.tokens.output += u64::from(end.output) * u64::from(end.samples);
             }
             Ending::Rejected => self.counts.rejected += 1,
             Ending::TimedOut => self.counts.timed_out += 1,

@@ -6,7 +6,7 @@ mod jobs;
 pub mod metric;
 mod serving;
 
-pub use engine::EngineSummary;
+pub use engine::{EngineSummary, ResponseCacheSummary, SpeculationSummary, TenantSummary};
 pub use jobs::JobsSummary;
 
 use serde::Serialize;
@@ -47,6 +47,9 @@ pub struct Summary {
     pub stability: StabilitySummary,
     /// One item a stream, in the scenario's order.
     pub streams: Vec<StreamSummary>,
+    /// One item a tenant, in the scenario's order; absent where it names none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tenants: Vec<TenantSummary>,
     /// One item a deployment, in the scenario's order.
     pub deployments: Vec<DeploymentSummary>,
     /// One item a pool, in the scenario's order.
@@ -237,6 +240,9 @@ pub struct StreamSummary {
     pub tokens: TokenCounts,
     /// Whether its queue settles.
     pub stability: StabilitySummary,
+    /// What its cache of responses did; absent where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_cache: Option<ResponseCacheSummary>,
 }
 
 /// One deployment.

@@ -247,9 +247,13 @@ impl Roofline {
     pub(super) fn segment(&self, batch: &BatchShape) -> Segment {
         let decoding = u64::from(batch.decode_requests);
         let requests = decoding + u64::from(batch.prefill_requests);
-        let new_tokens = decoding + u64::from(batch.prefill_tokens);
+        // A draft's tokens are checked like a prompt's, and each is sampled; they attend to the same context, which
+        // is read once.
+        let drafted = u64::from(batch.draft_tokens);
+        let queries = 1 + drafted.checked_div(decoding).unwrap_or(0);
+        let new_tokens = decoding + u64::from(batch.prefill_tokens) + drafted;
         let guessed = decoding as f64 * self.guesses;
-        let (tokens, sampled) = (new_tokens as f64 + guessed, requests as f64 + guessed);
+        let (tokens, sampled) = (new_tokens as f64 + guessed, (requests + drafted) as f64 + guessed);
         let mut kernels = self.per_token * tokens
             + self.traffic.seconds(tokens) * TICKS
             + self.dense.time(tokens, self.unhidden).max(self.streamed)
@@ -275,14 +279,18 @@ impl Roofline {
             kernels *= 1.0 + (self.prompts - 1.0) * f64::from(batch.prefill_tokens) / tokens;
         }
         constant += kernels;
-        let global = self.global.decode(batch.decode_context, decoding, decoding);
-        let windowed = self.windowed.decode(batch.window_context, decoding, u64::from(batch.window_growing));
+        let growing = u64::from(batch.window_growing);
+        let global = self.global.decode(batch.decode_context, decoding, decoding, queries);
+        let windowed = self.windowed.decode(batch.window_context, decoding, growing, queries);
         let mut first = u128::from((constant + 0.5) as u64) + global.first + windowed.first;
         let mut flop = u128::from(new_tokens) * u128::from(self.flop.token)
-            + u128::from(requests) * u128::from(self.flop.sampled)
-            + u128::from(batch.decode_context) * u128::from(self.flop.decode_pair_global)
-            + u128::from(batch.window_context) * u128::from(self.flop.decode_pair_windowed);
+            + u128::from(requests + drafted) * u128::from(self.flop.sampled)
+            + u128::from(batch.decode_context * queries) * u128::from(self.flop.decode_pair_global)
+            + u128::from(batch.window_context * queries) * u128::from(self.flop.decode_pair_windowed);
         let mut max_iterations = global.iterations.min(windowed.iterations);
+        if drafted > 0 {
+            max_iterations = 1;
+        }
         if batch.prefill_requests > 0 {
             max_iterations = 1;
             let new = u64::from(batch.prefill_tokens);
@@ -398,19 +406,21 @@ struct Piece {
 }
 
 impl AttentionOperator {
-    /// `context` tokens attended to in iteration 0, `growing` more in each further one.
-    fn decode(&self, context: u64, requests: u64, growing: u64) -> Piece {
+    /// `context` tokens attended to in iteration 0 by `queries` tokens of each request, `growing` more in each
+    /// further one.
+    fn decode(&self, context: u64, requests: u64, growing: u64, queries: u64) -> Piece {
         let wide = |a: u64, b: u64| u128::from(a) * u128::from(b);
-        let written = wide(self.write_decoding, requests);
+        let written = wide(self.write_decoding, requests * queries);
         let bytes = wide(self.read, context) + written;
         let by_bytes = Piece { first: bytes, slope: wide(self.read, growing), iterations: u64::MAX };
         // FLOP time overtakes only where a token of context costs more FLOP time than byte time.
-        let Some(ahead) = self.decode_pair.checked_sub(self.read).filter(|ahead| *ahead > 0) else {
+        let pair = self.decode_pair.saturating_mul(queries);
+        let Some(ahead) = pair.checked_sub(self.read).filter(|ahead| *ahead > 0) else {
             return by_bytes;
         };
-        let flop = wide(self.decode_pair, context);
+        let flop = wide(pair, context);
         if flop >= bytes {
-            return Piece { first: flop, slope: wide(self.decode_pair, growing), iterations: u64::MAX };
+            return Piece { first: flop, slope: wide(pair, growing), iterations: u64::MAX };
         }
         if growing == 0 {
             return by_bytes;

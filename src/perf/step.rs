@@ -22,6 +22,8 @@ pub struct BatchShape {
     pub prefill_requests: u32,
     /// Prompt tokens processed, over all chunks.
     pub prefill_tokens: u32,
+    /// Tokens beyond one each that decoding requests have in this iteration: proposed by a draft, and checked.
+    pub draft_tokens: u32,
     /// Pairs of (new token, token it attends to) over all chunks: Σ c·before + c(c+1)/2.
     pub prefill_pairs: u64,
     /// Tokens in the KV cache that the chunks attend to, their own included: Σ before + c.
@@ -31,14 +33,34 @@ pub struct BatchShape {
 impl BatchShape {
     /// The same prompts with nobody decoding beside them.
     pub const fn prefill_only(&self) -> Self {
-        Self { decode_requests: 0, decode_context: 0, window_context: 0, window_growing: 0, ..*self }
+        Self {
+            decode_requests: 0,
+            decode_context: 0,
+            window_context: 0,
+            window_growing: 0,
+            draft_tokens: 0,
+            ..*self
+        }
+    }
+
+    /// The same decoding requests, a token each, without prompts beside them.
+    pub const fn decode_only(&self) -> Self {
+        Self {
+            prefill_requests: 0,
+            prefill_tokens: 0,
+            prefill_pairs: 0,
+            prefill_context: 0,
+            draft_tokens: 0,
+            ..*self
+        }
     }
 }
 
 /// A step time that is affine in what is in the batch, for engines whose coefficients were measured.
 ///
 /// An iteration lasts `base + per_request·(decoding + prefilling requests) + per_prefill_token·(prompt
-/// tokens) + per_context_token·(tokens in the KV cache attended to while decoding)`.
+/// tokens, and tokens of a draft that are checked) + per_context_token·(tokens in the KV cache attended to
+/// while decoding)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct AffineStep {
     /// Time that every iteration takes.
@@ -80,14 +102,14 @@ impl AffineStep {
         let requests = u128::from(batch.decode_requests) + u128::from(batch.prefill_requests);
         let first = self.base.0
             + self.per_request.0 * requests
-            + self.per_prefill_token.0 * u128::from(batch.prefill_tokens)
+            + self.per_prefill_token.0 * (u128::from(batch.prefill_tokens) + u128::from(batch.draft_tokens))
             + self.per_context_token.0 * u128::from(batch.decode_context);
         Segment {
             first: Ticks(first.max(1)),
             slope: TickChange((self.per_context_token.0 * u128::from(batch.decode_requests)) as i128),
             flop_first: Flop::ZERO,
             flop_slope: Flop::ZERO,
-            max_iterations: if batch.prefill_requests > 0 { 1 } else { u64::MAX },
+            max_iterations: if batch.prefill_requests > 0 || batch.draft_tokens > 0 { 1 } else { u64::MAX },
         }
     }
 }

@@ -7,7 +7,7 @@ use super::sweep::fingerprint;
 use super::work::Server;
 use crate::fleet::{Claim, ClaimResult, Holder, Inventory, PoolConfig, Shape};
 use crate::metrics::{Goals, Survive};
-use crate::serving::DeploymentConfig;
+use crate::serving::{DeploymentConfig, Role};
 use crate::units::{Duration, Instant, Usd, Watts};
 use crate::world::{PoolPlan, WorldConfig};
 
@@ -31,7 +31,20 @@ pub struct Site {
 /// Whether the same nodes of a pool are there from the first instant to the last, at a price by the hour and
 /// nothing else, so that what they cost is known before.
 fn is_static(pool: &PoolPlan) -> bool {
-    pool.fleet.supply.is_none() && pool.tariff.commitment.is_none()
+    pool.fleet.supply.is_none()
+        && pool.tariff.commitment.is_none()
+        && pool.price_path.is_empty()
+        && pool.block.is_none()
+}
+
+/// Whether the same replicas serve whole requests from the first instant to the last, so that what they can do is
+/// known before.
+pub fn is_fixed(config: &WorldConfig) -> bool {
+    let whole = |deployment: &DeploymentConfig| matches!(deployment.role, Role::Whole);
+    config.scalers.is_empty()
+        && config.node_scaler.is_none()
+        && config.pools.iter().all(|pool| pool.fleet.supply.is_none())
+        && config.deployments.iter().all(whole)
 }
 
 /// What is billed for the window at least; exactly that where [`is_exact`].
@@ -49,7 +62,8 @@ pub fn spend(config: &WorldConfig) -> Usd {
 
 /// Whether [`spend`] is what is billed, neither more nor less.
 pub fn is_exact(config: &WorldConfig) -> bool {
-    config.pools.iter().all(is_static)
+    let unmetered = |pool: &PoolPlan| pool.power.as_ref().is_none_or(|power| power.price.is_none());
+    config.pools.iter().all(|pool| is_static(pool) && unmetered(pool))
 }
 
 /// Cards provisioned at most.
@@ -58,8 +72,7 @@ pub fn cards(config: &WorldConfig) -> u64 {
     config.pools.iter().map(|pool| cards(&pool.fleet)).sum()
 }
 
-/// For each deployment the options that its replicas get, in order, as a run places them at its beginning. A
-/// replica whose pools change may come and go: it counts once on each of its options, which is never too few.
+/// For each deployment the options that its replicas get, in order, as a run places them at its beginning.
 pub fn placed(config: &WorldConfig) -> Vec<Vec<usize>> {
     let pools = config.pools.iter().map(|pool| &pool.fleet);
     let mut inventory = Inventory::new(pools, config.placement).seeded(config.seed);
@@ -75,10 +88,6 @@ pub fn placed(config: &WorldConfig) -> Vec<Vec<usize>> {
             preemptible: false,
         };
         let mut options = Vec::new();
-        if deployment.options.iter().any(|o| config.pools[o.pool.index()].fleet.supply.is_some()) {
-            let all = 0..deployment.options.len();
-            return all.flat_map(|option| vec![option; deployment.replicas as usize]).collect();
-        }
         for replica in 0..deployment.replicas {
             let ClaimResult::Lease(lease) = inventory.claim(Instant::ZERO, claim(replica)) else { break };
             options.push(inventory.lease(lease).map_or(0, |lease| lease.option));
@@ -94,8 +103,7 @@ pub fn placed(config: &WorldConfig) -> Vec<Vec<usize>> {
 /// alone: neither what nodes cost nor how many lie idle beside them changes a latency. Jobs may change places
 /// with replicas' neighbours, so that fleets with jobs are all different.
 pub fn likeness(config: &WorldConfig, placed: &[Vec<usize>]) -> Option<String> {
-    let others = !config.jobs.is_empty() || config.job_trace.is_some() || !config.scalers.is_empty();
-    if others || !is_exact(config) {
+    if !config.jobs.is_empty() || config.job_trace.is_some() || !is_exact(config) || !is_fixed(config) {
         return None;
     }
     let mut text =

@@ -211,8 +211,9 @@ impl<'a> Search<'a> {
             candidate.state = State::Barred(excuse);
             return candidate;
         }
-        // Where replicas land is known before unless it is drawn by lot.
-        if config.placement == PlacementKind::Random {
+        // What replicas can do is known before where they are there throughout, and not placed by lot.
+        if config.placement == PlacementKind::Random || !facts::is_fixed(config) {
+            candidate.headroom = f64::INFINITY;
             return candidate;
         }
         let placed = facts::placed(config);

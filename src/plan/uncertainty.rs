@@ -287,6 +287,9 @@ fn speed_up(source: &mut Source, factor: f64) -> Option<()> {
 
 /// Capacity over demand, from at most [`REQUESTS`] requests or so.
 fn headroom(config: &WorldConfig, window: Duration) -> f64 {
+    if !facts::is_fixed(config) {
+        return f64::INFINITY;
+    }
     let bounds = Bounds::default();
     let mut config = config.clone();
     config.duration = window;

@@ -70,6 +70,7 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
         duration: scenario.duration,
         warmup: scenario.warmup,
         streams: streams.into_iter().collect::<Option<_>>()?,
+        tenants: engine::tenant_plans(&scenario.tenants),
         pools,
         node_scaler,
         deployments,

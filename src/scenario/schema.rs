@@ -61,7 +61,7 @@ fn schema_of(node: &Node) -> Value {
     // A number may be uncertain wherever it stands.
     let numbers = ["a number", "a whole number", "a share", "a time", "a price", "a rate"];
     if numbers.iter().any(|start| node.kind.starts_with(start)) {
-        let ways = [json!({ "required": ["low", "mid", "high"] }), json!({ "required": ["dist"] })];
+        let ways = [json!({ "required": ["low", "mid", "high"] }), json!({ "required": ["uncertain"] })];
         kinds.push(json!({ "type": "object", "anyOf": ways }));
     }
     let mut schema = if kinds.len() == 1 { kinds.remove(0) } else { json!({ "anyOf": kinds }) };

@@ -1,4 +1,5 @@
-//! Uncertain numbers: any number of a scenario may be `{ low, mid, high, confidence }` or a distribution.
+//! Uncertain numbers: any number of a scenario may be `{ low, mid, high, confidence }` or a distribution, as in
+//! `{ uncertain = "lognormal", median, p90 }`.
 //!
 //! They are found in the tree before it is read: their middle goes into their place, so that every verb works with
 //! it, and what was written is kept for whoever draws from it.
@@ -171,8 +172,8 @@ fn walk(
             Err(why) => reading.problem(
                 Problem::error(node.place, format!("`{path}`: {why}"))
                     .help("an uncertain number is { low = 10, mid = 12, high = 20, confidence = 0.9 }, with units as \
-                           in \"10/s\"; or { dist = \"normal\", mean, sd }, { dist = \"lognormal\", median, p90 }, \
-                           { dist = \"uniform\", low, high }"),
+                           in \"10/s\"; or { uncertain = \"normal\", mean, sd }, { uncertain = \"lognormal\", median, p90 }, \
+                           { uncertain = \"uniform\", low, high }"),
             ),
         }
         return;
@@ -206,7 +207,7 @@ fn read(node: &Node, path: &str, steps: &[Step]) -> Option<Result<Uncertain, Str
     let entries = node.entries()?;
     let has = |key: &str| entries.contains_key(key);
     let range = has("low") && has("mid") && has("high");
-    let dist = match entries.get("dist").map(|entry| &entry.node.value) {
+    let dist = match entries.get("uncertain").map(|entry| &entry.node.value) {
         Some(Value::Text(name)) => Some(name.as_str()),
         _ => None,
     };
@@ -227,7 +228,7 @@ fn read(node: &Node, path: &str, steps: &[Step]) -> Option<Result<Uncertain, Str
         Some(other) => return Some(Err(format!("there is no distribution `{other}` of uncertain numbers"))),
     };
     let known =
-        |key: &String| keys.contains(&key.as_str()) || key == "dist" || (range && key == "confidence");
+        |key: &String| keys.contains(&key.as_str()) || key == "uncertain" || (range && key == "confidence");
     if let Some(key) = entries.keys().find(|key| !known(key)) {
         return Some(Err(format!("an uncertain number has no key `{key}`")));
     }

@@ -256,15 +256,21 @@ impl Batch {
             self.kv.release_prefix(*hash);
         }
         if request.phase == Phase::Decode {
-            let context = cached + 1;
-            self.kv.leave(request.joined_at, request.joined_context);
-            self.shape.decode_requests -= 1;
-            self.shape.decode_context -= context;
-            self.shape.window_context -= context.min(self.window.unwrap_or(u64::MAX));
-            self.shape.window_growing -= u32::from(request.growing);
-            requests[slot].growing = false;
+            self.leave_decoding(slot, boundary, requests);
         }
         requests[slot].shared = 0;
+    }
+
+    /// Takes a decoding request out of the sums.
+    pub(crate) fn leave_decoding(&mut self, slot: Slot, boundary: u64, requests: &mut Requests) {
+        let request = &mut requests[slot];
+        let context = request.cached_tokens(boundary) + 1;
+        self.kv.leave(request.joined_at, request.joined_context);
+        self.shape.decode_requests -= 1;
+        self.shape.decode_context -= context;
+        self.shape.window_context -= context.min(self.window.unwrap_or(u64::MAX));
+        self.shape.window_growing -= u32::from(request.growing);
+        request.growing = false;
     }
 
     /// Lets `n` iterations pass, from the one numbered `from`.

@@ -1,5 +1,7 @@
 //! What a deployment is made of.
 
+use super::front::ResponseCache;
+use super::speculate::{Draft, Speculation};
 use crate::fleet::PoolId;
 use crate::perf::StepModel;
 use crate::policies::request_order::{RequestOrder, TenantWeights};
@@ -30,6 +32,11 @@ pub struct DeploymentConfig {
     /// Keeps the KV blocks of prompts for later prompts that begin alike: how many tokens one hash of a
     /// prompt covers, a multiple of the KV block. `None` keeps nothing.
     pub prefix_tokens: Option<u32>,
+    /// How it speculates, if it does.
+    pub speculation: Option<Speculation>,
+    /// Turns requests away whose first token would come later than this after their arrival, as far as can be
+    /// told when they arrive (`serving/predict.rs`).
+    pub max_predicted_ttft: Option<Duration>,
     /// Whether its replicas do all of a request, or a part.
     pub role: Role,
     /// The tenants' weights, for [`RequestOrder::Vtc`].
@@ -77,17 +84,35 @@ pub struct RequestTerms {
     pub tenant: u16,
     /// How long after its arrival one should be answered.
     pub deadline: Option<Duration>,
+    /// What they ask for.
+    pub kind: RequestKind,
+    /// Outputs that each wants; 0 and 1 are one.
+    pub samples: u16,
+}
+
+/// What a request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RequestKind {
+    /// Tokens.
+    #[default]
+    Generate,
+    /// A vector or a score, which is there when the prompt is processed: embedding and reranking.
+    Embed,
 }
 
 /// Where the requests of a stream go, and on what terms.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamRoute {
+    /// The stream's name.
+    pub name: String,
     /// The deployments that serve it; at least one.
     pub deployments: Vec<usize>,
     /// The time after which a request gives up.
     pub timeout: Option<Duration>,
     /// What its requests bring with them.
     pub terms: RequestTerms,
+    /// A cache of responses in front of its deployments.
+    pub cache: Option<ResponseCache>,
 }
 
 /// One way to run a replica: the pool, the cards that it needs there, and what they can do.
@@ -109,6 +134,8 @@ pub struct ReplicaOption {
     pub links: Option<ReplicaLinks>,
     /// Host memory for the KV cache of preempted requests; needed for [`Preemption::Swap`].
     pub host: Option<HostMemory>,
+    /// What proposing tokens costs; `None` is nothing (look-up in the prompt).
+    pub draft: Option<Draft>,
     /// The plan in words: `fp8, TP=8 on aws-h100 (8 cards)`.
     pub label: String,
 }

@@ -41,6 +41,8 @@ pub(crate) struct Deployment {
     pub(crate) running: u64,
     /// Requests rejected because they are longer than the context or than a replica's KV cache.
     pub(crate) too_long: u64,
+    /// Requests turned away because their first token was predicted too late.
+    pub(crate) turned_away: u64,
     /// What was handed over to its replicas.
     pub(crate) handed: HandoverTotals,
 }
@@ -63,6 +65,7 @@ impl Deployment {
             queued: 0,
             running: 0,
             too_long: 0,
+            turned_away: 0,
             handed: HandoverTotals::default(),
         }
     }

@@ -8,7 +8,7 @@
 
 use super::config::{Handover, ReplicaLinks, Role};
 use super::request::{NONE, Phase, Slot};
-use super::room::{Context, Event, Serving};
+use super::room::{Context, Event, Serving, Standing};
 use crate::topology::{Flows, LinkId};
 use crate::units::{Bytes, BytesPerSecond, Duration, Instant};
 
@@ -240,6 +240,11 @@ impl Serving {
         owner.handed.time += u128::from(ctx.now.since(begun).as_nanos());
         if request.phase == Phase::Abandoned {
             return self.requests.remove(slot);
+        }
+        if self.replicas[replica as usize].standing == Standing::Gone {
+            owner.queued -= 1;
+            let then = owner.config.lifecycle.drain.then;
+            return self.go_on(ctx, slot, then);
         }
         request.phase = Phase::Waiting;
         let look = self.replicas[replica as usize].replica.enqueue(ctx.now, slot, &self.requests);

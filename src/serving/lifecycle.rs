@@ -49,7 +49,7 @@ impl Serving {
     }
 
     /// A request has lost its replica.
-    fn go_on(&mut self, ctx: &mut Context<'_>, slot: Slot, then: Leftover) {
+    pub(super) fn go_on(&mut self, ctx: &mut Context<'_>, slot: Slot, then: Leftover) {
         let request = &mut self.requests[slot];
         request.phase = Phase::Waiting;
         request.replica = NONE;
@@ -63,9 +63,14 @@ impl Serving {
             }
         }
         request.retries = request.retries.saturating_add(1);
-        let stream = request.stream;
-        let deployment = self.choose_deployment(stream);
-        self.requests[slot].deployment = deployment;
+        // What came from a prefill replica is lost too.
+        request.received = 0;
+        let (stream, prompt, output) = (request.stream, request.prompt, request.output);
+        let begun = request.generated > 0;
+        let home = self.choose_deployment(stream);
+        let (deployment, stop) = if begun { (home, output) } else { self.first_part(home, prompt, output) };
+        let request = &mut self.requests[slot];
+        (request.home, request.deployment, request.stop) = (home, deployment, stop.min(output));
         self.send(ctx, slot);
     }
 

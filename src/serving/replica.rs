@@ -12,8 +12,9 @@ use super::batch::Batch;
 use super::config::{Batching, DeploymentConfig, HostMemory, Scheduler};
 use super::kv::KvCache;
 use super::request::{Phase, Requests, Slot};
+use super::speculate::{Draft, Speculation, SpeculationTotals};
 use super::waiting::Waiting;
-use crate::perf::{Segment, StepModel};
+use crate::perf::{BatchShape, Segment, StepModel};
 use crate::policies::request_order::RequestOrder;
 use crate::units::{Duration, Flop, Instant, Ticks};
 
@@ -31,6 +32,9 @@ pub(crate) struct ReplicaTotals {
     /// Output tokens made.
     pub(crate) tokens: u64,
     pub(crate) prefix: PrefixTotals,
+    pub(crate) speculation: SpeculationTotals,
+    /// Requests that have ended, and how long they were in the batch, in nanoseconds.
+    pub(crate) stays: (u64, u128),
 }
 
 /// What a prefix cache was asked and had.
@@ -47,10 +51,12 @@ pub struct PrefixTotals {
 /// One copy of a model.
 #[derive(Debug)]
 pub(crate) struct Replica {
-    step: StepModel,
+    pub(super) step: StepModel,
     pub(super) batching: Batching,
     plain: bool,
     pub(super) waiting: Waiting,
+    /// Prompt tokens of those that wait, their client not gone.
+    pub(super) waiting_tokens: u64,
     /// Entries of `waiting` whose client has gone.
     pub(super) abandoned_waiting: u32,
     /// Requests in the batch whose client has gone.
@@ -76,6 +82,11 @@ pub(crate) struct Replica {
     pub(super) host: HostMemory,
     /// How long copies between the cards and the host hold up the next iteration.
     pub(super) copying: Ticks,
+    /// How it speculates, and what proposing costs.
+    pub(super) speculation: Option<Speculation>,
+    pub(super) draft: Option<Draft>,
+    /// Blocks that the proposed tokens of the next iteration may need.
+    pub(super) ahead: u64,
     /// The boundary at which the pending event fires.
     target: u64,
     /// Events of older generations are stale.
@@ -94,6 +105,7 @@ impl Replica {
             batching,
             plain,
             waiting: Waiting::new(batching.order, &config.tenants),
+            waiting_tokens: 0,
             abandoned_waiting: 0,
             abandoned_running: Vec::new(),
             held: 0,
@@ -108,6 +120,9 @@ impl Replica {
             cohort: 0,
             host: option.host.unwrap_or(HostMemory { blocks: 0, copy: Ticks::ZERO }),
             copying: Ticks::ZERO,
+            speculation: config.speculation,
+            draft: option.draft.clone(),
+            ahead: 0,
             target: 0,
             generation: 0,
             first_tokens: None,
@@ -137,7 +152,10 @@ impl Replica {
 
     /// Queues a request. Returns when the replica must next be looked at, if that changed.
     pub(crate) fn enqueue(&mut self, now: Instant, slot: Slot, requests: &Requests) -> Option<Instant> {
-        self.catch_up(now);
+        if self.batching.order == RequestOrder::Vtc {
+            self.catch_up(now);
+        }
+        self.waiting_tokens += u64::from(requests[slot].prefill_length());
         let head = self.waiting.push(slot, &requests[slot]);
         // Behind others it changes nothing: the head of the queue is what waits for room. Only a static batch
         // that is not full yet counts who is behind.
@@ -152,6 +170,9 @@ impl Replica {
         slot: Slot,
         requests: &mut Requests,
     ) -> Option<Instant> {
+        if requests[slot].swapped == 0 {
+            self.waiting_tokens -= u64::from(requests[slot].prefill_length());
+        }
         if self.waiting.forget(slot, &requests[slot]) {
             self.forget_swapped(slot, requests);
             requests.remove(slot);
@@ -161,14 +182,18 @@ impl Replica {
         self.look_soon(now)
     }
 
-    /// Brings tenants' counters up to what is complete before `now`, so that who arrives is compared with
-    /// what others have been served by now and not with when the batch was last looked at.
-    fn catch_up(&mut self, now: Instant) {
-        if self.batching.order == RequestOrder::Vtc
-            && let Some((segment, done)) = self.segment
-        {
+    /// Brings everything up to what is complete before `now`, so that who arrives meets what has been served by
+    /// now and not what had been when the batch was last looked at.
+    pub(super) fn catch_up(&mut self, now: Instant) {
+        if let Some((segment, done)) = self.segment {
             self.advance(self.complete_before(now, segment, done));
         }
+    }
+
+    /// What is left of the iteration that runs; zero when idle.
+    pub(super) fn rest_of_iteration(&self, now: Instant) -> Duration {
+        let Some((segment, done)) = self.segment else { return Duration::ZERO };
+        (self.clock + segment.duration(done)).ceil_instant().max(now).since(now)
     }
 
     /// Iterations of the segment, beyond the `done` ones, whose boundary lies before `now`.
@@ -235,13 +260,17 @@ impl Replica {
         if self.segment.is_none() {
             self.clock = Ticks::from_instant(now);
         }
-        self.advance(self.target - self.boundary);
+        let ended = self.target - self.boundary;
+        self.advance(ended);
         self.give_back_read();
+        if ended > 0 && !self.decoding_waits {
+            self.keep_proposed(requests);
+        }
         let mut changed = self.segment.is_none_or(|(segment, done)| done >= segment.max_iterations);
         changed |= self.end_chunks(now, requests, finished);
         changed |= self.drop_abandoned(requests);
         while let Some(slot) = self.batch.next_due(self.decoded(), requests, &mut changed) {
-            self.end(slot, requests, finished);
+            self.end(now, slot, requests, finished);
             changed = true;
         }
         changed |= self.schedule(now, requests);
@@ -263,9 +292,19 @@ impl Replica {
     /// The segment that begins with the batch as it is now.
     fn next_segment(&mut self) -> Segment {
         let shape = &self.batch.shape;
-        let mut segment = match self.decoding_waits {
-            true => self.step.segment(&shape.prefill_only()),
-            false => self.step.segment(shape),
+        let mut segment = match (self.decoding_waits, self.speculation) {
+            (false, None) => self.step.segment(shape),
+            (true, None) => self.step.segment(&shape.prefill_only()),
+            (waits, Some(speculation)) => {
+                let shape = if waits { shape.prefill_only() } else { *shape };
+                let draft_tokens = shape.decode_requests * speculation.tokens;
+                let (time, flop) = self.draft_cost(&shape);
+                let mut segment = self.step.segment(&BatchShape { draft_tokens, ..shape });
+                segment.first += time;
+                segment.flop_first += flop;
+                segment.max_iterations = 1;
+                segment
+            }
         };
         if self.copying > Ticks::ZERO {
             segment.first += std::mem::replace(&mut self.copying, Ticks::ZERO);
@@ -328,6 +367,12 @@ impl Replica {
                 continue;
             }
             let tenant = request.tenant;
+            if request.output == 0 {
+                // What was asked for is there with the prompt.
+                request.first_token.get_or_insert(now);
+                self.end(now, slot, requests, finished);
+                continue;
+            }
             if request.first_token.is_none() {
                 request.first_token = Some(now);
                 if let Some(first_tokens) = &mut self.first_tokens {
@@ -337,9 +382,9 @@ impl Replica {
             self.totals.tokens += 1;
             request.generated += 1;
             let stops = request.generated == request.stop;
-            self.waiting.first_token(tenant);
+            self.waiting.made(tenant, 1);
             if stops {
-                self.end(slot, requests, finished);
+                self.end(now, slot, requests, finished);
             } else {
                 self.batch.join_decoding(slot, self.decoded(), requests);
                 self.waiting.decoding(tenant, 1);
@@ -351,7 +396,10 @@ impl Replica {
     }
 
     /// A request has got its last token.
-    fn end(&mut self, slot: Slot, requests: &mut Requests, finished: &mut Vec<Slot>) {
+    fn end(&mut self, now: Instant, slot: Slot, requests: &mut Requests, finished: &mut Vec<Slot>) {
+        let since = requests[slot].first_scheduled.map_or(Duration::ZERO, |since| now.since(since));
+        self.totals.stays.0 += 1;
+        self.totals.stays.1 += u128::from(since.as_nanos());
         self.batch.keep_answer(slot, self.decoded(), requests);
         let request = &requests[slot];
         // The KV cache of a request that goes on elsewhere stays until it is read.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::group::Group;
+use super::speculate::Draws;
 use crate::units::Instant;
 
 /// A request's place in the table of requests in flight.
@@ -23,6 +25,10 @@ pub(crate) enum Phase {
     Decode,
     /// Its client has gone; it leaves the batch or the queue when that is next looked at.
     Abandoned,
+    /// Waits for its outputs, each of which is a request of its own.
+    Group,
+    /// Answered from the cache of responses; it leaves when the answer is there.
+    Cached,
     /// It has got its last token.
     Done,
 }
@@ -56,6 +62,18 @@ pub(crate) struct Request {
     pub(crate) preemptible: bool,
     /// Its place in the deployment's order: the smallest goes first.
     pub(crate) key: u64,
+    /// Outputs that it wants.
+    pub(crate) samples: u16,
+    /// Of one of several outputs, its number among them.
+    pub(crate) sample: u16,
+    /// Of one of several outputs, the request that wants them.
+    pub(crate) parent: Slot,
+    /// The outputs that are being made, where it wants several.
+    pub(crate) group: Option<Box<Group>>,
+    /// What it asks, where there is a cache of responses.
+    pub(crate) question: Option<u32>,
+    /// Which proposed tokens are kept, where its deployment speculates.
+    pub(crate) draws: Option<Box<Draws>>,
     /// Tokens of its KV cache that lie in host memory; 0 for none.
     pub(crate) swapped: u32,
     pub(crate) deployment: u32,
@@ -153,9 +171,10 @@ impl Requests {
         self.free.push(slot);
     }
 
-    /// The requests that have not departed.
+    /// The requests that have not departed; of several outputs of one, the whole.
     pub(crate) fn alive(&self) -> impl Iterator<Item = &Request> {
-        self.slots.iter().filter(|request| !matches!(request.phase, Phase::Done | Phase::Abandoned))
+        let alive = |request: &&Request| !matches!(request.phase, Phase::Done | Phase::Abandoned);
+        self.slots.iter().filter(move |request| alive(request) && request.parent == NONE)
     }
 }
 

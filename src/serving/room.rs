@@ -3,15 +3,18 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::config::{DeploymentConfig, RequestTerms, StreamRoute};
+use super::config::{DeploymentConfig, RequestKind, RequestTerms, StreamRoute};
 use super::deployment::Deployment;
-use super::handover::{Fabric, HandoverTotals};
-use super::replica::{PrefixTotals, Replica, ReplicaTotals};
+use super::front::{Gate, Responses, TenantLimits};
+use super::handover::Fabric;
+use super::replica::Replica;
 use super::request::{NONE, Phase, Request, Requests, Slot};
+use super::speculate::Draws;
+use super::totals::departure;
 use crate::policies::Policy as _;
 use crate::policies::request_order::RequestFacts;
 use crate::sim::{Ctx, Seed};
-use crate::units::{Duration, Flop, Instant};
+use crate::units::{Duration, Instant};
 
 /// An event of this room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +25,13 @@ pub enum Event {
         replica: u32,
         /// The generation for which this was scheduled.
         generation: u32,
+    },
+    /// An answer from a cache of responses is there.
+    Answer {
+        /// The request's place.
+        slot: u32,
+        /// The lower half of its number.
+        id: u32,
     },
     /// A bulk transfer is through, or has arrived; stale if another has begun or ended since.
     Flow {
@@ -80,6 +90,8 @@ pub struct Departure {
     pub prompt: u32,
     /// Output tokens asked for.
     pub output: u32,
+    /// Outputs, each of so many tokens.
+    pub samples: u16,
     /// How often it was preempted, or lost its replica, and started again.
     pub retries: u16,
     /// How often its client had asked before.
@@ -142,29 +154,6 @@ struct TimeOuts {
     pending: VecDeque<(Instant, Slot, u64)>,
 }
 
-/// What a deployment did, summed over its replicas.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct DeploymentTotals {
-    /// Iterations run.
-    pub iterations: u64,
-    /// Times the composition of a batch changed.
-    pub batch_changes: u64,
-    /// Requests preempted.
-    pub preemptions: u64,
-    /// KV blocks copied to host memory.
-    pub swapped_blocks: u64,
-    /// Requests rejected because they are longer than the context or than a replica's KV cache.
-    pub too_long: u64,
-    /// Σ over iterations of the requests in the batch.
-    pub batched: u128,
-    /// FLOP done.
-    pub flop: Flop,
-    /// What the prefix caches were asked and had.
-    pub prefix: PrefixTotals,
-    /// KV caches handed over to it.
-    pub handed: HandoverTotals,
-}
-
 /// The serving room.
 #[derive(Debug)]
 pub struct Serving {
@@ -177,6 +166,11 @@ pub struct Serving {
     routes: Vec<(Vec<usize>, RequestTerms)>,
     /// For each stream, from how many requests on the next deployment is taken.
     pub(super) spill_over: Vec<Option<u32>>,
+    /// The cache of responses of each stream, where it has one.
+    pub(super) caches: Vec<Option<Responses>>,
+    /// Rate limits by tenant, and how many requests each turned away.
+    pub(super) gates: Vec<(Gate, u64)>,
+    pub(super) seed: Seed,
     finished: Vec<Slot>,
     plain: bool,
 }
@@ -196,7 +190,7 @@ pub(super) struct Member {
     busy_since: Instant,
     busy_before: Duration,
     /// Output tokens of the requests that it completed.
-    output_tokens: u64,
+    pub(super) output_tokens: u64,
 }
 
 impl Member {
@@ -226,11 +220,15 @@ impl Serving {
     pub fn new(
         deployments: Vec<DeploymentConfig>,
         routes: Vec<StreamRoute>,
+        tenants: &[TenantLimits],
         seed: Seed,
         plain: bool,
     ) -> Self {
+        let caches = routes.iter().map(|route| {
+            let random = || seed.stream(&format!("responses/{}", route.name));
+            route.cache.as_ref().map(|cache| Responses::new(cache, random()))
+        });
         let after: Vec<_> = routes.iter().map(|route| route.timeout).collect();
-        let routes: Vec<_> = routes.into_iter().map(|route| (route.deployments, route.terms)).collect();
         Self {
             requests: Requests::default(),
             deployments: deployments.into_iter().map(|config| Deployment::new(config, seed)).collect(),
@@ -238,7 +236,10 @@ impl Serving {
             fabric: Fabric::default(),
             time_outs: after.into_iter().map(|after| TimeOuts { after, ..TimeOuts::default() }).collect(),
             spill_over: vec![None; routes.len()],
-            routes,
+            caches: caches.collect(),
+            gates: tenants.iter().map(|limits| (Gate::new(limits), 0)).collect(),
+            seed,
+            routes: routes.into_iter().map(|route| (route.deployments, route.terms)).collect(),
             finished: Vec::new(),
             plain,
         }
@@ -296,6 +297,15 @@ impl Serving {
             deadline: terms.deadline.map_or(Instant::MAX, |within| ctx.now.saturating_add(within)),
         };
         let mut order = config.batching.order;
+        let output = match terms.kind {
+            RequestKind::Generate => new.output.max(1),
+            RequestKind::Embed => 0,
+        };
+        let decoder = &self.deployments[home as usize].config;
+        let draws = decoder
+            .speculation
+            .filter(|_| output > 0)
+            .map(|speculation| Box::new(Draws::new(speculation, self.seed, &decoder.name, new.id)));
         let request = Request {
             id: new.id,
             arrival: ctx.now,
@@ -313,6 +323,12 @@ impl Serving {
             tenant: terms.tenant,
             preemptible: terms.preemptible,
             key: order.decide(ctx.now, &facts).0,
+            samples: if output > 0 { terms.samples.max(1) } else { 1 },
+            sample: 0,
+            parent: NONE,
+            group: None,
+            question: None,
+            draws,
             swapped: 0,
             deployment,
             replica: NONE,
@@ -334,6 +350,9 @@ impl Serving {
         };
         let slot = self.requests.insert(request);
         self.deployments[deployment as usize].gauge.arrived += 1;
+        if !self.pass_front(ctx, slot) {
+            return;
+        }
         let time_outs = &mut self.time_outs[usize::from(new.stream)];
         if let Some(after) = time_outs.after {
             let at = ctx.now.saturating_add(after);
@@ -342,7 +361,10 @@ impl Serving {
             }
             time_outs.pending.push_back((at, slot, new.id));
         }
-        self.send(ctx, slot);
+        match self.requests[slot].samples {
+            1 => self.send(ctx, slot),
+            _ => self.fan_out(ctx, slot),
+        }
     }
 
     /// Handles one of this room's events.
@@ -356,6 +378,10 @@ impl Serving {
             Event::Flow { generation } => self.flow(ctx, generation),
             Event::Pull { deployment } => self.pull(ctx, deployment),
             Event::TimeOut { stream } => self.time_out(ctx, stream),
+            Event::Answer { slot, .. } => {
+                self.requests[slot].first_token = Some(ctx.now);
+                self.depart(ctx, slot, Outcome::Completed);
+            }
         }
     }
 
@@ -414,10 +440,17 @@ impl Serving {
         let most_queued = owner.config.max_queued_requests.filter(|_| !moves);
         let replica = &mut self.replicas[id as usize].replica;
         // The last output token is never fed back, so it takes no room in the cache.
-        let needed = if part { u64::from(self.requests[slot].prompt) } else { tokens - 1 };
+        let last = u64::from(self.requests[slot].output.min(1));
+        let needed = if part { u64::from(self.requests[slot].prompt) } else { tokens - last };
         let too_long = !replica.batch.kv.can_ever_hold(needed);
         if too_long || most_queued.is_some_and(|most| replica.queued() >= most) {
             owner.too_long += u64::from(too_long);
+            return self.depart(ctx, slot, Outcome::Rejected);
+        }
+        if let Some(most) = owner.config.max_predicted_ttft
+            && replica.predicted_ttft(ctx.now, self.requests[slot].prompt, &self.requests) > most
+        {
+            owner.turned_away += 1;
             return self.depart(ctx, slot, Outcome::Rejected);
         }
         self.requests[slot].replica = id;
@@ -481,7 +514,8 @@ impl Serving {
     fn time_out(&mut self, ctx: &mut Context<'_>, stream: u16) {
         while let Some((at, slot, id)) = self.time_outs[usize::from(stream)].pending.front().copied() {
             let request = &self.requests[slot];
-            let alive = request.id == id && !matches!(request.phase, Phase::Done | Phase::Abandoned);
+            let gone = matches!(request.phase, Phase::Done | Phase::Abandoned | Phase::Cached);
+            let alive = request.id == id && !gone;
             if alive && at > ctx.now {
                 ctx.at(at, Event::TimeOut { stream });
                 return;
@@ -496,11 +530,20 @@ impl Serving {
     /// A client has gone. Its request departs now; its place is freed when the queue or the batch that it
     /// is in is next looked at.
     fn abandon(&mut self, ctx: &mut Context<'_>, slot: Slot) {
+        if self.requests[slot].phase == Phase::Group {
+            self.dissolve(ctx, slot);
+            return self.depart(ctx, slot, Outcome::TimedOut);
+        }
+        self.tell_departure(ctx, slot, Outcome::TimedOut);
+        self.withdraw(ctx, slot);
+    }
+
+    /// Frees the place of a request that is wanted no more when that is next looked at.
+    pub(super) fn withdraw(&mut self, ctx: &mut Context<'_>, slot: Slot) {
         let request = &mut self.requests[slot];
         let (phase, id, deployment) = (request.phase, request.replica, request.deployment);
         request.abandoned_in = phase;
         request.phase = Phase::Abandoned;
-        self.tell_departure(ctx, slot, Outcome::TimedOut);
         if id == NONE {
             self.deployments[deployment as usize].queued -= 1;
         } else {
@@ -522,9 +565,19 @@ impl Serving {
 
     /// A request leaves for good.
     pub(super) fn depart(&mut self, ctx: &mut Context<'_>, slot: Slot, outcome: Outcome) {
+        if self.is_member(slot) {
+            return self.member_departs(ctx, slot, outcome);
+        }
         if outcome == Outcome::Completed {
             let request = &self.requests[slot];
-            self.replicas[request.replica as usize].output_tokens += u64::from(request.output);
+            if let Some(member) = self.replicas.get_mut(request.replica as usize) {
+                member.output_tokens += u64::from(request.output);
+            }
+            if let (Some(question), Some(cache)) =
+                (request.question, &mut self.caches[usize::from(request.stream)])
+            {
+                cache.answered(ctx.now, question);
+            }
             let decoded = u64::from(request.output.saturating_sub(1));
             if let (Some(latencies), Some(first), 1..) =
                 (&mut self.deployments[request.deployment as usize].latencies, request.first_token, decoded)
@@ -538,90 +591,19 @@ impl Serving {
         self.requests.remove(slot);
     }
 
-    fn tell_departure(&mut self, ctx: &mut Context<'_>, slot: Slot, outcome: Outcome) {
+    /// A request is no load to the replica that it was sent to any more. Its place there.
+    pub(super) fn release_load(&mut self, ctx: &mut Context<'_>, slot: Slot) -> Option<u32> {
         let request = &self.requests[slot];
-        let place = (request.replica != NONE).then(|| self.replicas[request.replica as usize].place);
-        if let Some(place) = place {
-            let deployment = request.deployment;
-            self.deployments[deployment as usize].remove_load(place as usize, request.tokens());
-            self.plan_pull(ctx, deployment);
-        }
+        let place = (request.replica != NONE).then(|| self.replicas[request.replica as usize].place)?;
+        let deployment = request.deployment;
+        self.deployments[deployment as usize].remove_load(place as usize, request.tokens());
+        self.plan_pull(ctx, deployment);
+        Some(place)
+    }
+
+    fn tell_departure(&mut self, ctx: &mut Context<'_>, slot: Slot, outcome: Outcome) {
+        let place = self.release_load(ctx, slot);
         let request = &self.requests[slot];
         ctx.tell(Effect::Departed(departure(request, place, ctx.now, outcome)));
-    }
-
-    /// Counts what is complete before the end of the run, and returns what each deployment did.
-    pub fn finish(&mut self, end: Instant) -> Vec<DeploymentTotals> {
-        let own = |deployment: &Deployment| DeploymentTotals {
-            too_long: deployment.too_long,
-            handed: deployment.handed,
-            ..DeploymentTotals::default()
-        };
-        let mut totals: Vec<DeploymentTotals> = self.deployments.iter().map(own).collect();
-        for (deployment, sum) in (0u32..).zip(&mut totals) {
-            sum.handed.bytes_moving = self.bytes_moving(deployment);
-        }
-        for member in &mut self.replicas {
-            member.replica.finish(end);
-            let ReplicaTotals {
-                iterations,
-                batch_changes,
-                preemptions,
-                swapped_blocks,
-                batched,
-                flop,
-                prefix,
-                ..
-            } = member.replica.totals;
-            let sum = &mut totals[member.deployment as usize];
-            sum.iterations += iterations;
-            sum.batch_changes += batch_changes;
-            sum.preemptions += preemptions;
-            sum.swapped_blocks += swapped_blocks;
-            sum.batched += batched;
-            sum.flop += flop;
-            sum.prefix.asked += prefix.asked;
-            sum.prefix.found += prefix.found;
-            sum.prefix.tokens += prefix.tokens;
-        }
-        totals
-    }
-
-    /// Requests that are still here, as if they left at `end` without an outcome; in order of their place in
-    /// the table.
-    pub fn in_flight(&self, end: Instant) -> impl Iterator<Item = Departure> + '_ {
-        self.requests.alive().map(move |request| {
-            let place = (request.replica != NONE).then(|| self.replicas[request.replica as usize].place);
-            departure(request, place, end, Outcome::InFlight)
-        })
-    }
-
-    /// What each replica did: its deployment and option, FLOP, and output tokens of completed requests. Meant
-    /// for after [`Serving::finish`].
-    pub fn replica_work(&self) -> impl Iterator<Item = (usize, usize, Flop, u64)> + '_ {
-        self.replicas.iter().map(|member| {
-            let flop = member.replica.totals.flop;
-            (member.deployment as usize, member.option, flop, member.output_tokens)
-        })
-    }
-}
-
-fn departure(request: &Request, replica: Option<u32>, end: Instant, outcome: Outcome) -> Departure {
-    Departure {
-        id: request.id,
-        stream: request.stream,
-        deployment: request.home,
-        // The number of a replica is one of its deployment's.
-        replica: replica.filter(|_| request.deployment == request.home),
-        session: request.session,
-        arrival: request.arrival,
-        first_scheduled: request.first_scheduled,
-        first_token: request.first_token,
-        end,
-        prompt: request.prompt,
-        output: request.output,
-        retries: request.retries,
-        attempt: request.attempt,
-        outcome,
     }
 }

@@ -163,11 +163,12 @@ impl Replica {
     /// Tokens that prompts may still have in this iteration.
     fn budget(&self) -> u32 {
         let shape = &self.batch.shape;
-        self.batching.max_batch_tokens - shape.decode_requests - shape.prefill_tokens
+        let decoding = shape.decode_requests * self.tokens_each();
+        self.batching.max_batch_tokens.saturating_sub(decoding + shape.prefill_tokens)
     }
 
     /// The request whose prompt is half-way.
-    fn half_way(&self, requests: &Requests) -> Option<Slot> {
+    pub(super) fn half_way(&self, requests: &Requests) -> Option<Slot> {
         self.batch.last().filter(|slot| requests[*slot].phase == Phase::Prefill)
     }
 
@@ -183,7 +184,8 @@ impl Replica {
                 }),
                 _ => 0,
             };
-            if self.batch.kv.free_at(self.decoded()).is_some_and(|free| free >= promised) {
+            self.ahead = self.lookahead(requests);
+            if self.batch.kv.free_at(self.decoded()).is_some_and(|free| free >= promised + self.ahead) {
                 return preempted;
             }
             self.preempt_last(requests);
@@ -197,7 +199,12 @@ impl Replica {
         let request = &requests[slot];
         let tokens = (request.prefill_length() - request.prefilled).min(budget);
         let blocks = self.blocks_to_take(slot, tokens, reused, requests);
-        (blocks <= self.batch.kv.free_at(self.decoded()).unwrap_or(0)).then_some(tokens)
+        (blocks <= self.free()).then_some(tokens)
+    }
+
+    /// Blocks that the next iteration's decoding leaves.
+    fn free(&self) -> u64 {
+        self.batch.kv.free_at(self.decoded()).unwrap_or(0).saturating_sub(self.ahead)
     }
 
     /// Free blocks that there must be for a request's next chunk.
@@ -226,6 +233,7 @@ impl Replica {
         requests: &mut Requests,
     ) {
         self.waiting.pop();
+        self.waiting_tokens -= u64::from(requests[slot].prefill_length());
         self.count_prefix(slot, cached, requests);
         self.batch.share_prefix(slot, cached.used, requests);
         self.batch.admit(slot, requests);
@@ -311,6 +319,8 @@ impl Replica {
             self.host.blocks -= blocks;
             self.totals.swapped_blocks += blocks;
             self.copy(blocks);
+        } else {
+            self.waiting_tokens += u64::from(request.prefill_length());
         }
         self.waiting.push_back_again(slot, &requests[slot]);
         self.totals.preemptions += 1;
@@ -323,8 +333,11 @@ impl Replica {
             return self.join_received(slot, requests);
         }
         let tokens = u64::from(requests[slot].swapped);
-        let free = self.batch.kv.free_at(self.decoded()).unwrap_or(0);
-        if tokens == 0 || self.batch.kv.blocks(tokens + 1) > free {
+        if tokens == 0 {
+            return false;
+        }
+        let most = self.batch.kv.blocks(tokens + u64::from(self.tokens_each()));
+        if most > self.free() {
             return false;
         }
         self.waiting.pop();
@@ -336,6 +349,7 @@ impl Replica {
         requests[slot].prefilled = tokens as u32;
         self.batch.join_decoding(slot, self.decoded(), requests);
         self.waiting.decoding(requests[slot].tenant, 1);
+        self.ahead += most - self.batch.kv.blocks(tokens + 1);
         true
     }
 
@@ -345,17 +359,20 @@ impl Replica {
         let tokens = u64::from(requests[slot].received);
         let cached = self.batch.cached_prefix(&requests[slot]);
         let (kv, here) = (&self.batch.kv, u64::from(cached.tokens));
-        let needed = kv.blocks(tokens + 1) - kv.blocks(here) + cached.unused_blocks;
-        if needed > kv.free_at(self.decoded()).unwrap_or(0) {
+        let most = kv.blocks(tokens + u64::from(self.tokens_each()));
+        if most - kv.blocks(here) + cached.unused_blocks > self.free() {
             return false;
         }
+        let ahead = most - kv.blocks(tokens + 1);
         let own = kv.blocks(tokens) - kv.blocks(here);
         self.waiting.pop();
+        self.waiting_tokens -= u64::from(requests[slot].prefill_length());
         self.count_prefix(slot, cached, requests);
         self.batch.share_prefix(slot, cached.used, requests);
         self.batch.admit(slot, requests);
         requests[slot].prefilled = tokens as u32;
         self.batch.take_received(slot, own, requests);
+        self.ahead += ahead;
         self.batch.join_decoding(slot, self.decoded(), requests);
         self.waiting.decoding(requests[slot].tenant, 1);
         true

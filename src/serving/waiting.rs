@@ -12,7 +12,7 @@ pub(crate) enum Waiting {
     /// In order of arrival; who is preempted goes to the head.
     Fcfs(VecDeque<Slot>),
     /// By the order's key, then arrival, then number; who is preempted goes back to where it belongs.
-    Keyed(BTreeMap<(u64, Instant, u64), Slot>),
+    Keyed(BTreeMap<Key, Slot>),
     /// By tenant, each in order of arrival.
     Fair(Fair),
 }
@@ -147,18 +147,18 @@ impl Waiting {
         }
     }
 
-    /// A request's first token is there.
-    pub(crate) fn first_token(&mut self, tenant: u16) {
-        if let Self::Fair(fair) = self {
-            fair.counters.output(usize::from(tenant), 1);
-        }
-    }
-
     /// A tenant has so many more (or fewer) requests that decode.
     pub(crate) fn decoding(&mut self, tenant: u16, change: i32) {
         if let Self::Fair(fair) = self {
             let count = &mut fair.decoding[usize::from(tenant)];
             *count = count.wrapping_add_signed(change);
+        }
+    }
+
+    /// A request of a tenant made so many tokens beyond one an iteration.
+    pub(crate) fn made(&mut self, tenant: u16, tokens: u64) {
+        if let Self::Fair(fair) = self {
+            fair.counters.output(usize::from(tenant), tokens);
         }
     }
 
@@ -172,6 +172,9 @@ impl Waiting {
     }
 }
 
-fn key(request: &Request) -> (u64, Instant, u64) {
-    (request.key, request.arrival, request.id)
+/// The order's key, arrival, number, and number among the outputs of one request.
+type Key = (u64, Instant, u64, u16);
+
+fn key(request: &Request) -> Key {
+    (request.key, request.arrival, request.id, request.sample)
 }

@@ -10,7 +10,7 @@ use crate::metrics::results::Assumption;
 use crate::policies::placement::PlacementKind;
 use crate::policies::queue_order::QueueOrder;
 use crate::policies::replay::Law;
-use crate::serving::{DeploymentConfig, RequestTerms};
+use crate::serving::{DeploymentConfig, RequestTerms, ResponseCache, TenantLimits};
 use crate::sim::Seed;
 use crate::units::{Duration, FlopPerSecond, Instant, UsdPerHour};
 
@@ -27,6 +27,8 @@ pub struct WorldConfig {
     pub warmup: Duration,
     /// Who asks for what.
     pub streams: Vec<StreamPlan>,
+    /// Whose requests they are; streams without a tenant are those of one more, behind these.
+    pub tenants: Vec<TenantPlan>,
     /// What is provisioned.
     pub pools: Vec<PoolPlan>,
     /// Who buys and gives back nodes; where nobody is named, what is pending is bought.
@@ -45,6 +47,17 @@ pub struct WorldConfig {
     pub placement: PlacementKind,
     /// What the results rest on.
     pub assumptions: Vec<Assumption>,
+}
+
+/// A tenant.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TenantPlan {
+    /// Its name.
+    pub name: String,
+    /// Its share against the others'.
+    pub weight: f64,
+    /// What it may send.
+    pub limits: TenantLimits,
 }
 
 /// A stream with where it goes and what it is promised.
@@ -67,6 +80,8 @@ pub struct StreamPlan {
     pub spill_over: Option<u32>,
     /// What its requests bring with them: priority, tenant, deadline.
     pub terms: RequestTerms,
+    /// A cache of responses in front of its deployments.
+    pub cache: Option<ResponseCache>,
 }
 
 /// How clients ask again whose request was turned away, gave up or was lost; each time a request of its own.

@@ -70,6 +70,7 @@ impl Ranked for Event {
             }
             Self::Retry { number } => (21, number),
             Self::Serving(serving::Event::TimeOut { stream }) => (30, u64::from(stream)),
+            Self::Serving(serving::Event::Answer { id, .. }) => (30, 1 << 32 | u64::from(id)),
             Self::Serving(serving::Event::Flow { .. }) => (35, 0),
             Self::Serving(serving::Event::Boundary { replica, .. }) => (40, u64::from(replica)),
             Self::Price { pool, .. } => (4, u64::from(pool)),

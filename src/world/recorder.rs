@@ -100,7 +100,13 @@ impl Recorder {
             Outcome::Failed => Ending::Failed,
             Outcome::InFlight => Ending::InFlight { ttft: None, age: now.since(arrival) },
         };
-        let end = RequestEnd { arrival, prompt: departure.prompt, output: departure.output, ending };
+        let end = RequestEnd {
+            arrival,
+            prompt: departure.prompt,
+            output: departure.output,
+            samples: departure.samples,
+            ending,
+        };
         self.streams[usize::from(departure.stream)].ended(now, &end);
         self.ended(departure, &end);
         self.row(departure, Some(now))
@@ -112,7 +118,13 @@ impl Recorder {
         let arrival = departure.arrival;
         let ttft = departure.first_token.map(|at| at.since(arrival));
         let ending = Ending::InFlight { ttft, age: end.since(arrival) };
-        let ended = RequestEnd { arrival, prompt: departure.prompt, output: departure.output, ending };
+        let ended = RequestEnd {
+            arrival,
+            prompt: departure.prompt,
+            output: departure.output,
+            samples: departure.samples,
+            ending,
+        };
         self.ended(departure, &ended);
         self.row(departure, None)
     }

@@ -82,11 +82,14 @@ impl<'a> World<'a> {
         let source = |plan| Source::new(plan, config.seed, config.duration);
         let sources = config.streams.iter().map(source).collect::<Result<Vec<_>, _>>()?;
         let route = |plan: &super::StreamPlan| StreamRoute {
+            name: plan.traffic.name.clone(),
             deployments: plan.deployments.clone(),
             timeout: plan.timeout,
             terms: plan.terms,
+            cache: plan.cache.clone(),
         };
         let routes = config.streams.iter().map(route).collect();
+        let tenants: Vec<_> = config.tenants.iter().map(|tenant| tenant.limits).collect();
         let mut ledger = Ledger::new();
         for (owner, pool) in config.pools.iter().enumerate() {
             ledger.open(pool.tariff, pool.fleet.cards_per_node, owner, pool.fleet.slots());
@@ -101,7 +104,7 @@ impl<'a> World<'a> {
             end,
             queue: EventQueue::new(),
             sources,
-            serving: Serving::new(config.deployments.clone(), routes, config.seed, options.plain),
+            serving: Serving::new(config.deployments.clone(), routes, &tenants, config.seed, options.plain),
             jobs: Jobs::new(Arc::clone(&job_list), &config.queue_order, &fleet),
             nodes,
             inventory: inventory.seeded(config.seed),

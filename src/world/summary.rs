@@ -1,14 +1,15 @@
 //! From what was recorded to the summary.
 
 use super::config::PoolPlan;
+use super::engine_summary::engine;
 use super::error::RunError;
 use super::run::World;
 use crate::billing::Cause;
 use crate::fleet::PoolId;
 use crate::metrics::results::{
-    DeploymentSummary, EngineSummary, HandoverSummary, JobsSummary, PoolSummary, PrefixCacheSummary,
-    RunResults, SCHEMA_VERSION, ScenarioInfo, SloLimits, SpendSummary, StabilitySummary, StreamSummary,
-    Summary, UtilizationSummary,
+    DeploymentSummary, HandoverSummary, JobsSummary, PoolSummary, PrefixCacheSummary, RunResults,
+    SCHEMA_VERSION, ScenarioInfo, SloLimits, SpendSummary, StabilitySummary, StreamSummary, Summary,
+    UtilizationSummary,
 };
 use crate::metrics::{JobSpan, RequestStats, Sketch, fairness, judge};
 use crate::serving::{DeploymentTotals, HandoverTotals, Role};
@@ -111,6 +112,7 @@ impl World<'_> {
                 },
             },
             streams,
+            tenants: self.tenants(&stability),
             deployments,
             pools,
             replications: None,
@@ -141,6 +143,7 @@ impl World<'_> {
             slo_target: plan.slo.attainment,
             tokens: stats.tokens,
             stability: first_unstable.unwrap_or(&stability[plan.deployments[0]]).clone(),
+            response_cache: self.response_cache(stream),
         }
     }
 
@@ -176,9 +179,7 @@ impl World<'_> {
                 saved_prompt_tokens: totals.prefix.tokens,
             }),
             handover: matches!(plan.role, Role::Decode(_)).then(|| handover(&totals.handed)),
-            engine: EngineSummary {
-                swapped_blocks: (totals.swapped_blocks > 0).then_some(totals.swapped_blocks),
-            },
+            engine: engine(totals),
         }
     }
 

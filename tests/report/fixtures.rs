@@ -239,8 +239,10 @@ pub fn run(shape: &Shape) -> RunResults {
                     slo_target: Some(0.99),
                     tokens,
                     stability: stability(shape.stable),
+                    response_cache: None,
                 })
                 .collect(),
+            tenants: Vec::new(),
             deployments: vec![DeploymentSummary {
                 name: "chat-70b".into(),
                 model: "llama-3.1-70b".into(),

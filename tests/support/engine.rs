@@ -1,9 +1,13 @@
 //! Random engines: schedulers, orders, preemption, tenants.
 
+use fleetsim::perf::{AffineStep, StepModel};
 use fleetsim::policies::request_order::{RequestOrder, TenantWeights};
-use fleetsim::serving::{HostMemory, Preemption, RequestTerms, Scheduler};
+use fleetsim::serving::{
+    CacheHits, Draft, HostMemory, Preemption, RateLimit, RequestKind, RequestTerms, ResponseCache, Scheduler,
+    Speculation, TenantLimits,
+};
 use fleetsim::units::{Duration, Ticks};
-use fleetsim::world::WorldConfig;
+use fleetsim::world::{TenantPlan, WorldConfig};
 use proptest::prelude::*;
 
 /// What differs from the default engine.
@@ -19,22 +23,50 @@ pub struct EngineDice {
     preemptible: bool,
     weight: f64,
     deadline_ms: u64,
+    /// Proposed tokens, acceptance, microseconds of a pass.
+    draft: Option<(u32, f64, u64)>,
+    front: Front,
+}
+
+/// What stands in front of the queue.
+#[derive(Debug, Clone)]
+struct Front {
+    max_ttft_ms: Option<u64>,
+    /// Hits drawn, or questions and their popularity; milliseconds that an answer takes.
+    cache: Option<(bool, u64)>,
+    /// The rival wants vectors.
+    embeds: bool,
+    /// Outputs that a request of the first stream wants.
+    samples: u16,
+    limit: Option<(f64, u64)>,
 }
 
 pub fn engine_dice() -> impl Strategy<Value = Option<EngineDice>> {
     let host = prop::option::of((0u64..40, prop_oneof![Just(0u64), 1u64..3_000]));
     let rules = (0..Scheduler::ALL.len(), 0..RequestOrder::ALL.len(), host, 0u64..2_000);
     let rivals = (any::<bool>(), any::<bool>(), 0.2f64..5.0, 0u64..3_000);
-    let some = (rules, rivals).prop_map(
-        |((scheduler, order, host, max_wait_ms), (rival, preemptible, weight, deadline_ms))| EngineDice {
-            scheduler,
-            order,
-            host,
-            max_wait_ms,
-            rival,
-            preemptible,
-            weight,
-            deadline_ms,
+    let draft = prop::option::weighted(0.3, (1u32..6, 0.0f64..1.0, prop_oneof![Just(0u64), 1u64..5_000]));
+    let max_ttft = prop::option::weighted(0.2, 10u64..5_000);
+    let cache = prop::option::weighted(0.2, (any::<bool>(), prop_oneof![Just(0u64), 0u64..500]));
+    let limit = prop::option::weighted(0.2, (1.0f64..500.0, 1u64..300));
+    let samples = prop_oneof![4 => Just(1u16), 1 => 2u16..5];
+    let front = (max_ttft, cache, any::<bool>(), limit, samples).prop_map(
+        |(max_ttft_ms, cache, embeds, limit, samples)| Front { max_ttft_ms, cache, embeds, limit, samples },
+    );
+    let some = (rules, rivals, draft, front).prop_map(
+        |((scheduler, order, host, max_wait_ms), (rival, preemptible, weight, deadline_ms), draft, front)| {
+            EngineDice {
+                scheduler,
+                order,
+                host,
+                max_wait_ms,
+                rival,
+                preemptible,
+                weight,
+                deadline_ms,
+                draft,
+                front,
+            }
         },
     );
     prop::option::weighted(0.7, some)
@@ -53,6 +85,17 @@ impl EngineDice {
             served.options[0].host = Some(HostMemory { blocks, copy });
         }
         served.tenants = TenantWeights::new(&[1.0, self.weight]);
+        if let Some((tokens, acceptance, micros)) = self.draft {
+            served.speculation = Some(Speculation { tokens, acceptance, spread: 0.2 });
+            let batching = &mut served.batching;
+            batching.max_batch_tokens += batching.max_batch_requests * tokens;
+            let pass = AffineStep {
+                base: Ticks::from_duration(Duration::from_nanos(micros * 1_000)),
+                ..AffineStep::default()
+            };
+            served.options[0].draft = Some(Draft { step: StepModel::Affine(pass), passes: tokens });
+        }
+        served.max_predicted_ttft = self.front.max_ttft_ms.map(|ms| Duration::from_nanos(ms * 1_000_000));
         if self.rival {
             let mut rival = config.streams[0].clone();
             rival.traffic.name = "rival".to_owned();
@@ -64,8 +107,32 @@ impl EngineDice {
                 preemptible: self.preemptible && at == 0,
                 tenant: (at % 2) as u16,
                 deadline: Some(Duration::from_nanos(self.deadline_ms * 1_000_000 * (at as u64 + 1))),
+                kind: RequestKind::Generate,
+                samples: if at == 0 { self.front.samples } else { 1 },
             };
         }
+        if self.rival && self.front.embeds {
+            config.streams.last_mut().expect("the rival").terms.kind = RequestKind::Embed;
+        }
+        if let Some((drawn, ms)) = self.front.cache {
+            let hits = match drawn {
+                true => CacheHits::Share(0.4),
+                false => CacheHits::Popularity {
+                    questions: 50,
+                    zipf: 0.8,
+                    size: 10,
+                    expiry: Some(Duration::from_secs(5)),
+                },
+            };
+            let latency = Duration::from_nanos(ms * 1_000_000);
+            config.streams[0].cache = Some(ResponseCache { hits, latency });
+        }
+        let limits = TenantLimits {
+            requests: None,
+            tokens: self.front.limit.map(|(per_second, burst)| RateLimit { per_second, burst }),
+        };
+        let tenant = |name: &str| TenantPlan { name: name.to_owned(), weight: 1.0, limits };
+        config.tenants = vec![tenant("first"), tenant("second")];
     }
 
     /// Which scheduler and order it has.

@@ -65,6 +65,7 @@ pub fn deployment(replicas: u32, servers: u32, step: StepModel, router: RouterKi
             window: None,
             links: None,
             host: None,
+            draft: None,
             label: "one card".to_owned(),
         }],
         batching: Batching { max_batch_requests: servers, max_batch_tokens: servers, ..Batching::default() },
@@ -76,6 +77,8 @@ pub fn deployment(replicas: u32, servers: u32, step: StepModel, router: RouterKi
         prefix_tokens: None,
         role: Role::Whole,
         tenants: Default::default(),
+        speculation: None,
+        max_predicted_ttft: None,
     }
 }
 
@@ -104,6 +107,7 @@ pub fn stream(rate: f64, arrivals: ArrivalProcess, lengths: Lengths) -> StreamPl
         retries: None,
         spill_over: None,
         terms: Default::default(),
+        cache: None,
     }
 }
 
@@ -115,6 +119,7 @@ pub fn world(stream: StreamPlan, deployment: DeploymentConfig, seconds: f64, war
         duration: Duration::from_secs_f64(seconds),
         warmup: Duration::from_secs_f64(warmup),
         streams: vec![stream],
+        tenants: Vec::new(),
         pools: vec![pool(deployment.replicas)],
         node_scaler: None,
         deployments: vec![deployment],

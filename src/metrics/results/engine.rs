@@ -1,5 +1,6 @@
 //! The parts of the summary that only some scenarios have.
 
+use super::{LatencySummary, RequestCounts, TokenCounts};
 use serde::Serialize;
 
 /// What only some engines do; each is absent where nothing of it happened.
@@ -8,4 +9,51 @@ pub struct EngineSummary {
     /// KV blocks copied to host memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub swapped_blocks: Option<u64>,
+    /// Requests rejected because their first token was predicted too late.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub turned_away: Option<u64>,
+    /// What its drafts proposed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub speculation: Option<SpeculationSummary>,
+}
+
+/// What the drafts of a deployment proposed.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct SpeculationSummary {
+    /// Tokens proposed.
+    pub proposed_tokens: u64,
+    /// Tokens kept.
+    pub kept_tokens: u64,
+    /// Output tokens that a decoding request made in an iteration, on average.
+    pub tokens_per_iteration: f64,
+}
+
+/// What the cache of responses in front of a stream's deployments did.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct ResponseCacheSummary {
+    /// Requests that came to it.
+    pub asked: u64,
+    /// Those that it answered; they are among the completed ones.
+    pub hits: u64,
+    /// `hits` ÷ `asked`; null when nobody asked.
+    pub hit_rate: Option<f64>,
+    /// Output tokens of those, which no card made.
+    pub output_tokens: u64,
+}
+
+/// What one tenant asked for and got.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TenantSummary {
+    /// Its name.
+    pub name: String,
+    /// Its weight.
+    pub weight: f64,
+    /// Its requests by how they ended.
+    pub requests: RequestCounts,
+    /// Of the rejected ones, those beyond its rate limits.
+    pub rate_limited: u64,
+    /// Tokens of its completed requests.
+    pub tokens: TokenCounts,
+    /// Latency.
+    pub latency: LatencySummary,
 }

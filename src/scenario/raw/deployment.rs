@@ -7,6 +7,7 @@ use super::autoscaler::{self, RawAutoscaler};
 use super::batching::{self, RawSwap};
 use super::disaggregated::{RawDisaggregated, read as disaggregated};
 use super::lifecycle::{self, RawStart, Replicas};
+use super::speculative::{RawSpeculative, speculative};
 use super::weights::{self, RawWeights};
 use crate::perf::{AffineStep, ParallelismPlan};
 use crate::policies::router::RouterKind;
@@ -17,7 +18,7 @@ use crate::scenario::reader::TableReader;
 use crate::scenario::reading::{Kind, Sited, Unfit};
 use crate::serving::{Batching, Drain};
 use crate::traffic::Start;
-use crate::units::{Bytes, Ticks};
+use crate::units::{Bytes, Duration, Ticks};
 
 /// A deployment.
 #[derive(Debug, Clone)]
@@ -49,6 +50,9 @@ pub struct RawDeployment {
     pub kv_blocks: Option<u64>,
     pub block_tokens: u32,
     pub memory_utilization: f64,
+    pub speculative: Option<RawSpeculative>,
+    /// Requests whose first token is predicted later than this are turned away.
+    pub max_predicted_ttft: Option<Duration>,
     pub disaggregated: Option<RawDisaggregated>,
     /// KV cache of a token, where the model is not known.
     pub kv_per_token: Option<Bytes>,
@@ -193,7 +197,14 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>, clock: Start) -> 
     let prefix_caching = t.or("prefix_caching", &kinds::BOOL, "true", doc);
     let doc = "The share of a card's memory that the engine may take.";
     let memory_utilization = t.or("memory_utilization", &UTILIZATION, "0.9", doc);
-    t.later(&[("speculative", "speculative decoding is"), ("lora", "adapters are")]);
+    let doc = "A draft proposes tokens, and the model checks them in one iteration.";
+    let speculative = t.table("speculative", doc, speculative);
+    let doc = "Which requests are let into the queue; all when absent.";
+    let admission = t.table("admission", doc, |t| {
+        let doc = "Requests whose first token is predicted later than this after their arrival are rejected.";
+        Some(*t.required("max_predicted_ttft", &kinds::POSITIVE_TIME, doc)?)
+    });
+    t.later(&[("lora", "adapters are")]);
     // What is wrong has been reported; stand-ins let the rest be checked all the same.
     let format = |given: Option<Sited<String>>| {
         given.unwrap_or_else(|| Sited { value: "bf16".to_owned(), place: t.place })
@@ -225,6 +236,8 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>, clock: Start) -> 
         block_tokens_place: block_tokens.as_ref().map_or(t.place, |tokens| tokens.place),
         block_tokens: block_tokens.map_or(16, |tokens| *tokens),
         memory_utilization: memory_utilization.map_or(0.9, |share| *share),
+        speculative,
+        max_predicted_ttft: admission,
         disaggregated,
         kv_per_token: kv_per_token.map(|bytes| *bytes),
         place: t.place,
@@ -336,7 +349,7 @@ fn profile(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<StepTime
     Some(StepTime::Profile { file, path, extend: *beyond? })
 }
 
-fn coefficients(t: &mut TableReader<'_>) -> Option<AffineStep> {
+pub(super) fn coefficients(t: &mut TableReader<'_>) -> Option<AffineStep> {
     let base = t.or("base", &STEP, "\"0s\"", "Time that every iteration takes.");
     let per_request = t.or("per_request", &STEP, "\"0s\"", "Time for each request in the batch.");
     let doc = "Time for each prompt token processed.";

@@ -3,12 +3,13 @@
 use super::Surroundings;
 use super::lengths::{self, joint};
 use super::prefixes::{prefixed, sessions, shared_prompt};
+use super::speculative::response_cache;
 use super::traffic::{arrivals, shape, trace};
 use crate::scenario::kinds;
 use crate::scenario::problem::Problem;
 use crate::scenario::reader::TableReader;
-use crate::scenario::reading::Sited;
-use crate::serving::RequestTerms;
+use crate::scenario::reading::{Kind, Sited, Unfit};
+use crate::serving::{RequestKind, RequestTerms, ResponseCache};
 use crate::sim::Seed;
 use crate::traffic::{
     ArrivalProcess, ClosedConfig, Length, Lengths, OpenConfig, Source, Start, Stream, StreamConfig,
@@ -29,6 +30,7 @@ pub struct RawStream {
     pub spill_over: Option<u32>,
     /// Priority, whether it may be displaced, and deadline; the tenant is looked up by its name.
     pub terms: RequestTerms,
+    pub cache: Option<ResponseCache>,
     pub tenant: Option<Sited<String>>,
     pub deployments: Vec<Sited<String>>,
 }
@@ -38,6 +40,15 @@ pub enum Arrivals {
     Open(crate::traffic::ArrivalProcess),
     Closed { users: u32, think: crate::traffic::Think, ramp: Duration },
 }
+
+/// Outputs of one request.
+const SAMPLES: Kind<u16> = Kind {
+    what: "a whole number from 1 to 1000",
+    read: |value| match (kinds::COUNT.read)(value)? {
+        samples if samples <= 1000 => Ok(samples as u16),
+        samples => Err(Unfit::Value(format!("it is {samples}; a request has at most 1000 outputs"))),
+    },
+};
 
 /// Reads one stream.
 pub fn read(
@@ -88,6 +99,26 @@ pub fn read(
     let deadline = t.optional("deadline", &kinds::POSITIVE_TIME, doc);
     let doc = "Whose requests these are: a name of [[tenants]].";
     let tenant = t.optional("tenant", &kinds::REFERENCE, doc);
+    let kinds_of_requests = [
+        ("generate", RequestKind::Generate),
+        ("embedding", RequestKind::Embed),
+        ("rerank", RequestKind::Embed),
+    ];
+    let doc =
+        "What a request asks for: tokens, or a vector or score that is there when the prompt is processed.";
+    let kind = t.choice("kind", &kinds_of_requests, &[], Some("generate"), doc);
+    let kind = kind.map_or(RequestKind::Generate, |kind| *kind);
+    let doc = "Outputs that each request wants, all as long as its output; they share the KV cache of the prompt \
+               where prefixes are kept, and the request is complete with the last (best of n).";
+    let samples = t.optional("samples", &SAMPLES, doc);
+    let doc = "Beams that are searched for each request, which cost what as many samples do.";
+    let beams = t.optional("beam_width", &SAMPLES, doc);
+    if let (Some(_), Some(beams)) = (&samples, &beams) {
+        let message = format!("{} has both `samples` and `beam_width`", t.noun());
+        t.problem(Problem::error(beams.place, message).help("keep one of them"));
+    }
+    let doc = "Answers that were given before, kept in front of the deployments.";
+    let cache = t.table("response_cache", doc, response_cache);
     t.later(&[("region", "regions are")]);
     if t.is_describing() {
         return None;
@@ -98,7 +129,7 @@ pub fn read(
         None if t.has("arrivals") => None,
         None => Some(false),
     };
-    consistent(t, closed);
+    consistent(t, closed, kind);
     // What is missing or wrong has been reported; stand-ins let the rest be checked all the same.
     let stand_in = || Length::constant(1);
     let lengths = match joint {
@@ -132,6 +163,8 @@ pub fn read(
         preemptible: preemptible.is_some_and(|may| *may),
         tenant: 0,
         deadline: deadline.map(|deadline| *deadline).or(slo.ttft),
+        kind,
+        samples: samples.or(beams).map_or(1, |samples| *samples),
     };
     let traffic = StreamConfig { name: name.value.clone(), source };
     check(t, &traffic, window);
@@ -144,6 +177,7 @@ pub fn read(
         retries,
         spill_over: spill_over.map(|most| *most),
         terms,
+        cache,
         tenant,
         deployments: deployments?,
     })
@@ -174,7 +208,7 @@ fn check(t: &mut TableReader<'_>, traffic: &StreamConfig, window: Duration) {
 }
 
 /// Keys that contradict each other, and keys that are missing beside others.
-fn consistent(t: &mut TableReader<'_>, closed: Option<bool>) {
+fn consistent(t: &mut TableReader<'_>, closed: Option<bool>, kind: RequestKind) {
     let forbid = |t: &mut TableReader<'_>, keys: &[&str], why: &str| {
         for key in keys {
             if !t.has(key) {
@@ -202,6 +236,14 @@ fn consistent(t: &mut TableReader<'_>, closed: Option<bool>) {
     }
     if t.has("lengths") {
         return forbid(t, &lengths, "`lengths` sets both lengths");
+    }
+    if kind == RequestKind::Embed {
+        forbid(t, &["output_tokens"], "requests of its kind make no tokens");
+        return need(
+            t,
+            "prompt_tokens",
+            "a number, or a table such as { dist = \"lognormal\", median = 300, p99 = 900 }",
+        );
     }
     for key in lengths {
         need(t, key, "a number, or a table such as { dist = \"lognormal\", median = 1020, p99 = 4142 }");

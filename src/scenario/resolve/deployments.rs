@@ -2,14 +2,14 @@
 
 use super::assumptions::Ledger;
 use super::disaggregated;
-use super::engine;
+use super::engine::{self, Drafter};
 use super::lifecycle::{self, Comes};
 use super::names::{dangling, not_found, unknown};
 use super::pools::{Pool, Resolved};
 use super::{step_time, weights};
 use crate::catalog::{Catalog, Model, ParsePrecisionError, Precision};
 use crate::fleet::PoolId;
-use crate::perf::constants::{Constants, Engine, KV_BLOCK_TOKENS};
+use crate::perf::constants::{Constants, Engine};
 use crate::perf::{
     AutoPlan, ModelDims, ParallelismPlan, PlanError, Promise, Replica, Roofline, StepModel, UnknownFigures,
     WeightsAs, cheapest_plan, check_stages, fit,
@@ -117,11 +117,13 @@ fn deployment(
     let (weights, kv, pools) = (weights?, kv?, pools?);
     let measured = step_time::measured(raw, &pools, reading)?;
     let corrected = step_time::corrected(raw, &pools, reading)?;
+    let drafter = engine::drafter(raw, dims.as_ref(), catalog, reading)?;
     let known = dims.as_ref();
     let choice = Choice {
         raw,
         dims: known.filter(|_| !stated),
         known,
+        drafter,
         weights,
         kv,
         weights_as,
@@ -195,6 +197,8 @@ fn deployment(
         lifecycle,
         max_context: raw.max_context.or(context),
         prefix_tokens: prefix_tokens(raw, reading),
+        speculation: raw.speculative.as_ref().map(|raw| raw.speculation),
+        max_predicted_ttft: raw.max_predicted_ttft,
         role: Role::Whole,
         tenants: engine::tenants(raw, scenario),
     })
@@ -273,6 +277,7 @@ struct Choice<'a> {
     dims: Option<&'a ModelDims>,
     /// What is known all the same.
     known: Option<&'a ModelDims>,
+    drafter: Drafter,
     weights: Precision,
     kv: Precision,
     weights_as: WeightsAs,
@@ -341,7 +346,7 @@ impl Choice<'_> {
                 chosen.fit
             }
         };
-        let kv_tokens = filled.kv_blocks * KV_BLOCK_TOKENS;
+        let kv_tokens = self.drafter.kv_tokens(&replica, &filled);
         let kv_blocks = self.raw.kv_blocks.unwrap_or(kv_tokens / u64::from(self.raw.block_tokens));
         if kv_blocks == 0 {
             let tokens = self.raw.block_tokens;
@@ -360,6 +365,7 @@ impl Choice<'_> {
             kv_blocks,
             block_tokens: self.raw.block_tokens,
             window: dims.window.map(|window| window.tokens),
+            draft: self.drafter.draft(self.raw, Some(&replica)).map_err(Misfit::Plan)?,
             links: self.links(replica.plan.cards(), pool),
             host: self.host(replica.plan, pool)?,
             label: self.label(replica.plan, pool),
@@ -393,6 +399,7 @@ impl Choice<'_> {
             kv_blocks,
             block_tokens: self.raw.block_tokens,
             window: None,
+            draft: self.drafter.draft(self.raw, None).map_err(Misfit::Plan)?,
             links: self.links(plan.cards(), pool),
             host: self.host(plan, pool)?,
             label: self.label(plan, pool),

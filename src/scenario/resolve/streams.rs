@@ -53,6 +53,7 @@ fn stream(
         retries: raw.retries,
         spill_over: raw.spill_over,
         terms,
+        cache: raw.cache.clone(),
     })
 }
 

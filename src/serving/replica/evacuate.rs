@@ -41,6 +41,7 @@ impl Replica {
         }
         self.abandoned_waiting = 0;
         self.copying = Ticks::ZERO;
+        self.waiting_tokens = 0;
         self.segment = None;
         self.target = self.boundary;
         self.generation = self.generation.wrapping_add(1);

@@ -406,6 +406,7 @@ impl SetUp {
             window: case.model.window.map(|window| window.tokens),
             links: None,
             host: None,
+            draft: None,
             label: self.plan.to_string(),
         };
         WorldConfig {
@@ -422,7 +423,9 @@ impl SetUp {
                 retries: None,
                 spill_over: None,
                 terms: Default::default(),
+                cache: None,
             }],
+            tenants: Vec::new(),
             pools: vec![PoolPlan {
                 fleet: PoolConfig {
                     name: name.clone(),
@@ -459,6 +462,8 @@ impl SetUp {
                 prefix_tokens: case.habits.repeated_prompts.then_some(KV_BLOCK_TOKENS as u32),
                 role: Role::Whole,
                 tenants: Default::default(),
+                speculation: None,
+                max_predicted_ttft: None,
             }],
             scalers: Vec::new(),
             jobs: Vec::new(),
