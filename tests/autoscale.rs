@@ -83,20 +83,24 @@ fn files_of_the_projects_themselves() {
         (
             "hpa",
             "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: chat}\nspec:\n  \
-             scaleTargetRef: {kind: Deployment, name: chat}\n  minReplicas: 2\n  maxReplicas: 20\n  metrics:\n  - type: \
+             scaleTargetRef: {kind: Deployment, name: chat}\n  minReplicas: 2\n  maxReplicas: 20\n  metrics:\n  - \
+             type: \
              Pods\n    pods:\n      metric: {name: \"vllm:num_requests_running\"}\n      target: {type: AverageValue, \
              averageValue: 4}\n  behavior: {}\n",
         ),
         (
             "keda",
             "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: chat}\nspec:\n  scaleTargetRef: {name: \
-             chat}\n  minReplicaCount: 2\n  maxReplicaCount: 20\n  triggers:\n  - type: prometheus\n    name: ongoing_requests\n    \
+             chat}\n  minReplicaCount: 2\n  maxReplicaCount: 20\n  triggers:\n  - type: prometheus\n    name: \
+             ongoing_requests\n    \
              metadata: {serverAddress: x, query: y, threshold: '4'}\n",
         ),
         (
             "knative",
-            "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: chat}\nspec:\n  template:\n    metadata:\n      \
-             annotations:\n        autoscaling.knative.dev/target: '4'\n        autoscaling.knative.dev/min-scale: '2'\n        \
+            "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: chat}\nspec:\n  template:\n    \
+             metadata:\n      \
+             annotations:\n        autoscaling.knative.dev/target: '4'\n        \
+             autoscaling.knative.dev/min-scale: '2'\n        \
              autoscaling.knative.dev/max-scale: '20'\n",
         ),
         ("ray", "autoscaling_config: {min_replicas: 2, max_replicas: 20, target_ongoing_requests: 4}\n"),
@@ -126,8 +130,8 @@ fn said(autoscaler: &str) -> String {
 fn what_is_refused() {
     let own = tempfile::tempdir().expect("a temporary folder can be made");
     let path = own.path().join("hpa.yaml");
-    let bad = "apiVersion: VERSION\nkind: HorizontalPodAutoscaler\nspec:\n  scaleTargetRef: {kind: Deployment, name: x}\n  \
-               minReplicas: 5\n  maxReplicas: 2\n";
+    let bad = "apiVersion: VERSION\nkind: HorizontalPodAutoscaler\nspec:\n  scaleTargetRef: {kind: Deployment, \
+               name: x}\n  minReplicas: 5\n  maxReplicas: 2\n";
     for (version, parts) in [
         ("autoscaling/v2beta2", ["hpa.yaml:1: apiVersion", "no matches for kind"]),
         ("autoscaling/v2", ["hpa.yaml:6: spec.maxReplicas", "`minReplicas` (5)"]),

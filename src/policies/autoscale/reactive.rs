@@ -5,7 +5,7 @@
 //! | rule | test |
 //! |---|---|
 //! | queue: ceil(queue ÷ target) above the replicas that run, one less after a calm delay | `queue_length` |
-//! | latency: replicas × worst ratio of latency to limit, at most twice a step; one less after a calm delay | `latencies` |
+//! | latency: replicas × worst ratio of latency to limit, twice a step at most; one less after a delay | `latencies` |
 //! | bounds | `queue_length` |
 
 use super::{CannotScale, Decision, Observation, Scale, ceil_replicas};
