@@ -86,16 +86,6 @@ impl Serving {
         self.requests.remove(slot);
     }
 
-    /// A request is no load to the replica that it was sent to any more. Its place there.
-    pub(super) fn release_load(&mut self, ctx: &mut Context<'_>, slot: Slot) -> Option<u32> {
-        let request = &self.requests[slot];
-        let place = (request.replica != NONE).then(|| self.replicas[request.replica as usize].place)?;
-        let deployment = request.deployment;
-        self.deployments[deployment as usize].remove_load(place as usize, request.tokens());
-        self.plan_pull(ctx, deployment);
-        Some(place)
-    }
-
     fn tell_departure(&mut self, ctx: &mut Context<'_>, slot: Slot, outcome: Outcome) {
         let place = self.release_load(ctx, slot);
         let request = &self.requests[slot];

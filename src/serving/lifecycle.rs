@@ -121,6 +121,16 @@ impl Serving {
         }
     }
 
+    /// A request is no load to the replica that it was sent to any more. Its place there.
+    pub(super) fn release_load(&mut self, ctx: &mut Context<'_>, slot: Slot) -> Option<u32> {
+        let request = &self.requests[slot];
+        let place = (request.replica != NONE).then(|| self.replicas[request.replica as usize].place)?;
+        let deployment = request.deployment;
+        self.deployments[deployment as usize].remove_load(place as usize, request.tokens());
+        self.plan_pull(ctx, deployment);
+        Some(place)
+    }
+
     /// A draining replica that has nothing left is gone.
     pub(super) fn leave_if_drained(&mut self, ctx: &mut Context<'_>, replica: u32) {
         let member = &mut self.replicas[replica as usize];

@@ -11,9 +11,9 @@ impl Replica {
     }
 
     /// Stops at `now`, in the midst of an iteration, which is lost. All requests whose clients have not gone are
-    /// put on `left`: those of the batch in order of admission, then those that waited, in the queue's order. Those
-    /// in the batch know how many tokens they have. Boundaries at `now` itself come after: everything that makes a
-    /// replica end is handled before boundaries are.
+    /// put on `left`: those of the batch in order of admission, then those that waited, in the queue's order.
+    /// Those in the batch know how many tokens they have. Boundaries at `now` itself come after: everything that
+    /// makes a replica end is handled before boundaries are.
     pub(crate) fn evacuate(&mut self, now: Instant, requests: &mut Requests, left: &mut Vec<Slot>) {
         self.finish(now);
         // The blocks of the chunks of the lost iteration are taken already.
