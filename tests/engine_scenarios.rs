@@ -12,7 +12,7 @@ duration = "10m"
 [[tenants]]
 name = "acme"
 weight = 3.0
-token_rate = "40000/m"
+token_rate = "12000/m"
 
 [[tenants]]
 name = "free"

@@ -110,9 +110,7 @@ pub enum PlanError {
         model: String,
     },
     /// Stages of unequal size.
-    #[error(
-        "{stages} stages do not divide the {layers} layers of {model}; the nearest that does: pp = {nearest}"
-    )]
+    #[error("{stages} stages do not divide the {layers} layers of {model}; the nearest that do: {nearest}")]
     StagesDoNotDivideLayers {
         /// Stages asked for, parts of interleaved ones counted.
         stages: u32,

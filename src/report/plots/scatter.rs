@@ -2,6 +2,8 @@
 
 use plotters::prelude::*;
 
+use crate::report::format::si;
+
 /// Side of the picture in pixels.
 const SIDE: u32 = 560;
 
@@ -42,25 +44,29 @@ pub fn scatter(title: &str, unit: &str, groups: &[Group]) -> Result<String, Stri
             .margin(12)
             .x_label_area_size(36)
             .y_label_area_size(64)
-            .build_cartesian_2d((low..high).log_scale(), (low..high).log_scale())
+            .build_cartesian_2d(libm::log10(low)..libm::log10(high), libm::log10(low)..libm::log10(high))
             .map_err(|error| failed(&error))?;
         chart
             .configure_mesh()
             .x_desc(format!("measured, {unit}"))
             .y_desc(format!("predicted, {unit}"))
             .light_line_style(WHITE)
+            .x_labels(6)
+            .y_labels(6)
+            .x_label_formatter(&|power| si(libm::pow(10.0, *power)))
+            .y_label_formatter(&|power| si(libm::pow(10.0, *power)))
             .draw()
             .map_err(|error| failed(&error))?;
         for (factor, color) in
             [(1.0, BLACK), (1.2, RGBColor(170, 170, 170)), (1.0 / 1.2, RGBColor(170, 170, 170))]
         {
             let ends = [low.max(low / factor), high.min(high / factor)];
-            let line = LineSeries::new(ends.map(|x| (x, x * factor)), color);
+            let line = LineSeries::new(ends.map(|x| placed((x, x * factor))), color);
             chart.draw_series(line).map_err(|error| failed(&error))?;
         }
         for ((name, points), color) in groups.iter().zip(COLORS.iter().cycle()) {
             let color = *color;
-            let dots = points.iter().map(|point| Circle::new(*point, 2, color.mix(0.5).filled()));
+            let dots = points.iter().map(|point| Circle::new(placed(*point), 2, color.mix(0.5).filled()));
             chart
                 .draw_series(dots)
                 .map_err(|error| failed(&error))?
@@ -77,6 +83,11 @@ pub fn scatter(title: &str, unit: &str, groups: &[Group]) -> Result<String, Stri
         area.present().map_err(|error| failed(&error))?;
     }
     Ok(text)
+}
+
+/// Where a point is on axes of powers of ten.
+fn placed((x, y): (f64, f64)) -> (f64, f64) {
+    (libm::log10(x), libm::log10(y))
 }
 
 #[cfg(test)]
