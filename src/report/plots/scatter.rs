@@ -31,7 +31,7 @@ pub fn scatter(title: &str, unit: &str, groups: &[Group]) -> Result<String, Stri
     let all = || groups.iter().flat_map(|(_, points)| points).flat_map(|(x, y)| [*x, *y]);
     let low = all().fold(f64::INFINITY, f64::min) * 0.8;
     let high = all().fold(0.0, f64::max) * 1.25;
-    if !(low > 0.0 && high.is_finite()) {
+    if !(low > 0.0 && low < high && high.is_finite()) {
         return Err("there is no point above 0".to_owned());
     }
     let mut text = String::new();
