@@ -259,10 +259,14 @@ fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
     if let Some(engine) = &dice.engine {
         engine.apply(&mut config);
     }
-    if let Some(split) = dice.split {
+    // Prefill and decode replicas neither batch statically, nor change, nor make several outputs of a request.
+    let several = config.streams.iter().any(|stream| stream.terms.samples > 1);
+    let mends = dice.engine.is_none() && !several && dice.scaled.is_none();
+    if let Some(split) = dice.split.filter(|_| mends) {
         disaggregate(&mut config, split);
     }
-    if let Some((changes, start, drain, then, law)) = &dice.scaled {
+    // Several outputs of a request neither.
+    if let Some((changes, start, drain, then, law)) = dice.scaled.as_ref().filter(|_| !several) {
         scale(&mut config, changes, *start, *drain, Leftover::ALL[*then].1);
         decide_by(&mut config, *law);
     }
@@ -366,11 +370,11 @@ fn decide_by(config: &mut WorldConfig, law: usize) {
             (Law::Wva(Box::new(Wva::new(config))), feeds)
         }
         4 => {
-            let feed = feed("tokens_per_s", Signal::TokensPerSecond, false);
+            let feed = feed("rps", Signal::Rps, false);
             let model = Model::Autoregressive { order: 2, window: 20 };
             let config = PredictiveConfig {
                 metric: feed.name.clone(),
-                target: 40.0,
+                target: 4.0,
                 model,
                 horizon: 3,
                 margin: 0.1,

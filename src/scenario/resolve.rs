@@ -19,12 +19,13 @@ mod streams;
 mod supply;
 mod weights;
 
+use super::problem::Problem;
 use super::problem::Severity;
 use super::raw::{RawAutoscaler, RawDeployment, RawScenario, duplicates};
 use super::reading::Reading;
 use crate::fleet::PoolConfig;
 use crate::jobs::{JobConfig, JobList};
-use crate::serving::DeploymentConfig;
+use crate::serving::{DeploymentConfig, Role};
 use crate::sim::Seed;
 use crate::world::{PoolPlan, ScalerPlan, WorldConfig};
 use assumptions::Ledger;
@@ -45,6 +46,20 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
     let streams = streams::resolve(&scenario, &catalog, named, reading);
     let jobs = jobs::resolve(&scenario, &catalog, &pools, reading, &mut ledger);
     let job_trace = scheduler::job_trace(&scenario, &pools, reading, &mut ledger);
+    for (raw, stream) in scenario.streams.iter().zip(&streams) {
+        let Some(stream) = stream else { continue };
+        let cut = |index: &usize| named[*index].config.as_ref().is_some_and(|d| d.role != Role::Whole);
+        let changes = |index: &usize| scenario.deployments[*index].changes;
+        let unfit = |index: &usize| cut(index) || changes(index);
+        if stream.terms.samples > 1 && stream.deployments.iter().any(unfit) {
+            let message = format!(
+                "stream `{}` wants several outputs of each request, which replicas that hand over or come and go cannot make yet",
+                stream.traffic.name
+            );
+            let help = "take `samples` or `beam_width` out, or have replicas that do prompts and outputs";
+            reading.problem(Problem::error(raw.model.place, message).help(help));
+        }
+    }
     deployments::warn_unused(&scenario, &streams, reading);
     if reading.problems.iter().any(|problem| problem.severity == Severity::Error) {
         return None;

@@ -4,10 +4,11 @@ use std::borrow::Cow;
 
 use super::deployments::Deployment;
 use super::pools::Pool;
+use crate::policies::request_order::RequestOrder;
 use crate::scenario::problem::Problem;
 use crate::scenario::raw::{RawDeployment, RawDisaggregated, RawSet, Replicas};
 use crate::scenario::reading::Reading;
-use crate::serving::{Handover, Role};
+use crate::serving::{Batching, Handover, Role, Scheduler};
 
 /// A deployment as its decode replicas see it; itself where it has none.
 pub fn decode(raw: &RawDeployment) -> Cow<'_, RawDeployment> {
@@ -59,6 +60,7 @@ pub fn tie(
         }
     }
     let last = found.len() - 1;
+    refuse_static(found, [index, last], raw, reading);
     refuse_changes(found, [index, last], raw, pools, reading);
     if let Some(prefill) = &mut found[last].config {
         prefill.role = Role::Prefill { decode: index };
@@ -95,6 +97,21 @@ pub fn tie(
             bandwidth: handover.bandwidth,
             latency: handover.latency,
         });
+    }
+}
+
+/// Other schedulers take blocks at once or wait for company, which caches that were handed over do not bear yet.
+fn refuse_static(found: &[Deployment], sides: [usize; 2], raw: &RawDeployment, reading: &mut Reading) {
+    let mut sides = sides.iter().filter_map(|side| found[*side].config.as_ref());
+    let plain =
+        |batching: &Batching| batching.scheduler == Scheduler::VllmV1 && batching.order == RequestOrder::Fcfs;
+    if sides.any(|side| !plain(&side.batching)) {
+        let message = format!(
+            "deployment `{}` has prefill and decode replicas, which know no scheduler but vllm-v1 and no order but fcfs yet",
+            *raw.name
+        );
+        let help = "take another scheduler, as in batching = { scheduler = \"vllm-v1\" }";
+        reading.problem(Problem::error(prefill_place(raw), message).help(help));
     }
 }
 
