@@ -336,7 +336,8 @@ impl Replica {
         if tokens == 0 {
             return false;
         }
-        let most = self.batch.kv.blocks(tokens + u64::from(self.tokens_each()));
+        let request = &requests[slot];
+        let most = self.batch.kv.blocks(tokens + self.most_of_next(request, request.generated));
         if most > self.free() {
             return false;
         }
@@ -359,7 +360,8 @@ impl Replica {
         let tokens = u64::from(requests[slot].received);
         let cached = self.batch.cached_prefix(&requests[slot]);
         let (kv, here) = (&self.batch.kv, u64::from(cached.tokens));
-        let most = kv.blocks(tokens + u64::from(self.tokens_each()));
+        let request = &requests[slot];
+        let most = kv.blocks(tokens + self.most_of_next(request, request.generated));
         if most - kv.blocks(here) + cached.unused_blocks > self.free() {
             return false;
         }

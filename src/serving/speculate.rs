@@ -9,7 +9,7 @@
 
 use super::batch::Batch;
 use super::replica::Replica;
-use super::request::{Phase, Requests, Slot};
+use super::request::{Phase, Request, Requests, Slot};
 use crate::perf::{BatchShape, StepModel};
 use crate::sim::{RandomStream, Seed};
 use crate::units::{Flop, Ticks};
@@ -79,6 +79,11 @@ impl Replica {
         1 + self.speculation.map_or(0, |speculation| speculation.tokens)
     }
 
+    /// Tokens that a request with so many may get in its next iteration, at most: no more than it still wants.
+    pub(super) fn most_of_next(&self, request: &Request, generated: u32) -> u64 {
+        u64::from(self.tokens_each().min((request.stop - generated).max(1)))
+    }
+
     /// An iteration ended in which tokens were proposed: those that were kept are there.
     pub(super) fn keep_proposed(&mut self, requests: &mut Requests) {
         let Some(speculation) = self.speculation else { return };
@@ -107,7 +112,9 @@ impl Replica {
     /// KV blocks that the proposed tokens of the next iteration may need beyond one token each: as in vLLM
     /// they are there before it begins (`num_lookahead_tokens`).
     pub(super) fn lookahead(&self, requests: &Requests) -> u64 {
-        let Some(speculation) = self.speculation else { return 0 };
+        if self.speculation.is_none() {
+            return 0;
+        }
         let (decoded, kv) = (self.decoded(), &self.batch.kv);
         let more = |slot: Slot| {
             let request = &requests[slot];
@@ -115,8 +122,7 @@ impl Replica {
                 return 0;
             }
             let cached = request.cached_tokens(decoded);
-            let wanted = request.stop - request.generated_by(decoded);
-            let most = u64::from((1 + speculation.tokens).min(wanted.max(1)));
+            let most = self.most_of_next(request, request.generated_by(decoded));
             kv.blocks(cached + most) - kv.blocks(cached + 1)
         };
         self.batch.newest_first(requests).map(more).sum()

@@ -44,6 +44,14 @@ pub enum RunError {
         /// Which law is broken, with both sides.
         what: String,
     },
+    /// Events follow each other without time passing: an error in the program, never a result.
+    #[error(
+        "simulated time stands still at {at}; this is an error in the program, please report it with the scenario"
+    )]
+    Standstill {
+        /// The simulated time.
+        at: Instant,
+    },
     /// The table of requests could not be written on.
     #[error("the run was stopped at {at}: {why}")]
     Recorder {

@@ -24,6 +24,10 @@ use crate::units::{Duration, Instant};
 /// How often a progress observer is told where the run is, in events.
 const EVENTS_PER_TICK: u64 = 1 << 16;
 
+/// So many ticks without a nanosecond between their first event and their last: nothing real happens so often at one
+/// instant, so the rooms only wake each other.
+const TICKS_AT_A_STANDSTILL: u32 = 64;
+
 /// A user of a closed loop who is turned away asks again no sooner than this, whatever the think time: an
 /// assumption, as clients back off.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -135,16 +139,21 @@ impl<'a> World<'a> {
     pub(super) fn run(&mut self, progress: Option<&dyn Fn(Instant)>) -> Result<(), RunError> {
         self.begin()?;
         let mut handled = 0u64;
+        let mut still = (Instant::ZERO, 0);
         while let Some((now, event)) = self.queue.pop() {
             if now >= self.end {
                 break;
             }
             self.handle(now, event)?;
             handled += 1;
-            if handled.is_multiple_of(EVENTS_PER_TICK)
-                && let Some(progress) = progress
-            {
-                progress(now);
+            if handled.is_multiple_of(EVENTS_PER_TICK) {
+                still = if still.0 == now { (now, still.1 + 1) } else { (now, 0) };
+                if still.1 > TICKS_AT_A_STANDSTILL {
+                    return Err(RunError::Standstill { at: now });
+                }
+                if let Some(progress) = progress {
+                    progress(now);
+                }
             }
             if let Some(why) = self.rows_failed.take() {
                 return Err(RunError::Recorder { at: now, why });
