@@ -109,6 +109,7 @@ impl Recorder {
             prompt: departure.prompt,
             output: departure.output,
             samples: departure.samples,
+            at_once: departure.from_cache,
             ending,
         };
         self.streams[usize::from(departure.stream)].ended(now, &end);
@@ -127,6 +128,7 @@ impl Recorder {
             prompt: departure.prompt,
             output: departure.output,
             samples: departure.samples,
+            at_once: departure.from_cache,
             ending,
         };
         self.ended(departure, &ended);
