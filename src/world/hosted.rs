@@ -87,6 +87,7 @@ impl World<'_> {
                 samples: if embeds { 1 } else { terms.samples.max(1) },
                 retries: 0,
                 attempt: request.attempt,
+                from_cache: false,
                 outcome: Outcome::Completed,
             };
             if self.overflow(now, &departure) {
