@@ -29,6 +29,7 @@ pub use config::{
     Batching, DeploymentConfig, Drain, Handover, HostMemory, Leftover, Lifecycle, Preemption, ReplicaLinks,
     ReplicaOption, RequestKind, RequestTerms, Role, Scheduler, StartUp, StreamRoute,
 };
+pub(crate) use front::Gate;
 pub use front::{CacheHits, CacheTotals, RateLimit, ResponseCache, TenantLimits};
 pub use gauges::{DeploymentGauge, Latencies, ReplicaGauge};
 pub use handover::HandoverTotals;

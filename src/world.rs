@@ -10,6 +10,7 @@ mod engine_summary;
 mod error;
 mod events;
 mod fleet;
+mod hosted;
 mod job_cards;
 mod money;
 mod node_scaler;
@@ -22,7 +23,7 @@ mod summary;
 mod tables;
 
 pub use config::{
-    Feed, NodeScalerPlan, PoolPlan, PowerPlan, RetryPlan, ScalerPlan, Slo, StreamPlan, TenantPlan,
+    ApiPlan, Feed, NodeScalerPlan, PoolPlan, PowerPlan, RetryPlan, ScalerPlan, Slo, StreamPlan, TenantPlan,
     WorldConfig,
 };
 pub use error::RunError;

@@ -65,6 +65,7 @@ fn world(
     let work = facts.iter().fold(Duration::ZERO, |sum, facts| sum + facts.duration);
     WorldConfig {
         tenants: Vec::new(),
+        apis: Vec::new(),
         name: "jobs".to_owned(),
         seed: Seed(1),
         duration: last.since(Instant::ZERO) + work + Duration::from_secs(1),

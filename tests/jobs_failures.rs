@@ -31,6 +31,7 @@ fn takes(every: Duration) -> (f64, f64) {
     pool.fleet.supply = Some(Supply { failures, ..Supply::new(2, 2) });
     let config = WorldConfig {
         tenants: Vec::new(),
+        apis: Vec::new(),
         name: "failures".to_owned(),
         seed: Seed(1),
         duration: s(3.0 * WORK_S),

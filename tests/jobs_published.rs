@@ -57,6 +57,7 @@ fn world(
         scalers: Vec::new(),
         node_scaler: None,
         tenants: Vec::new(),
+        apis: Vec::new(),
         assumptions: Vec::new(),
     }
 }

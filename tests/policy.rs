@@ -184,7 +184,7 @@ fn what_is_refused() {
     refused("", good);
     refused("kind: [", good);
     refused("policy: hpaa\n", good);
-    refused("policy: dynamo\n", good);
+    refused("policy: dynamo\nload_predictor: prophet\n", good);
     refused("policy: llumnix\nmin_instance: 2\n", good);
     refused("apiVersion: autoscaling/v1\nkind: HorizontalPodAutoscaler\n", good);
     refused(&HPA.replace("maxReplicas: 10", "maxReplicas: 1\n  maxReplica: 3"), good);

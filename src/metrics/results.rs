@@ -6,7 +6,7 @@ mod jobs;
 pub mod metric;
 mod serving;
 
-pub use engine::{EngineSummary, ResponseCacheSummary, SpeculationSummary, TenantSummary};
+pub use engine::{ApiSummary, EngineSummary, ResponseCacheSummary, SpeculationSummary, TenantSummary};
 pub use jobs::JobsSummary;
 
 use serde::Serialize;
@@ -50,6 +50,9 @@ pub struct Summary {
     /// One item a tenant, in the scenario's order; absent where it names none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tenants: Vec<TenantSummary>,
+    /// One item a hosted API, in the scenario's order; absent where it names none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub apis: Vec<ApiSummary>,
     /// One item a deployment, in the scenario's order.
     pub deployments: Vec<DeploymentSummary>,
     /// One item a pool, in the scenario's order.

@@ -45,6 +45,8 @@ pub fn is_fixed(config: &WorldConfig) -> bool {
         && config.node_scaler.is_none()
         && config.pools.iter().all(|pool| pool.fleet.supply.is_none())
         && config.deployments.iter().all(whole)
+        // What an API does for them has no bound.
+        && config.streams.iter().all(|stream| stream.overflow.is_none())
 }
 
 /// What is billed for the window at least; exactly that where [`is_exact`].
@@ -63,7 +65,7 @@ pub fn spend(config: &WorldConfig) -> Usd {
 /// Whether [`spend`] is what is billed, neither more nor less.
 pub fn is_exact(config: &WorldConfig) -> bool {
     let unmetered = |pool: &PoolPlan| pool.power.as_ref().is_none_or(|power| power.price.is_none());
-    config.pools.iter().all(|pool| is_static(pool) && unmetered(pool))
+    config.apis.is_empty() && config.pools.iter().all(|pool| is_static(pool) && unmetered(pool))
 }
 
 /// Cards provisioned at most.

@@ -1,10 +1,12 @@
 //! Node autoscalers: which nodes to buy and which to give back.
 
+pub mod affinity;
 pub mod cluster_autoscaler;
 pub mod karpenter;
 pub mod observation;
 pub mod pending;
 
+pub use affinity::{Operator, Requirement, Taint, Toleration};
 pub use observation::{InstanceType, Node, NodeObservation, Offering, Pod, Resources};
 
 /// What a node autoscaler wants done.

@@ -1,6 +1,7 @@
 //! From what the file says to what a run needs: names looked up, figures taken from the catalogue, models
 //! fitted on the cards of their pools.
 
+mod apis;
 mod assumptions;
 mod capacity;
 mod catalog;
@@ -34,6 +35,7 @@ use assumptions::Ledger;
 pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConfig> {
     duplicates(reading, "streams", scenario.streams.iter().map(|stream| &stream.name));
     duplicates(reading, "tenants", scenario.tenants.iter().map(|tenant| &tenant.name));
+    duplicates(reading, "APIs", scenario.apis.iter().map(|api| &api.name));
     duplicates(reading, "pools", scenario.pools.iter().map(|pool| &pool.name));
     duplicates(reading, "deployments", scenario.deployments.iter().map(|deployment| &deployment.name));
     duplicates(reading, "jobs", scenario.jobs.iter().map(|job| &job.name));
@@ -44,6 +46,7 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
     // Behind the scenario's deployments stand those of prefill replicas, which no stream names.
     let named = &deployments[..scenario.deployments.len()];
     let streams = streams::resolve(&scenario, &catalog, named, reading);
+    let apis = apis::resolve(&scenario, &catalog, reading);
     let jobs = jobs::resolve(&scenario, &catalog, &pools, reading, &mut ledger);
     let job_trace = scheduler::job_trace(&scenario, &pools, reading, &mut ledger);
     for (raw, stream) in scenario.streams.iter().zip(&streams) {
@@ -86,6 +89,7 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
         warmup: scenario.warmup,
         streams: streams.into_iter().collect::<Option<_>>()?,
         tenants: engine::tenant_plans(&scenario.tenants),
+        apis: apis.into_iter().collect::<Option<_>>()?,
         pools,
         node_scaler,
         deployments,

@@ -80,6 +80,12 @@ impl Serving {
         self.spill_over[stream] = most;
     }
 
+    /// Whether a deployment of a stream would take a request now without spilling over: it has a ready replica whose
+    /// queue is not full and which has fewer requests than the stream's bound.
+    pub fn has_room(&self, stream: u16) -> bool {
+        self.first_with_room(stream, self.spill_over[usize::from(stream)]).is_some()
+    }
+
     /// Replicas that have ever been ready, those that are gone included.
     pub fn replicas(&self) -> usize {
         self.replicas.len()

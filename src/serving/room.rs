@@ -387,26 +387,31 @@ impl Serving {
     /// Among several deployments of a stream, the one whose least loaded replica has the fewest outstanding
     /// requests, the first of several; one whose queue there is full only when all are.
     pub(super) fn choose_deployment(&self, stream: u16) -> u32 {
-        let routes = &self.routes[usize::from(stream)].0;
-        let load = |deployment: &usize| {
-            let owner = &self.deployments[*deployment];
-            let Some((replica, load)) = owner.least_loaded() else { return (true, u64::MAX) };
-            let queued = self.replicas[replica as usize].replica.queued();
-            (owner.config.max_queued_requests.is_some_and(|most| queued >= most), load)
-        };
-        if let Some(most) = self.spill_over[usize::from(stream)] {
-            let has_room = |deployment: &&usize| {
-                let (full, requests) = load(deployment);
-                !full && requests < u64::from(most)
-            };
-            if let Some(deployment) = routes.iter().find(has_room) {
-                return *deployment as u32;
-            }
+        let most = self.spill_over[usize::from(stream)];
+        if let Some(deployment) = most.and_then(|_| self.first_with_room(stream, most)) {
+            return deployment as u32;
         }
-        match routes.as_slice() {
+        match self.routes[usize::from(stream)].0.as_slice() {
             [only] => *only as u32,
-            several => several.iter().copied().min_by_key(load).unwrap_or(0) as u32,
+            several => several.iter().copied().min_by_key(|d| self.least_load(*d)).unwrap_or(0) as u32,
         }
+    }
+
+    /// Whether the queue of a deployment's least loaded replica is full, and the requests there.
+    fn least_load(&self, deployment: usize) -> (bool, u64) {
+        let owner = &self.deployments[deployment];
+        let Some((replica, load)) = owner.least_loaded() else { return (true, u64::MAX) };
+        let queued = self.replicas[replica as usize].replica.queued();
+        (owner.config.max_queued_requests.is_some_and(|most| queued >= most), load)
+    }
+
+    /// The first of a stream's deployments with a replica whose queue is not full and that has fewer than so many
+    /// requests.
+    pub(super) fn first_with_room(&self, stream: u16, most: Option<u32>) -> Option<usize> {
+        self.routes[usize::from(stream)].0.iter().copied().find(|deployment| {
+            let (full, requests) = self.least_load(*deployment);
+            !full && most.is_none_or(|most| requests < u64::from(most))
+        })
     }
 
     /// Routes a request to a replica, or rejects it, or keeps it while no replica is ready.

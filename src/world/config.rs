@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::billing::{Tariff, UsdPerKwh};
-use crate::fleet::PoolConfig;
+use crate::fleet::{Delay, PoolConfig};
 use crate::jobs::{JobConfig, JobList};
 use crate::metrics::Signal;
 use crate::metrics::results::Assumption;
@@ -12,7 +12,7 @@ use crate::policies::queue_order::QueueOrder;
 use crate::policies::replay::Law;
 use crate::serving::{DeploymentConfig, RequestTerms, ResponseCache, TenantLimits};
 use crate::sim::Seed;
-use crate::units::{Duration, FlopPerSecond, Instant, UsdPerHour};
+use crate::units::{Duration, FlopPerSecond, Instant, UsdPerHour, UsdPerMillionTokens};
 
 /// Everything that a run needs.
 #[derive(Debug, Clone)]
@@ -29,6 +29,8 @@ pub struct WorldConfig {
     pub streams: Vec<StreamPlan>,
     /// Whose requests they are; streams without a tenant are those of one more, behind these.
     pub tenants: Vec<TenantPlan>,
+    /// Hosted APIs to which streams overflow.
+    pub apis: Vec<ApiPlan>,
     /// What is provisioned.
     pub pools: Vec<PoolPlan>,
     /// Who buys and gives back nodes; where nobody is named, what is pending is bought.
@@ -60,6 +62,29 @@ pub struct TenantPlan {
     pub limits: TenantLimits,
 }
 
+/// A hosted API, paid by the token.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ApiPlan {
+    /// Its name.
+    pub name: String,
+    /// Who runs it.
+    pub provider: String,
+    /// What it lets through.
+    pub limits: TenantLimits,
+    /// Requests that it answers at a time.
+    pub concurrency: Option<u32>,
+    /// The way there and back, before the first token.
+    pub latency: Duration,
+    /// Its time to the first token.
+    pub ttft: Delay,
+    /// Its time per further token, drawn for each request.
+    pub tpot: Delay,
+    /// Price of prompt tokens.
+    pub input: UsdPerMillionTokens,
+    /// Price of output tokens.
+    pub output: UsdPerMillionTokens,
+}
+
 /// A stream with where it goes and what it is promised.
 #[derive(Debug, Clone)]
 pub struct StreamPlan {
@@ -78,6 +103,8 @@ pub struct StreamPlan {
     /// Its deployments are tried in order: the next is taken when the least loaded replica of one has so many
     /// requests. Without it the least loaded of all is taken.
     pub spill_over: Option<u32>,
+    /// The API, as an index, that gets requests for which no deployment has room.
+    pub overflow: Option<usize>,
     /// What its requests bring with them: priority, tenant, deadline.
     pub terms: RequestTerms,
     /// A cache of responses in front of its deployments.

@@ -25,6 +25,10 @@ pub(super) enum Event {
     Retry {
         number: u64,
     },
+    /// A hosted API has answered.
+    Hosted {
+        number: u64,
+    },
     /// A deployment's metrics are scraped.
     Scrape {
         scaler: u16,
@@ -69,6 +73,7 @@ impl Ranked for Event {
                 (20, u64::from(stream) << 33 | user.map_or(0, |user| 1 + u64::from(user)))
             }
             Self::Retry { number } => (21, number),
+            Self::Hosted { number } => (31, number),
             Self::Serving(serving::Event::TimeOut { stream }) => (30, u64::from(stream)),
             Self::Serving(serving::Event::Answer { id, .. }) => (30, 1 << 32 | u64::from(id)),
             Self::Serving(serving::Event::Flow { .. }) => (35, 0),

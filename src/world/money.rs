@@ -45,6 +45,7 @@ impl World<'_> {
     /// Bills the rest of the window and gives every node back.
     pub(super) fn settle_pools(&mut self) {
         let (end, window) = (self.end, self.config.duration);
+        self.bill_apis(end);
         for (pool, plan) in self.config.pools.iter().enumerate() {
             let id = PoolId(pool as u16);
             let metered = self.metered(end, pool);

@@ -186,7 +186,7 @@ impl World<'_> {
     /// What the node autoscaler sees.
     fn observe_nodes(&self, now: Instant, scaler: &NodeScaler) -> NodeObservation {
         let karpenter = matches!(scaler.law, Law::Karpenter(_));
-        let mut seen = NodeObservation::default();
+        let mut seen = NodeObservation { clock: now.since(Instant::ZERO), ..NodeObservation::default() };
         let leaving: BTreeSet<&String> = scaler.held.iter().flat_map(|(_, nodes, _)| nodes).collect();
         let labels = node_labels(self.config.pools.len(), &self.config.deployments, self.jobs.list());
         for (pool, plan) in (0u16..).map(PoolId).zip(&self.config.pools) {
@@ -227,6 +227,7 @@ impl World<'_> {
                     deleting: deleting || leaving.contains(&name),
                     keep: false,
                     name,
+                    ..Node::default()
                 });
             }
             seen.targets.insert(fleet.name.clone(), staying);
@@ -275,15 +276,9 @@ impl World<'_> {
             requests: card_resources(count),
             selector: selector(holder),
             created,
-            daemon: false,
             controlled: true,
-            local_storage: false,
-            system: false,
-            safe_to_evict: None,
             keep: matches!(holder, Holder::Job(_)),
-            priority: 0.0,
-            deletion_cost: 0.0,
-            deleting: false,
+            ..Pod::default()
         };
         let mut pods = Vec::new();
         let mut runs: BTreeMap<(PoolId, u32), u32> = BTreeMap::new();

@@ -70,7 +70,11 @@ impl Recorder {
                 pools().map(|pool| (pool.name.as_str(), pool.slots(), pool.cards_per_node)),
             ),
             busy_since: BTreeMap::new(),
-            deployment_names: config.deployments.iter().map(|plan| plan.name.clone()).collect(),
+            // Behind the deployments stand the hosted APIs.
+            deployment_names: (config.deployments.iter().map(|plan| &plan.name))
+                .chain(config.apis.iter().map(|plan| &plan.name))
+                .cloned()
+                .collect(),
             stream_names: config.streams.iter().map(|plan| plan.traffic.name.clone()).collect(),
             jobs,
         }

@@ -7,7 +7,7 @@ use super::config::RetryPlan;
 use super::events::Event;
 use super::run::World;
 use crate::serving::{Departure, NewRequest, Outcome};
-use crate::sim::{Ctx, RandomStream};
+use crate::sim::RandomStream;
 use crate::units::{Duration, Instant};
 
 /// Requests that will come again.
@@ -72,11 +72,7 @@ impl World<'_> {
         // What was in its prompt is not kept for it: it finds nothing in a prefix cache.
         let (id, hashes, ends, answer) = (self.arrived, None, None, None);
         let request = NewRequest { id, stream, prompt, output, session, attempt, hashes, ends, answer };
-        self.arrived += 1;
-        self.recorder.arrived(now, stream);
-        let mut ctx = Ctx::new(now, &mut self.buffers.serving, &mut self.buffers.served);
-        self.serving.arrive(&mut ctx, request);
-        self.route_serving(now);
+        self.enter(now, request);
     }
 }
 

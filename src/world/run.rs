@@ -6,6 +6,7 @@ use super::arrivals::Source;
 use super::config::WorldConfig;
 use super::error::RunError;
 use super::events::Event;
+use super::hosted::Hosted;
 use super::job_cards::{JobCards, fleet_facts};
 use super::node_scaler::NodeScaler;
 use super::recorder::Recorder;
@@ -51,6 +52,7 @@ pub(super) struct World<'a> {
     pub(super) decisions: Vec<DecisionRow>,
     pub(super) node_scaler: Option<NodeScaler>,
     pub(super) retries: Retries,
+    pub(super) hosted: Hosted,
     /// Whether nodes of any pool come and go.
     pub(super) elastic: bool,
     /// The instant at which what is pending is bought next.
@@ -99,6 +101,7 @@ impl<'a> World<'a> {
             ledger.open(pool.tariff, pool.fleet.cards_per_node, owner, pool.fleet.slots());
         }
         let energy_accounts = super::money::open_energy(config, &mut ledger);
+        let hosted = Hosted::new(config, &mut ledger);
         let job_list = JobList::joined(&config.jobs, config.job_trace.as_ref());
         let fleet = fleet_facts(&config.pools, &job_list, config.seed);
         let nodes = Nodes::new(config.pools.iter().map(|pool| &pool.fleet), config.seed);
@@ -117,6 +120,7 @@ impl<'a> World<'a> {
             recorder: Recorder::new(config, Arc::clone(&job_list)),
             scalers: config.scalers.iter().map(Scaler::new).collect(),
             retries: Retries::new(config),
+            hosted,
             decisions: Vec::new(),
             node_scaler: config.node_scaler.as_ref().map(NodeScaler::new),
             replicas: Replicas::new(config.deployments.len()),
@@ -228,6 +232,7 @@ impl<'a> World<'a> {
                 self.after_jobs(now, grants);
             }
             Event::Retry { number } => self.ask_again(now, number),
+            Event::Hosted { number } => self.answered(now, number),
             Event::ReplicaUp { seat } => self.replica_up(now, seat),
             Event::DrainEnd { seat } => self.drain_end(now, seat),
             Event::Scrape { scaler } => self.scrape(now, scaler),
@@ -240,6 +245,7 @@ impl<'a> World<'a> {
                 for pool in 0..self.config.pools.len() {
                     self.bill(now, pool);
                 }
+                self.bill_apis(now);
                 self.queue.push(now + self.billing_interval, Event::Bill);
             }
         }
@@ -265,11 +271,7 @@ impl<'a> World<'a> {
             ends: arrival.ends,
             answer: arrival.answer,
         };
-        self.arrived += 1;
-        self.recorder.arrived(now, stream);
-        let mut ctx = Ctx::new(now, &mut self.buffers.serving, &mut self.buffers.served);
-        self.serving.arrive(&mut ctx, request);
-        self.route_serving(now);
+        self.enter(now, request);
         Ok(())
     }
 
@@ -284,23 +286,9 @@ impl<'a> World<'a> {
             match effect {
                 serving::Effect::Gone { replica } => gone.push(replica),
                 serving::Effect::Departed(departure) => {
-                    let row = self.recorder.departed(now, &departure);
-                    if let Some(rows) = &mut self.rows
-                        && let Err(why) = rows(&row)
-                    {
-                        self.rows_failed.get_or_insert(why);
-                    }
-                    self.retry_later(now, &departure);
-                    let source = &mut self.sources[usize::from(departure.stream)];
-                    if let Some((at, event)) = source.ended(
-                        now,
-                        departure.stream,
-                        departure.session,
-                        departure.outcome == serving::Outcome::Completed,
-                    ) {
-                        let rejected = departure.outcome == serving::Outcome::Rejected;
-                        let earliest = if rejected { now + RETRY_AFTER } else { now };
-                        self.queue.push(at.max(earliest), event);
+                    let rejected = departure.outcome == serving::Outcome::Rejected;
+                    if !rejected || !self.overflow(now, &departure) {
+                        self.departed(now, &departure);
                     }
                 }
                 serving::Effect::Busy { replica, busy } => {
@@ -317,6 +305,24 @@ impl<'a> World<'a> {
         self.buffers.served = served;
         for replica in gone {
             self.replica_gone(now, replica);
+        }
+    }
+
+    /// A request has left for good: it is recorded, and whoever waits for it is told.
+    pub(super) fn departed(&mut self, now: Instant, departure: &serving::Departure) {
+        let row = self.recorder.departed(now, departure);
+        if let Some(rows) = &mut self.rows
+            && let Err(why) = rows(&row)
+        {
+            self.rows_failed.get_or_insert(why);
+        }
+        self.retry_later(now, departure);
+        let completed = departure.outcome == serving::Outcome::Completed;
+        let source = &mut self.sources[usize::from(departure.stream)];
+        if let Some((at, event)) = source.ended(now, departure.stream, departure.session, completed) {
+            let rejected = departure.outcome == serving::Outcome::Rejected;
+            let earliest = if rejected { now + RETRY_AFTER } else { now };
+            self.queue.push(at.max(earliest), event);
         }
     }
 

@@ -47,7 +47,8 @@ impl World<'_> {
 
     fn record_left_over(&mut self) -> Result<(), RunError> {
         let end = self.end;
-        let left: Vec<_> = self.serving.in_flight(end).collect();
+        let mut left: Vec<_> = self.serving.in_flight(end).collect();
+        left.extend(self.hosted_in_flight(end));
         for departure in left {
             let row = self.recorder.left_over(end, &departure);
             if let Some(rows) = &mut self.rows {
@@ -97,7 +98,8 @@ impl World<'_> {
             tokens: all.tokens,
             jobs: self.jobs_summary(),
             utilization: self.utilization_of(0..config.pools.len(), &flop),
-            spend: self.spend_of(0..config.pools.len(), output),
+            // Behind the pools stand the hosted APIs.
+            spend: self.spend_of(0..config.pools.len() + config.apis.len(), output),
             energy: self.energy_of(0..config.pools.len()),
             stability: match unstable {
                 None => StabilitySummary {
@@ -113,6 +115,7 @@ impl World<'_> {
             },
             streams,
             tenants: self.tenants(&stability),
+            apis: self.api_summaries(),
             deployments,
             pools,
             replications: None,

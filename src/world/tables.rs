@@ -105,13 +105,20 @@ impl World<'_> {
 
     pub(super) fn ledger_rows(&self) -> Vec<LedgerRow> {
         let row = |record: &Record| {
-            let plan = &self.config.pools[self.ledger.owner(record.account)];
+            let owner = self.ledger.owner(record.account);
+            let (name, provider, purchase) = match self.config.pools.get(owner) {
+                Some(plan) => (&plan.fleet.name, &plan.fleet.provider, plan.tariff.purchase.to_string()),
+                None => {
+                    let api = &self.config.apis[owner - self.config.pools.len()];
+                    (&api.name, &api.provider, "per-token".to_owned())
+                }
+            };
             let (unit, per_unit) = self.ledger.unit(record.account);
             LedgerRow {
                 time: record.time,
-                pool: plan.fleet.name.clone(),
-                provider: plan.fleet.provider.clone(),
-                purchase: plan.tariff.purchase.to_string(),
+                pool: name.clone(),
+                provider: provider.clone(),
+                purchase,
                 cause: record.cause.name(),
                 quantity: record.quantity as f64 / per_unit,
                 unit,

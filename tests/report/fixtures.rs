@@ -243,6 +243,7 @@ pub fn run(shape: &Shape) -> RunResults {
                 })
                 .collect(),
             tenants: Vec::new(),
+            apis: Vec::new(),
             deployments: vec![DeploymentSummary {
                 name: "chat-70b".into(),
                 model: "llama-3.1-70b".into(),

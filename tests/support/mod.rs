@@ -106,6 +106,7 @@ pub fn stream(rate: f64, arrivals: ArrivalProcess, lengths: Lengths) -> StreamPl
         timeout: None,
         retries: None,
         spill_over: None,
+        overflow: None,
         terms: Default::default(),
         cache: None,
     }
@@ -120,6 +121,7 @@ pub fn world(stream: StreamPlan, deployment: DeploymentConfig, seconds: f64, war
         warmup: Duration::from_secs_f64(warmup),
         streams: vec![stream],
         tenants: Vec::new(),
+        apis: Vec::new(),
         pools: vec![pool(deployment.replicas)],
         node_scaler: None,
         deployments: vec![deployment],

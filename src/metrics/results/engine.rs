@@ -41,6 +41,25 @@ pub struct ResponseCacheSummary {
     pub output_tokens: u64,
 }
 
+/// What a hosted API did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ApiSummary {
+    /// Its name.
+    pub name: String,
+    /// Who runs it.
+    pub provider: String,
+    /// The requests that it took, by how they ended.
+    pub requests: RequestCounts,
+    /// Requests that it refused, beyond its limits.
+    pub refused: u64,
+    /// Latency of those that it answered.
+    pub latency: LatencySummary,
+    /// Tokens that were paid.
+    pub tokens: TokenCounts,
+    /// What they cost, US dollars.
+    pub spend_usd: f64,
+}
+
 /// What one tenant asked for and got.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TenantSummary {

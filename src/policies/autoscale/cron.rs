@@ -34,12 +34,19 @@ const DAYS: Field = Field {
 };
 
 impl Cron {
-    /// Reads `MINUTE HOUR * * DAY`, each a `*`, number, range `a-b`, step `a-b/n` or list of these; days also by
+    /// Reads `@hourly`, `@daily`, `@weekly` or
+    /// `MINUTE HOUR * * DAY`, each a `*`, number, range `a-b`, step `a-b/n` or list of these; days also by
     /// their English names.
     ///
     /// # Errors
     /// What is wrong with it, in words.
     pub fn parse(text: &str) -> Result<Self, String> {
+        let text = match text.trim() {
+            "@hourly" => "0 * * * *",
+            "@daily" | "@midnight" => "0 0 * * *",
+            "@weekly" => "0 0 * * 0",
+            other => other,
+        };
         let fields: Vec<&str> = text.split_whitespace().collect();
         let [minute, hour, day_of_month, month, day] = fields[..] else {
             return Err(format!("expected exactly 5 fields, found {}: [{}]", fields.len(), fields.join(" ")));

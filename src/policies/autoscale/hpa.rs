@@ -168,7 +168,8 @@ impl Hpa {
             if change >= 0 { self.ups.push((at, change)) } else { self.downs.push((at, -change)) }
         }
         self.scaled_to_zero = observation.flag("scaled_to_zero").unwrap_or(false);
-        if !self.started && self.recommendations.is_empty() {
+        // A history that is known to be empty has no first recommendation either.
+        if !self.started && self.recommendations.is_empty() && !history.known {
             self.recommendations.push((now, observation.replicas));
         }
         self.started = true;

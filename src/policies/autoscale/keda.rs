@@ -10,16 +10,19 @@
 //! | the HPA in between | `the_hpa_between` |
 //! | fallback behaviours | `fallbacks` |
 //! | strategies of a ScaledJob | `jobs` |
+//! | one composed metric by `scalingModifiers` | `modifiers` |
+//! | pausing annotations | `pausing` |
 //!
-//! Not built: `scalingModifiers` (a formula language), pausing annotations; both are refused. A cron
-//! trigger takes its state from the observation like every other.
+//! A cron trigger takes its state from the observation like every other.
 
+mod formula;
 mod job;
 mod read;
 
 #[cfg(test)]
 mod tests;
 
+pub use formula::Formula;
 pub use job::{JobConfig, KedaJob, Strategy};
 pub use read::{read, read_job};
 
@@ -47,8 +50,37 @@ pub struct KedaConfig {
     pub fallback: Option<Fallback>,
     /// `triggers`.
     pub triggers: Vec<Trigger>,
+    /// `advanced.scalingModifiers`: one metric made of all.
+    pub modifiers: Option<Modifiers>,
+    /// The annotations that pause it.
+    pub paused: Paused,
     /// The HPA that KEDA makes of it.
     pub hpa: super::hpa::HpaConfig,
+}
+
+/// One metric composed of the triggers' values; the HPA sees nothing else of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Modifiers {
+    /// `formula`.
+    pub formula: Formula,
+    /// `activationTarget` (0): active above it.
+    pub activation: f64,
+}
+
+/// The name of the composed metric (`s1-composite-metric` or the like upstream).
+pub(super) const COMPOSED: &str = "composite-metric";
+
+/// What annotations pause (`autoscaling.keda.sh/`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Paused {
+    /// `paused-replicas`: these and no others.
+    pub replicas: Option<u32>,
+    /// `paused`: as it is.
+    pub all: bool,
+    /// `paused-scale-in`: never less.
+    pub scale_in: bool,
+    /// `paused-scale-out`: never more.
+    pub scale_out: bool,
 }
 
 /// What is assumed when triggers cannot be read.
@@ -149,6 +181,15 @@ impl Keda {
                 seen.missing.remove(&trigger.name);
             }
         }
+        if let Some(modifiers) = &self.config.modifiers {
+            let of = |trigger: &Trigger| Some((trigger.name.clone(), seen.metric(&trigger.name)?.total()?));
+            let values = self.config.triggers.iter().filter_map(of).collect();
+            let composed = modifiers.formula.value(&values);
+            active = composed.is_some_and(|value| value > modifiers.activation);
+            if let Some(value) = composed {
+                seen.metrics.insert(COMPOSED.to_owned(), Measure::one(value));
+            }
+        }
         let active = observation.flag("active").unwrap_or(active);
         (active, failed, seen)
     }
@@ -213,6 +254,36 @@ impl Policy for Keda {
         }
         let current = observation.replicas;
         let (active, failed, seen) = self.poll(observation);
+        let paused = self.config.paused;
+        if let Some(to) = paused.replicas.or(paused.all.then_some(current)) {
+            let mut scale = Scale::wish(current);
+            scale.limit(to, "paused-replicas");
+            return (Ok(scale), Reason("KEDA: paused"));
+        }
+        let (mut decision, reason) = self.unpaused(now, observation, active, failed, &seen);
+        if let Ok(scale) = &mut decision {
+            if paused.scale_in {
+                scale.limit(scale.desired.max(current), "paused-scale-in");
+            }
+            if paused.scale_out {
+                scale.limit(scale.desired.min(current), "paused-scale-out");
+            }
+        }
+        (decision, reason)
+    }
+}
+
+impl Keda {
+    /// Its decision when nothing pauses it.
+    fn unpaused(
+        &mut self,
+        now: Instant,
+        observation: &Observation,
+        active: bool,
+        failed: bool,
+        seen: &Observation,
+    ) -> (Decision, Reason) {
+        let current = observation.replicas;
         if let Some((to, rule, reason)) = self.execute(now, current, active, failed)
             && to != current
         {
@@ -227,7 +298,7 @@ impl Policy for Keda {
         if self.config.idle == Some(current) && !active {
             return (Ok(Scale::wish(current)), Reason("KEDA: idle"));
         }
-        let (decision, reason) = self.hpa.decide(now, &seen);
+        let (decision, reason) = self.hpa.decide(now, seen);
         (decision.map_err(|error| CannotScale(format!("HPA: {error}"))), reason)
     }
 }

@@ -130,6 +130,8 @@ impl Measure {
 pub struct History {
     /// What was recommended, when.
     pub recommendations: Vec<(Instant, u32)>,
+    /// The recommendations are known, if only that there were none.
+    pub known: bool,
     /// By how much the replicas were changed, when.
     pub events: Vec<(Instant, i64)>,
 }

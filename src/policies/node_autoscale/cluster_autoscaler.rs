@@ -12,9 +12,13 @@
 //! | unneeded by utilisation and place for the pods, longer than a time | `unneeded` |
 //! | cooldowns, minimum size, blocking pods | `what_keeps_a_node` |
 //! | give-up after the provision time, halt when too many are unready | `unhealthy` |
+//! | `balance-similar-node-groups` | `balances` |
+//! | taints, node affinity, places for pods, host ports | `places` |
 //!
 //! Approximate: the price expander takes the lowest price per scheduled pod (upstream also weighs the
-//! node's preferred size). Not built, and refused by name: `balance-similar-node-groups`, the grpc expander.
+//! node's preferred size). Not built, and refused by name: the grpc expander; inter-pod affinity and topology
+//! spread (left out of observations); `scale-down-delay-after-failure` has no effect, because an observation
+//! does not tell of failed deletions.
 
 mod down;
 mod read;
@@ -27,20 +31,24 @@ pub use read::read;
 
 use std::collections::BTreeMap;
 
-use super::{Action, NodeDecision, NodeObservation, Resources};
+use regex_lite::Regex;
+
+use super::{Action, NodeDecision, NodeObservation, Resources, Taint};
 use crate::policies::{Policy, Reason};
 use crate::sim::{RandomStream, Seed};
 use crate::units::{Duration, Instant};
 
 /// Flags, under their own names with underscores, and the node groups.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct CaConfig {
     /// The node groups.
     pub groups: Vec<Group>,
     /// `expander` (least-waste), several in a row break ties.
     pub expanders: Vec<Expander>,
     /// Groups by priority, for the priority expander: the higher first.
-    pub priorities: Vec<(i64, Vec<String>)>,
+    pub priorities: Vec<(i64, Vec<Regex>)>,
+    /// `balance-similar-node-groups` (false).
+    pub balance: bool,
     /// `scan-interval` (10 s).
     pub scan_interval: Duration,
     /// `max-nodes-total` (0: none).
@@ -119,6 +127,8 @@ pub struct Group {
     pub resources: Resources,
     /// Labels of a new node.
     pub labels: BTreeMap<String, String>,
+    /// Taints of a new node.
+    pub taints: Vec<Taint>,
     /// Dollars per node and hour.
     pub price: Option<f64>,
 }

@@ -10,9 +10,14 @@
 //! | consolidation: empty, several into at most one, one into a cheaper one | `consolidates` |
 //! | spot rules: on-demand to spot, spot to spot behind its gate with 15 cheaper types | `spot` |
 //! | budgets rounded up, expiry, keep marks, validation after 15 s | `disruption_rules` |
+//! | budgets with a schedule and a duration; several, the least | `scheduled_budgets` |
+//! | taints, tolerations, node affinity, `minValues` | `constraints` |
+//! | pods go onto nodes that were bought and have not registered | `on_what_is_coming` |
+//! | Balanced: savings over disruption, as shares of the pool, at least 1/k | `balanced` |
+//! | drift: empty ones at once, then one replaced, without validation | `drift` |
 //!
-//! Not built, and refused by name: budgets with a schedule, taints and startup taints, `minValues`, static
-//! pools (`replicas`), the Balanced policy. Drift and repair need a provider: not here.
+//! Not built, and refused by name: static pools (`replicas`), preferred affinities and topology spread (left out
+//! of observations), node repair.
 
 mod disrupt;
 mod provision;
@@ -25,7 +30,8 @@ pub use read::read;
 
 use std::collections::BTreeMap;
 
-use super::{Action, Node, NodeDecision, NodeObservation, Resources};
+use super::{Action, Node, NodeDecision, NodeObservation, Requirement, Resources, Taint};
+use crate::policies::autoscale::cron::Cron;
 use crate::policies::{Policy, Reason};
 use crate::units::{Duration, Instant};
 
@@ -57,8 +63,13 @@ pub struct NodePool {
     pub limits: Resources,
     /// `expireAfter` (720 h); none for `Never`.
     pub expire: Option<Duration>,
-    /// `consolidationPolicy`: nodes that are not empty too (`WhenEmptyOrUnderutilized`).
+    /// `spec.template.spec.taints`: what pods have to tolerate.
+    pub taints: Vec<Taint>,
+    /// `consolidationPolicy`: nodes that are not empty too (`WhenEmptyOrUnderutilized`, `Balanced`).
     pub underutilized: bool,
+    /// `consolidationThreshold` (2) under `Balanced`: a move's share of the pool's disruption may be this many times
+    /// its share of the pool's cost.
+    pub balanced: Option<f64>,
     /// `consolidateAfter` (0 s); none for `Never`.
     pub consolidate_after: Option<Duration>,
     /// `budgets` (10 %).
@@ -72,6 +83,8 @@ pub struct Budget {
     pub nodes: BudgetNodes,
     /// The reasons that it holds for; empty for all.
     pub reasons: Vec<String>,
+    /// When it begins to hold, and for how long; always without.
+    pub window: Option<(Cron, Duration)>,
 }
 
 /// A budget's size.
@@ -81,52 +94,6 @@ pub enum BudgetNodes {
     Count(u32),
     /// Percent of the pool's nodes.
     Percent(u32),
-}
-
-/// A requirement on labels.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Requirement {
-    /// The label.
-    pub key: String,
-    /// How it is compared.
-    pub operator: Operator,
-    /// With what.
-    pub values: Vec<String>,
-}
-
-/// Operators of requirements.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operator {
-    /// One of the values.
-    In,
-    /// None of the values.
-    NotIn,
-    /// There is such a label.
-    Exists,
-    /// There is none.
-    DoesNotExist,
-    /// A number greater than the value.
-    Gt,
-    /// A number less than the value.
-    Lt,
-}
-
-impl Requirement {
-    /// Whether a label's value fulfils it.
-    fn allows(&self, value: Option<&str>) -> bool {
-        let number = |text: &str| text.parse::<f64>().ok();
-        let bound = self.values.first().and_then(|text| number(text));
-        match (self.operator, value) {
-            (Operator::In, Some(value)) => self.values.iter().any(|other| other == value),
-            (Operator::NotIn, Some(value)) => self.values.iter().all(|other| other != value),
-            (Operator::Exists, value) => value.is_some(),
-            (Operator::DoesNotExist, value) => value.is_none(),
-            (Operator::NotIn, None) => true,
-            (Operator::Gt, Some(value)) => number(value).zip(bound).is_some_and(|(a, b)| a > b),
-            (Operator::Lt, Some(value)) => number(value).zip(bound).is_some_and(|(a, b)| a < b),
-            (Operator::In | Operator::Gt | Operator::Lt, None) => false,
-        }
-    }
 }
 
 /// Labels with a meaning of their own.
@@ -149,10 +116,21 @@ pub struct Karpenter {
     config: KarpenterConfig,
     /// The batch: since when, last change, pods.
     batch: Option<(Instant, Instant, Vec<String>)>,
-    /// Pods for which a node has been bought, and what is coming.
+    /// Pods for which a node has been bought, and when.
     bought: BTreeMap<String, Instant>,
+    /// Nodes that have been bought: what they will have left, their labels, and the pods that they are for.
+    coming: Vec<Coming>,
     last_poll: Option<Instant>,
     proposal: Option<Proposal>,
+}
+
+/// A node that was bought and has not registered.
+#[derive(Debug, Clone)]
+struct Coming {
+    pool: String,
+    free: Resources,
+    labels: BTreeMap<String, String>,
+    pods: Vec<String>,
 }
 
 /// How long a consolidation waits before it is looked at again and done (`consolidationTTL`).
@@ -163,7 +141,14 @@ const POLL: Duration = Duration::from_secs(10);
 impl Karpenter {
     /// Karpenter that has just started.
     pub const fn new(config: KarpenterConfig) -> Self {
-        Self { config, batch: None, bought: BTreeMap::new(), last_poll: None, proposal: None }
+        Self {
+            config,
+            batch: None,
+            bought: BTreeMap::new(),
+            coming: Vec::new(),
+            last_poll: None,
+            proposal: None,
+        }
     }
 
     /// The first node pool's name: that of nodes that nobody bought for another.
@@ -174,6 +159,7 @@ impl Karpenter {
     /// A purchase came to nothing: the pods that wait are looked at anew (upstream deletes the `NodeClaim`).
     pub fn forget_bought(&mut self) {
         self.bought.clear();
+        self.coming.clear();
     }
 
     /// True while time alone changes nothing of what it decides, but for [`Karpenter::ripe_at`].

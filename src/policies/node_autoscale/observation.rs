@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::units::Instant;
+use super::{Requirement, Taint, Toleration};
+use crate::units::{Duration, Instant};
 
 /// Amounts of resources (cores, bytes, cards) by name.
 pub type Resources = BTreeMap<String, f64>;
@@ -20,10 +21,12 @@ pub struct NodeObservation {
     pub refused: BTreeSet<String>,
     /// Instance types on offer (Karpenter).
     pub instance_types: Vec<InstanceType>,
+    /// The time of the week, since some Monday 00:00, for what keeps to a calendar.
+    pub clock: Duration,
 }
 
 /// A node.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Node {
     /// Its name.
     pub name: String,
@@ -41,6 +44,8 @@ pub struct Node {
     pub allocatable: Resources,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// What keeps pods off it.
+    pub taints: Vec<Taint>,
     /// When it was created.
     pub created: Instant,
     /// When a pod came or went last.
@@ -51,10 +56,12 @@ pub struct Node {
     pub deleting: bool,
     /// Marked as not to be taken away.
     pub keep: bool,
+    /// No longer what its node pool asks for (Karpenter's drift).
+    pub drifted: bool,
 }
 
 /// A pod.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Pod {
     /// Its name.
     pub name: String,
@@ -64,6 +71,10 @@ pub struct Pod {
     pub requests: Resources,
     /// Labels that its node must have (`nodeSelector`).
     pub selector: BTreeMap<String, String>,
+    /// The same with operators (required node affinity).
+    pub requirements: Vec<Requirement>,
+    /// Taints that it bears.
+    pub tolerations: Vec<Toleration>,
     /// When it was created.
     pub created: Instant,
     /// Of a DaemonSet: it neither moves nor counts as work.
@@ -112,24 +123,34 @@ pub struct Offering {
     pub available: bool,
 }
 
-/// Whether requests fit into what is free. A resource that a node does not have is zero there.
+/// The resource that is a place for a pod: nodes that do not name it have any number.
+pub const POD_PLACES: &str = "pods";
+/// What the resources that are ports of a node begin with: each node has one of each.
+pub const HOST_PORT: &str = "host-port/";
+
+/// What a node has of a resource that it does not name: places without end, one of each port, nothing else.
+fn unnamed(name: &str) -> f64 {
+    match name {
+        POD_PLACES => f64::INFINITY,
+        _ if name.starts_with(HOST_PORT) => 1.0,
+        _ => 0.0,
+    }
+}
+
+/// Whether requests fit into what is free.
 pub(super) fn fits(requests: &Resources, free: &Resources) -> bool {
     // Sums of decimal fractions: a pod that fits exactly must not fail by a rounding error.
     requests.iter().all(|(name, wanted)| {
-        *wanted <= free.get(name).copied().unwrap_or(0.0) * (1.0 + 1e-9) + 1e-9 || *wanted == 0.0
+        *wanted <= free.get(name).copied().unwrap_or_else(|| unnamed(name)) * (1.0 + 1e-9) + 1e-9
+            || *wanted == 0.0
     })
 }
 
 /// Takes requests out of what is free.
 pub(super) fn take(requests: &Resources, free: &mut Resources) {
     for (name, wanted) in requests {
-        *free.entry(name.clone()).or_insert(0.0) -= wanted;
+        *free.entry(name.clone()).or_insert_with(|| unnamed(name)) -= wanted;
     }
-}
-
-/// Whether labels have all that a selector asks for.
-pub(super) fn selects(selector: &BTreeMap<String, String>, labels: &BTreeMap<String, String>) -> bool {
-    selector.iter().all(|(key, value)| labels.get(key) == Some(value))
 }
 
 impl NodeObservation {

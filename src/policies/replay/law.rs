@@ -96,7 +96,7 @@ pub const LAWS: &[LawInfo] = &[
         file: "ScaledObject keda.sh/v1alpha1",
         rule: "0 to 1 when a trigger is active, to 0 after the cooldown, an HPA in between, fallback replicas",
         source: "kedacore/keda 8b4f083 pkg/scaling/executor, pkg/fallback",
-        not_built: "scalingModifiers, pausing",
+        not_built: "functions of expr-lang beyond the common ones",
     },
     LawInfo {
         name: "keda-job",
@@ -134,9 +134,10 @@ pub const LAWS: &[LawInfo] = &[
         name: "dynamo",
         decides: "prefill and decode engines",
         file: "policy: dynamo with the planner's settings",
-        rule: "ceil(predicted rps / engine rps) for prefill and decode, 8 a step, a minimum and a GPU budget",
-        source: "ai-dynamo 1.6.1 planner, throughput mode (the split of a budget: approximate)",
-        not_built: "predictors arima (the default), kalman, prophet; load mode; easy targets",
+        rule: "throughput: ceil(predicted rps / engine rps), 8 a step; load: up when all engines are late, down when \
+               the others would not be; easy targets; a band of GPUs",
+        source: "ai-dynamo 1.6.1 planner (the arima predictor: approximate)",
+        not_built: "predictor prophet, power budgets",
     },
     LawInfo {
         name: "llumnix",
@@ -152,7 +153,7 @@ pub const LAWS: &[LawInfo] = &[
         file: "policy: cluster-autoscaler with its flags and node groups",
         rule: "first-fit decreasing estimate per group and an expander; nodes unneeded for longer than a time go",
         source: "kubernetes/autoscaler 01ea19e cluster-autoscaler (price expander: approximate)",
-        not_built: "balance-similar-node-groups, grpc expander, delay after a failed deletion",
+        not_built: "grpc expander, delay after a failed deletion, inter-pod affinity, topology spread",
     },
     LawInfo {
         name: "karpenter",
@@ -161,7 +162,7 @@ pub const LAWS: &[LawInfo] = &[
         rule: "batched pods packed onto the cheapest offerings; empty, several or single nodes consolidated \
                within budgets; expiry",
         source: "kubernetes-sigs/karpenter 2266468 pkg/controllers",
-        not_built: "room for later pods on nodes that have not registered, scheduled budgets, taints, minValues, static pools, Balanced policy, drift",
+        not_built: "static pools, preferred affinities, topology spread, node repair",
     },
 ];
 
@@ -313,12 +314,12 @@ impl Law {
             Self::Predictive(law) => scaled(law.as_mut(), now, fields, replicas, answer),
             Self::Scheduled(law) => scaled(law.as_mut(), now, fields, replicas, answer),
             Self::ClusterAutoscaler(law) => {
-                let (decision, Reason(reason)) = law.decide(now, &nodes::observation(&fields)?);
+                let (decision, Reason(reason)) = law.decide(now, &nodes::observation(now, &fields)?);
                 nodes::write(decision, reason, answer);
                 Ok(())
             }
             Self::Karpenter(law) => {
-                let (decision, Reason(reason)) = law.decide(now, &nodes::observation(&fields)?);
+                let (decision, Reason(reason)) = law.decide(now, &nodes::observation(now, &fields)?);
                 nodes::write(decision, reason, answer);
                 Ok(())
             }

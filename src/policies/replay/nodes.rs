@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::instant;
+use crate::policies::node_autoscale::observation::{HOST_PORT, POD_PLACES};
 use crate::policies::node_autoscale::{
-    Action, InstanceType, Node, NodeDecision, NodeObservation, Offering, Pod, Resources,
+    Action, InstanceType, Node, NodeDecision, NodeObservation, Offering, Operator, Pod, Requirement,
+    Resources, Taint, Toleration,
 };
 use crate::policies::spec::quantity;
 use crate::units::Instant;
@@ -70,8 +72,9 @@ fn strings(fields: &Fields, names: &[&str]) -> BTreeMap<String, String> {
 }
 
 /// Reads a line.
-pub(super) fn observation(fields: &Fields) -> Result<NodeObservation, String> {
-    let mut observation = NodeObservation::default();
+pub(super) fn observation(now: Instant, fields: &Fields) -> Result<NodeObservation, String> {
+    // Time zero of a recording is a Monday's midnight.
+    let mut observation = NodeObservation { clock: now.since(super::EPOCH), ..NodeObservation::default() };
     for (i, node) in objects(fields, "nodes")?.into_iter().enumerate() {
         observation.nodes.push(node_of(node, i).map_err(|error| format!("nodes[{i}]: {error}"))?);
     }
@@ -107,6 +110,56 @@ pub(super) fn observation(fields: &Fields) -> Result<NodeObservation, String> {
     Ok(observation)
 }
 
+/// What a pod takes of a node: its requests, a place, and its ports.
+fn pod_requests(fields: &Fields) -> Result<Resources, String> {
+    let mut requests = resources(fields, &["requests"])?;
+    requests.entry(POD_PLACES.to_owned()).or_insert(1.0);
+    match fields.get("host_ports") {
+        None | Some(Value::Null) => {}
+        Some(Value::Array(ports)) => {
+            requests.extend(ports.iter().map(|port| (format!("{HOST_PORT}{port}"), 1.0)));
+        }
+        Some(other) => return Err(format!("host_ports has to be a list, not {other}")),
+    }
+    Ok(requests)
+}
+
+fn taints(fields: &Fields) -> Result<Vec<Taint>, String> {
+    let word = |fields: &Fields, name: &str| text(fields, &[name]).unwrap_or_default();
+    let read = |taint: &Fields| Taint {
+        key: word(taint, "key"),
+        value: word(taint, "value"),
+        effect: word(taint, "effect"),
+    };
+    Ok(objects(fields, "taints")?.into_iter().map(read).collect())
+}
+
+fn tolerations(fields: &Fields) -> Result<Vec<Toleration>, String> {
+    let word = |fields: &Fields, name: &str| text(fields, &[name]).unwrap_or_default();
+    let read = |toleration: &Fields| Toleration {
+        key: word(toleration, "key"),
+        exists: word(toleration, "operator") == "Exists",
+        value: word(toleration, "value"),
+        effect: word(toleration, "effect"),
+    };
+    Ok(objects(fields, "tolerations")?.into_iter().map(read).collect())
+}
+
+/// `requirements`, or `node_affinity`: {key, operator, values}.
+fn requirements(fields: &Fields) -> Result<Vec<Requirement>, String> {
+    let name = if fields.contains_key("requirements") { "requirements" } else { "node_affinity" };
+    let read = |item: &Fields| {
+        let word = text(item, &["operator"]).unwrap_or_else(|| "In".to_owned());
+        let operator = Operator::ALL.iter().find(|(known, _)| *known == word);
+        let (_, operator) = operator.ok_or_else(|| format!("{name}: no operator is called {word:?}"))?;
+        let values = item.get("values").and_then(Value::as_array).into_iter().flatten();
+        let values = values.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        let key = text(item, &["key"]).ok_or_else(|| format!("{name}: an item has no key"))?;
+        Ok(Requirement { key, operator: *operator, values: values.collect(), min_values: None })
+    };
+    objects(fields, name)?.into_iter().map(read).collect()
+}
+
 fn node_of(fields: &Fields, i: usize) -> Result<Node, String> {
     Ok(Node {
         name: text(fields, &["name"]).unwrap_or_else(|| format!("node-{i}")),
@@ -117,11 +170,13 @@ fn node_of(fields: &Fields, i: usize) -> Result<Node, String> {
         price: real(fields, "price")?,
         allocatable: resources(fields, &["allocatable", "resources", "capacity"])?,
         labels: strings(fields, &["labels"]),
+        taints: taints(fields)?,
         created: time(fields, "created_s")?.unwrap_or(super::EPOCH),
         last_pod_event: time(fields, "last_pod_event_s")?,
         ready: truth(fields, "ready")?.unwrap_or(true),
         deleting: truth(fields, "deleting")?.unwrap_or(false),
         keep: truth(fields, "do_not_disrupt")?.or(truth(fields, "scale_down_disabled")?).unwrap_or(false),
+        drifted: truth(fields, "drifted")?.unwrap_or(false),
     })
 }
 
@@ -130,8 +185,10 @@ fn pod_of(fields: &Fields, i: usize) -> Result<Pod, String> {
     Ok(Pod {
         name: text(fields, &["name"]).unwrap_or_else(|| format!("pod-{i}")),
         node: text(fields, &["node"]),
-        requests: resources(fields, &["requests"])?,
+        requests: pod_requests(fields)?,
         selector: strings(fields, &["node_selector", "selector"]),
+        requirements: requirements(fields)?,
+        tolerations: tolerations(fields)?,
         created: time(fields, "created_s")?.or(time(fields, "start_s")?).unwrap_or(super::EPOCH),
         daemon: flag("daemonset")? || flag("daemon")?,
         controlled: truth(fields, "controlled")?.unwrap_or(true),

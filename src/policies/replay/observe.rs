@@ -225,7 +225,8 @@ fn read_history(value: &Value) -> Result<History, String> {
     let at = |item: &Value| -> Result<Instant, String> {
         instant(item.get("t_s").and_then(Value::as_f64).ok_or("an item has no t_s")?)
     };
-    let mut history = History::default();
+    let known = value.get("recommendations").is_some_and(Value::is_array);
+    let mut history = History { known, ..History::default() };
     for item in items("recommendations") {
         let replicas =
             item.get("replicas").and_then(Value::as_u64).ok_or("a recommendation has no replicas")?;

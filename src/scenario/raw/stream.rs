@@ -28,6 +28,7 @@ pub struct RawStream {
     pub timeout: Option<Duration>,
     pub retries: Option<RetryPlan>,
     pub spill_over: Option<u32>,
+    pub overflow: Option<Sited<String>>,
     /// Priority, whether it may be displaced, and deadline; the tenant is looked up by its name.
     pub terms: RequestTerms,
     pub cache: Option<ResponseCache>,
@@ -89,6 +90,9 @@ pub fn read(
     let doc = "Its deployments are tried in order: the next is taken when the least loaded replica of one has so many \
                requests; the least loaded of all when absent.";
     let spill_over = t.optional("spill_over", &kinds::COUNT, doc);
+    let doc = "The API (of [[apis]]) that gets requests for which none of its deployments has room: by `spill_over`, by \
+               `max_queued_requests`, because no replica is ready, or because a replica would reject them.";
+    let overflow = t.optional("overflow", &kinds::REFERENCE, doc);
     let doc = "How urgent its requests are where `batching.order` is \"priority\"; smaller is more urgent.";
     let priority = t.optional("priority", &kinds::PRIORITY, doc);
     let doc = "A more urgent request that finds no room takes the place of one of these in the batch: for \
@@ -176,6 +180,7 @@ pub fn read(
         timeout: timeout.map(|timeout| *timeout),
         retries,
         spill_over: spill_over.map(|most| *most),
+        overflow,
         terms,
         cache,
         tenant,

@@ -19,12 +19,27 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawTenant> {
     let name = t.required("name", &kinds::NAME, "Its name; streams name it under `tenant`.");
     let doc = "Its share against those of the others where `batching.order` is \"vtc\".";
     let weight = t.or("weight", &kinds::WEIGHT, "1.0", doc);
-    let doc = "Requests that it may send, as a rate; further ones are rejected.";
+    let limits = limits(t, true);
+    Some(RawTenant { name: name?, weight: weight.map_or(1.0, |weight| *weight), limits })
+}
+
+/// Reads rate limits; requests beyond them are `rejected`, or go on as if there were no API.
+pub fn limits(t: &mut TableReader<'_>, rejected: bool) -> TenantLimits {
+    let doc = if rejected {
+        "Requests that it may send, as a rate; further ones are rejected."
+    } else {
+        "Requests that it takes, as a rate; what is beyond goes on as if there were no API."
+    };
     let request_rate = t.optional("request_rate", &kinds::RATE, doc);
     let doc = "Requests that may come at once after a pause; those of a second when absent, at least 1.";
     let request_burst = t.optional("request_burst", &kinds::LARGE_COUNT, doc);
-    let doc = "Tokens that it may use, prompt and output together, as a rate (\"30000/m\"); counted when a request \
-               arrives, which is rejected where they do not suffice.";
+    let doc = if rejected {
+        "Tokens that it may use, prompt and output together, as a rate (\"30000/m\"); counted when a request \
+               arrives, which is rejected where they do not suffice."
+    } else {
+        "Tokens that it takes, prompt and output together, as a rate (\"30000/m\"); counted when a request \
+               arrives, which goes on as if there were no API where they do not suffice."
+    };
     let token_rate = t.optional("token_rate", &kinds::RATE, doc);
     let doc = "Tokens that may be used at once after a pause; those of a minute when absent. A request with more \
                is always rejected.";
@@ -46,9 +61,5 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawTenant> {
         };
     let requests = limit(t, request_rate, request_burst, ("request_rate", "request_burst"), 1.0);
     let tokens = limit(t, token_rate, token_burst, ("token_rate", "token_burst"), 60.0);
-    Some(RawTenant {
-        name: name?,
-        weight: weight.map_or(1.0, |weight| *weight),
-        limits: TenantLimits { requests, tokens },
-    })
+    TenantLimits { requests, tokens }
 }

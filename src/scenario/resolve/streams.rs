@@ -17,18 +17,19 @@ pub fn resolve(
     reading: &mut Reading,
 ) -> Vec<Option<StreamPlan>> {
     let streams = scenario.streams.iter();
-    streams.map(|raw| stream(raw, &scenario.tenants, catalog, deployments, reading)).collect()
+    streams.map(|raw| stream(raw, scenario, catalog, deployments, reading)).collect()
 }
 
 fn stream(
     raw: &RawStream,
-    tenants: &[RawTenant],
+    scenario: &RawScenario,
     catalog: &Catalog,
     deployments: &[Deployment],
     reading: &mut Reading,
 ) -> Option<StreamPlan> {
-    let terms = RequestTerms { tenant: tenant(raw, tenants, reading), ..raw.terms };
+    let terms = RequestTerms { tenant: tenant(raw, &scenario.tenants, reading), ..raw.terms };
     let model = canonical(catalog, &raw.model);
+    let overflow = super::apis::overflow(raw, scenario, catalog, &model, reading);
     let serving = if raw.deployments.is_empty() {
         let all = deployments.iter().enumerate();
         let serving: Vec<usize> =
@@ -52,6 +53,7 @@ fn stream(
         timeout: raw.timeout,
         retries: raw.retries,
         spill_over: raw.spill_over,
+        overflow,
         terms,
         cache: raw.cache.clone(),
     })

@@ -428,10 +428,12 @@ impl SetUp {
                 timeout: None,
                 retries: None,
                 spill_over: None,
+                overflow: None,
                 terms: Default::default(),
                 cache: None,
             }],
             tenants: Vec::new(),
+            apis: Vec::new(),
             pools: vec![PoolPlan {
                 fleet: PoolConfig {
                     name: name.clone(),

@@ -210,8 +210,14 @@ fn on_pods(
     let source = &metric.source;
     let name = source.name();
     let Some(pods) = &observation.pods else { return on_average(config, metric, observation) };
-    if observation.missing.contains(name) {
-        return Err(CannotScale(format!("unable to get metrics for {name}: no metrics returned")));
+    let silent = !pods.is_empty() && pods.iter().all(|pod| measured(source, pod).is_none());
+    if silent || observation.missing.contains(name) {
+        return Err(CannotScale(match source {
+            Source::Pods(_) => "no metrics returned from custom metrics API".to_owned(),
+            _ => format!(
+                "unable to get metrics for resource {name}: no metrics returned from resource metrics API"
+            ),
+        }));
     }
     if pods.is_empty() {
         return Err(CannotScale::new("no pods returned by selector while calculating replica count"));

@@ -263,6 +263,15 @@ fn rates() {
 }
 
 #[test]
+fn an_empty_history_is_known() {
+    let metric = EXTERNAL.replace("KIND", "AverageValue").replace("WHERE", "averageValue");
+    let mut hpa = Hpa::new(config(&metric.replace("TARGET", "1")));
+    let mut observation = Observation::of(5).with("qps", 3.0);
+    observation.history.known = true;
+    assert_eq!(hpa.decide(at(0), &observation).0.unwrap().desired, 3);
+}
+
+#[test]
 fn history_presets_the_state() {
     let metric = EXTERNAL.replace("KIND", "AverageValue").replace("WHERE", "averageValue");
     let yaml = format!("{}  behavior: {{}}\n", metric.replace("TARGET", "1"));

@@ -18,6 +18,8 @@ pub struct JobConfig {
     pub combine: Combine,
     /// `triggers`.
     pub triggers: Vec<Trigger>,
+    /// The annotation `autoscaling.keda.sh/paused`: no job is started.
+    pub paused: bool,
 }
 
 /// How running and pending jobs count.
@@ -124,6 +126,9 @@ impl Policy for KedaJob {
         let active = observation.flag("active").unwrap_or(wish.is_some());
         let (queue, wanted) = wish.unwrap_or((0, 0));
         let config = &self.config;
+        if config.paused {
+            return (Ok(Scale { raw: wanted, ..Scale::default() }), Reason("KEDA: paused"));
+        }
         let (start, effective, reason) = if running < config.min {
             let missing = config.min - running;
             (missing, missing, Reason("KEDA: fewer jobs than minReplicaCount"))

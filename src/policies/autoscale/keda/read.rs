@@ -1,7 +1,10 @@
 //! `ScaledObject` and `ScaledJob` manifests, checked as KEDA's webhook checks them.
 
 use super::job::Combine;
-use super::{Fallback, FallbackBehavior, JobConfig, KedaConfig, Strategy, Trigger};
+use super::{
+    COMPOSED, Fallback, FallbackBehavior, Formula, JobConfig, KedaConfig, Modifiers, Paused, Strategy,
+    Trigger,
+};
 use crate::policies::autoscale::hpa::{self, Flags, HpaConfig, Metric, Source, Target};
 use crate::policies::spec::{Fields, Node, Problems, Tree};
 use crate::units::Duration;
@@ -27,7 +30,8 @@ const TARGETS: [&str; 14] = [
 ];
 
 /// The top of a manifest: its `spec`.
-fn spec<'a>(document: &'a Node, kind: &str, problems: &Problems) -> Option<Fields<'a>> {
+fn spec<'a>(document: &'a Node, kind: &str, problems: &Problems) -> Option<(Fields<'a>, Paused)> {
+    let mut paused = Paused::default();
     let mut top = Fields::new(document, problems);
     let version = top.text("apiVersion").unwrap_or_default();
     if version != "keda.sh/v1alpha1" {
@@ -39,8 +43,23 @@ fn spec<'a>(document: &'a Node, kind: &str, problems: &Problems) -> Option<Field
     if let Some(Tree::Map(annotations)) =
         document.get("metadata").and_then(|m| m.get("annotations")).map(|node| &node.tree)
     {
-        for (name, line, _) in annotations.iter().filter(|(name, ..)| name.contains("keda.sh/paused")) {
-            problems.add(*line, name.clone(), "pausing is not built: take the annotation out");
+        for (name, line, node) in annotations {
+            let Some(key) = name.strip_prefix("autoscaling.keda.sh/").filter(|key| key.starts_with("paused"))
+            else {
+                continue;
+            };
+            let text = node.text().unwrap_or_default();
+            let truth = || text.parse::<bool>().ok();
+            let read = match key {
+                "paused-replicas" => text.parse().map(|count| paused.replicas = Some(count)).ok(),
+                "paused" => truth().map(|is| paused.all = is),
+                "paused-scale-in" => truth().map(|is| paused.scale_in = is),
+                "paused-scale-out" => truth().map(|is| paused.scale_out = is),
+                _ => None,
+            };
+            if read.is_none() {
+                problems.add(*line, name.clone(), format!("{text:?} is not what this annotation takes"));
+            }
         }
     }
     top.ignore(&["kind", "metadata", "status"]);
@@ -49,7 +68,7 @@ fn spec<'a>(document: &'a Node, kind: &str, problems: &Problems) -> Option<Field
         top.problem("spec", "Required value");
     }
     top.finish(STRICT);
-    spec
+    spec.map(|spec| (spec, paused))
 }
 
 fn bounds(spec: &mut Fields<'_>) -> (u32, u32) {
@@ -145,7 +164,7 @@ fn trigger(i: usize, mut fields: Fields<'_>) -> Option<(Trigger, Metric)> {
 
 /// Reads a ScaledObject.
 pub fn read(document: &Node, flags: Option<&Node>, problems: &Problems) -> Option<KedaConfig> {
-    let mut spec = spec(document, "ScaledObject", problems)?;
+    let (mut spec, paused) = spec(document, "ScaledObject", problems)?;
     match spec.map("scaleTargetRef") {
         None => spec.problem("scaleTargetRef", "Required value"),
         Some(mut target) => {
@@ -170,14 +189,10 @@ pub fn read(document: &Node, flags: Option<&Node>, problems: &Problems) -> Optio
         );
     }
     let fallback = spec.map("fallback").map(read_fallback);
-    let mut behavior = None;
+    let (mut behavior, mut modifiers) = (None, None);
     if let Some(mut advanced) = spec.map("advanced") {
         advanced.ignore(&["restoreToOriginalReplicaCount"]);
-        if advanced.node("scalingModifiers").is_some() {
-            let said =
-                "scalingModifiers (a formula over triggers) is not built: record its value as one trigger";
-            advanced.problem("scalingModifiers", said);
-        }
+        modifiers = advanced.map("scalingModifiers").and_then(read_modifiers);
         if let Some(mut own) = advanced.map("horizontalPodAutoscalerConfig") {
             own.ignore(&["name"]);
             behavior = own.map("behavior").map(|fields| hpa::read_behavior(fields, &Flags::default()));
@@ -185,7 +200,18 @@ pub fn read(document: &Node, flags: Option<&Node>, problems: &Problems) -> Optio
         }
         advanced.finish(STRICT);
     }
-    let (triggers, metrics): (Vec<_>, Vec<_>) = triggers(&mut spec).into_iter().unzip();
+    let (triggers, mut metrics): (Vec<Trigger>, Vec<_>) = triggers(&mut spec).into_iter().unzip();
+    let modifiers = modifiers.map(|(modifiers, target)| {
+        for name in modifiers.formula.names() {
+            if !triggers.iter().any(|trigger| trigger.name == name) {
+                spec.problem("advanced", format!("scalingModifiers: no trigger is called {name:?}"));
+            }
+        }
+        // The composed metric instead of what it is made of; cpu and memory stay.
+        metrics.retain(|metric: &Metric| !metric.source.is_whole());
+        metrics.push(Metric { source: Source::External(COMPOSED.to_owned()), target });
+        modifiers
+    });
     if min == 0 && !triggers.is_empty() && triggers.iter().all(|trigger| trigger.resource) {
         spec.problem(
             "triggers",
@@ -195,7 +221,48 @@ pub fn read(document: &Node, flags: Option<&Node>, problems: &Problems) -> Optio
     spec.finish(STRICT);
     let flags = flags.map_or_else(Flags::default, |node| hpa::read_flags(node, problems));
     let hpa = HpaConfig { min: min.max(1), max, metrics, behavior, flags };
-    Some(KedaConfig { cooldown, initial_cooldown, idle, min, max, fallback, triggers, hpa })
+    Some(KedaConfig {
+        cooldown,
+        initial_cooldown,
+        idle,
+        min,
+        max,
+        fallback,
+        triggers,
+        modifiers,
+        paused,
+        hpa,
+    })
+}
+
+/// `scalingModifiers`, and the HPA's target for the composed metric.
+fn read_modifiers(mut fields: Fields<'_>) -> Option<(Modifiers, Target)> {
+    let kind = fields.text("metricType");
+    let target = fields.number("target");
+    match target {
+        None => fields.problem("target", "formula is given but target is empty"),
+        Some(target) if target <= 0.0 => {
+            fields.problem("target", format!("target has to be greater than 0, not {target}"));
+        }
+        Some(_) => {}
+    }
+    let activation = fields.number("activationTarget").unwrap_or(0.0);
+    let text = fields.text("formula").unwrap_or_default();
+    let formula = Formula::parse(&text);
+    if let Err(error) = &formula {
+        fields.problem("formula", format!("error compiling formula: {error}"));
+    }
+    let thousandths = (target.unwrap_or(1.0) * 1000.0).ceil() as i64;
+    let target = match kind.as_deref() {
+        None | Some("AverageValue") => Target::AverageValue(thousandths),
+        Some("Value") => Target::Value(thousandths),
+        Some(other) => {
+            fields.problem("metricType", format!("invalid metric type {other:?} for scalingModifiers"));
+            Target::AverageValue(thousandths)
+        }
+    };
+    fields.finish(STRICT);
+    Some((Modifiers { formula: formula.ok()?, activation }, target))
 }
 
 fn read_fallback(mut fields: Fields<'_>) -> Fallback {
@@ -224,7 +291,7 @@ fn read_fallback(mut fields: Fields<'_>) -> Fallback {
 
 /// Reads a ScaledJob.
 pub fn read_job(document: &Node, problems: &Problems) -> Option<JobConfig> {
-    let mut spec = spec(document, "ScaledJob", problems)?;
+    let (mut spec, paused) = spec(document, "ScaledJob", problems)?;
     spec.ignore(&["jobTargetRef", "pollingInterval", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"]);
     spec.ignore(&["envSourceContainerName", "rollout", "rolloutStrategy"]);
     let (min, max) = bounds(&mut spec);
@@ -249,5 +316,5 @@ pub fn read_job(document: &Node, problems: &Problems) -> Option<JobConfig> {
     }
     let triggers = triggers(&mut spec).into_iter().map(|(trigger, _)| trigger).collect();
     spec.finish(STRICT);
-    Some(JobConfig { min: min.into(), max: max.into(), strategy, combine, triggers })
+    Some(JobConfig { min: min.into(), max: max.into(), strategy, combine, triggers, paused: paused.all })
 }

@@ -160,8 +160,48 @@ fn jobs() {
 }
 
 #[test]
+fn modifiers() {
+    let spec = "  advanced: {scalingModifiers: {formula: 'queue > 20 ? queue * 2 : queue', target: '10', \
+                activationTarget: '5'}}\n";
+    // Active above 5 of the formula; 30 counts as 60, at 10 each: 6.
+    ticks(
+        spec,
+        &[
+            (0, 0, Some(5.0), Some(0)),
+            (30, 0, Some(6.0), Some(1)),
+            (60, 3, Some(30.0), Some(6)),
+            (90, 3, None, None),
+        ],
+    );
+}
+
+#[test]
+fn pausing() {
+    let paused = |annotation: &str, replicas| {
+        let yaml = format!(
+            "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {{annotations: {{{annotation}}}}}\nspec:\n  \
+             scaleTargetRef: {{name: x}}\n{QUEUE}"
+        );
+        let problems = Problems::default();
+        let config = read(&parse_yaml(&yaml).unwrap()[0], None, &problems).unwrap();
+        assert_eq!(problems.into_sorted(), []);
+        let seen = |queue| Observation::of(replicas).with("queue", queue);
+        let wanted = |queue| {
+            let law = &mut Keda::new(config.clone());
+            law.decide(Instant::ZERO, &seen(queue)).0.unwrap().desired
+        };
+        (wanted(0.0), wanted(99.0))
+    };
+    assert_eq!(paused("", 4), (0, 8));
+    assert_eq!(paused("autoscaling.keda.sh/paused-replicas: '3'", 4), (3, 3));
+    assert_eq!(paused("autoscaling.keda.sh/paused: 'true'", 4), (4, 4));
+    assert_eq!(paused("autoscaling.keda.sh/paused-scale-in: 'true'", 4), (4, 8));
+    assert_eq!(paused("autoscaling.keda.sh/paused-scale-out: 'true'", 4), (0, 4));
+}
+
+#[test]
 fn manifests_are_refused_as_keda_refuses_them() {
     let bad = "  minReplicaCount: 5\n  maxReplicaCount: 3\n  idleReplicaCount: 5\n  coolDownPeriod: 3\n  advanced: \
-               {scalingModifiers: {formula: a}}\n  triggers:\n  - {type: kafka, metadata: {lagThreshold: '0'}}\n";
+               {scalingModifiers: {formula: a +}}\n  triggers:\n  - {type: kafka, metadata: {lagThreshold: '0'}}\n";
     insta::assert_snapshot!(parsed(bad).unwrap_err().join("\n"));
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::observation::{Node, Pod, fits, selects, take};
+use super::super::observation::{Node, Pod, fits, take};
 use super::super::{Action, NodeDecision, NodeObservation, Resources};
 use super::ClusterAutoscaler;
 use crate::units::Instant;
@@ -74,15 +74,16 @@ impl ClusterAutoscaler {
             let mut after = free.clone();
             after.remove(node.name.as_str());
             let places = moving.iter().all(|pod| {
-                let place =
-                    observation.nodes.iter().filter(|other| selects(&pod.selector, &other.labels)).find_map(
-                        |other| {
-                            after
-                                .get(other.name.as_str())
-                                .filter(|room| fits(&pod.requests, room))
-                                .map(|_| &other.name)
-                        },
-                    );
+                let place = observation
+                    .nodes
+                    .iter()
+                    .filter(|other| pod.suits(&other.labels, &other.taints))
+                    .find_map(|other| {
+                        after
+                            .get(other.name.as_str())
+                            .filter(|room| fits(&pod.requests, room))
+                            .map(|_| &other.name)
+                    });
                 let Some(room) = place.and_then(|name| after.get_mut(name.as_str())) else { return false };
                 take(&pod.requests, room);
                 true

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use regex_lite::Regex;
+
 use super::{CaConfig, Expander, Group};
-use crate::policies::node_autoscale::Resources;
+use crate::policies::node_autoscale::{Resources, Taint};
 use crate::policies::spec::{Fields, Node, Problems, Tree, quantity};
 use crate::units::Duration;
 
@@ -60,9 +62,7 @@ pub fn read(document: &Node, problems: &Problems) -> Option<CaConfig> {
     let ignore_daemons = truth("ignore-daemonsets-utilization", false);
     let skip_system = truth("skip-nodes-with-system-pods", true);
     let skip_local = truth("skip-nodes-with-local-storage", true);
-    if truth("balance-similar-node-groups", false) {
-        flags.problem("balance-similar-node-groups", "balancing over similar groups is not built");
-    }
+    let balance = truth("balance-similar-node-groups", false);
     let mut count = |name, default: i64| {
         let value = flags.int(name).unwrap_or(default);
         if value < 0 {
@@ -118,6 +118,7 @@ pub fn read(document: &Node, problems: &Problems) -> Option<CaConfig> {
         groups,
         expanders,
         priorities,
+        balance,
         scan_interval,
         max_nodes_total,
         max_nodes_per_scaleup,
@@ -183,12 +184,18 @@ fn read_group(mut fields: Fields<'_>, problems: &Problems) -> Option<Group> {
             labels.insert(name.clone(), node.text().unwrap_or_default().to_owned());
         }
     }
+    let mut taints = Vec::new();
+    for mut taint in fields.maps("taints").unwrap_or_default() {
+        let mut word = |name| taint.text(name).unwrap_or_default();
+        taints.push(Taint { key: word("key"), value: word("value"), effect: word("effect") });
+        taint.finish("not part of a taint");
+    }
     let price = fields.number("price");
     fields.finish("not part of a node group");
-    Some(Group { name: name?, min, max, resources, labels, price })
+    Some(Group { name: name?, min, max, resources, labels, taints, price })
 }
 
-fn read_priorities(node: &Node, problems: &Problems) -> Vec<(i64, Vec<String>)> {
+fn read_priorities(node: &Node, problems: &Problems) -> Vec<(i64, Vec<Regex>)> {
     let Tree::Map(entries) = &node.tree else { return Vec::new() };
     let mut priorities = Vec::new();
     for (key, line, list) in entries {
@@ -203,14 +210,10 @@ fn read_priorities(node: &Node, problems: &Problems) -> Vec<(i64, Vec<String>)> 
         let mut names = Vec::new();
         for item in items {
             let text = item.text().unwrap_or_default();
-            let core = text.strip_prefix(".*").unwrap_or(text);
-            let core = core.strip_suffix(".*").unwrap_or(core);
-            if core.contains(['*', '[', '(', '|', '+', '?', '^', '$', '\\', '{']) {
-                let said =
-                    format!("{text:?}: of regular expressions only a word with .* at its ends is read");
-                problems.add(item.line, "priorities", said);
+            match Regex::new(text) {
+                Ok(pattern) => names.push(pattern),
+                Err(error) => problems.add(item.line, "priorities", format!("{text:?}: {error}")),
             }
-            names.push(text.to_owned());
         }
         priorities.push((priority, names));
     }

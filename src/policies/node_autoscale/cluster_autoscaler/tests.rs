@@ -1,6 +1,6 @@
 //! Hand-computed scans.
 
-use super::super::{Node, Pod};
+use super::super::{Node, Pod, Toleration};
 use super::*;
 use crate::policies::spec::{Problems, parse_yaml};
 
@@ -34,12 +34,8 @@ fn node(name: &str, group: &str, cpu: f64) -> Node {
         zone: String::new(),
         price: None,
         allocatable: amounts(cpu, 4.0 * cpu),
-        labels: BTreeMap::new(),
-        created: Instant::ZERO,
-        last_pod_event: None,
         ready: true,
-        deleting: false,
-        keep: false,
+        ..Node::default()
     }
 }
 
@@ -48,17 +44,8 @@ fn pod(name: &str, on: Option<&str>, cpu: f64) -> Pod {
         name: name.to_owned(),
         node: on.map(str::to_owned),
         requests: amounts(cpu, cpu),
-        selector: BTreeMap::new(),
-        created: Instant::ZERO,
-        daemon: false,
         controlled: true,
-        local_storage: false,
-        system: false,
-        safe_to_evict: None,
-        keep: false,
-        priority: 0.0,
-        deletion_cost: 0.0,
-        deleting: false,
+        ..Pod::default()
     }
 }
 
@@ -253,9 +240,68 @@ fn unhealthy() {
 }
 
 #[test]
+fn balances() {
+    let groups = "nodeGroups:\n- {name: a, min: 0, max: 10, resources: {cpu: 4, memory: 1000}, labels: \
+                  {topology.kubernetes.io/zone: a}}\n- {name: b, min: 0, max: 3, resources: {cpu: 4, memory: 1010}, \
+                  labels: {topology.kubernetes.io/zone: b}}\n- {name: c, min: 0, max: 10, resources: {cpu: 8, memory: \
+                  1000}}\n";
+    let ups_of = |balance: bool, count: usize| {
+        let yaml = format!(
+            "policy: cluster-autoscaler\nflags: {{expander: priority, balance-similar-node-groups: {balance}}}\n\
+             {groups}priorities: {{10: ['.*'], 50: ['^a$']}}\n"
+        );
+        let problems = Problems::default();
+        let mut law = ClusterAutoscaler::new(read(&parse_yaml(&yaml).unwrap()[0], &problems).unwrap());
+        assert_eq!(problems.into_sorted(), []);
+        let nodes = vec![node("n", "b", 4.0)];
+        let decision = law.decide(at(0), &seen(nodes, waiting(&vec![4.0; count]))).0;
+        ups(&decision).into_iter().map(|(name, count)| (name.to_owned(), count)).collect::<Vec<_>>()
+    };
+    let words =
+        |pairs: &[(&str, u32)]| pairs.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect::<Vec<_>>();
+    // The node that is there takes one of the pods; b has one node already.
+    assert_eq!(ups_of(false, 4), words(&[("a", 3)]));
+    assert_eq!(ups_of(true, 4), words(&[("a", 2), ("b", 1)]));
+    // b is full at three.
+    assert_eq!(ups_of(true, 9), words(&[("a", 6), ("b", 2)]));
+}
+
+#[test]
+fn places() {
+    // Upstream's estimator: ten pods fit a node by cpu, but only a given number of pods has a place there.
+    let groups = "nodeGroups:\n- {name: a, min: 0, max: 20, resources: {cpu: 100, memory: 100, pods: 10}, taints: \
+                  [{key: gpu, effect: NoSchedule}]}\n";
+    let yaml = format!("policy: cluster-autoscaler\n{groups}");
+    let asked = |change: &dyn Fn(usize, &mut Pod)| {
+        let problems = Problems::default();
+        let mut law = ClusterAutoscaler::new(read(&parse_yaml(&yaml).unwrap()[0], &problems).unwrap());
+        let mut pods = waiting(&[1.0; 20]);
+        for (i, pod) in pods.iter_mut().enumerate() {
+            pod.requests.insert("pods".to_owned(), 1.0);
+            pod.tolerations =
+                vec![Toleration { key: "gpu".to_owned(), exists: true, ..Toleration::default() }];
+            change(i, pod);
+        }
+        let decision = law.decide(at(0), &seen(vec![], pods)).0;
+        ups(&decision).first().map_or(0, |(_, count)| *count)
+    };
+    assert_eq!(asked(&|_, _| {}), 2);
+    // A port of the node: one pod a node.
+    let port = |pod: &mut Pod| pod.requests.extend([("host-port/5555".to_owned(), 1.0)]);
+    assert_eq!(asked(&|_, pod| port(pod)), 20);
+    // Half of them do not bear the taint.
+    assert_eq!(
+        asked(&|i, pod| if i % 2 == 0 {
+            pod.tolerations.clear()
+        }),
+        1
+    );
+}
+
+#[test]
 fn refusals() {
     let yaml = "policy: cluster-autoscaler\nflags: {expander: least-wast, scale-down-unneeded-time: 5s, \
-                scale-down-utilization-treshold: 0.4, balance-similar-node-groups: true}\nnodeGroups:\n- {name: a, \
+                scale-down-utilization-treshold: 0.4, expendable-pods-priority-cutof: 3}\nnodeGroups:\n- {name: a, \
                 min: 5, max: 2, resources: {cpu: four}}\n";
     let problems = Problems::default();
     read(&parse_yaml(yaml).unwrap()[0], &problems);

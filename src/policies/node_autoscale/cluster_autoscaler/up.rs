@@ -1,7 +1,11 @@
 //! Scaling up: pods that wait, the estimate of nodes for them, and the choice of a group.
 
-use super::super::observation::{Pod, fits, selects, take};
-use super::super::{Action, NodeDecision, NodeObservation, Resources};
+use std::collections::BTreeMap;
+
+use regex_lite::Regex;
+
+use super::super::observation::{Pod, fits, take};
+use super::super::{Action, NodeDecision, NodeObservation, Resources, Taint};
 use super::{ClusterAutoscaler, Expander, Group};
 use crate::units::Instant;
 
@@ -54,15 +58,52 @@ impl ClusterAutoscaler {
         else {
             return true;
         };
-        let size = self.size(observation, &best.group.name) + best.count;
-        self.asked.insert(best.group.name.clone(), (size, now));
+        let pods: Vec<String> = best.pods.iter().map(|pod| pod.name.clone()).collect();
+        let shares = if self.config.balance {
+            self.balanced(now, observation, &best)
+        } else {
+            vec![(best.group.name.clone(), best.count)]
+        };
         self.last_up = Some(now);
-        decision.actions.push(Action::ScaleUp {
-            group: best.group.name.clone(),
-            count: best.count,
-            pods: best.pods.iter().map(|pod| pod.name.clone()).collect(),
-        });
+        for (group, count) in shares {
+            let size = self.size(observation, &group) + count;
+            self.asked.insert(group.clone(), (size, now));
+            decision.actions.push(Action::ScaleUp { group, count, pods: pods.clone() });
+        }
         true
+    }
+
+    /// The nodes of a choice spread over the groups like its own that could take the pods too: one by one to the
+    /// smallest (`processors/nodegroupset/balancing_processor.go`).
+    fn balanced(&self, now: Instant, observation: &NodeObservation, best: &Choice<'_>) -> Vec<(String, u32)> {
+        let open = |group: &&Group| {
+            let held = self.backoff.get(&group.name).is_some_and(|(until, _)| now < *until);
+            let like = group.name == best.group.name || similar(group, best.group);
+            like && !held && !observation.refused.contains(&group.name)
+        };
+        let takes = |group: &&Group| {
+            best.pods
+                .iter()
+                .all(|pod| pod.suits(&group.labels, &group.taints) && fits(&pod.requests, &group.resources))
+        };
+        let groups: Vec<&Group> = self.config.groups.iter().filter(open).filter(takes).collect();
+        let mut sizes: Vec<(u32, u32, u32)> = groups
+            .iter()
+            .map(|group| {
+                let size = self.size(observation, &group.name);
+                (size, size, group.max)
+            })
+            .collect();
+        for _ in 0..best.count {
+            let smallest =
+                sizes.iter_mut().filter(|(size, _, most)| size < most).min_by_key(|(size, ..)| *size);
+            if let Some((size, ..)) = smallest {
+                *size += 1;
+            }
+        }
+        let grown =
+            groups.iter().zip(sizes).map(|(group, (size, before, _))| (group.name.clone(), size - before));
+        grown.filter(|(_, count)| *count > 0).collect()
     }
 
     /// Pods that wait and fit neither on a node that is there nor on one that is coming.
@@ -73,12 +114,12 @@ impl ClusterAutoscaler {
         decision: &mut NodeDecision,
     ) -> Vec<&'a Pod> {
         let ready = observation.nodes.iter().filter(|node| node.ready && !node.deleting);
-        let mut rooms: Vec<(Resources, _)> =
-            ready.map(|node| (observation.free(node), &node.labels)).collect();
+        let mut rooms: Vec<(Resources, _, &[Taint])> =
+            ready.map(|node| (observation.free(node), &node.labels, &node.taints[..])).collect();
         for group in &self.config.groups {
             let here = Self::registered(observation, &group.name);
             let coming = self.size(observation, &group.name) - here;
-            rooms.extend((0..coming).map(|_| (group.resources.clone(), &group.labels)));
+            rooms.extend((0..coming).map(|_| (group.resources.clone(), &group.labels, &group.taints[..])));
         }
         let mut waiting = Vec::new();
         let pending =
@@ -90,14 +131,44 @@ impl ClusterAutoscaler {
             }
             let room = rooms
                 .iter_mut()
-                .find(|(free, labels)| selects(&pod.selector, labels) && fits(&pod.requests, free));
+                .find(|(free, labels, taints)| pod.suits(labels, taints) && fits(&pod.requests, free));
             match room {
-                Some((free, _)) => take(&pod.requests, free),
+                Some((free, ..)) => take(&pod.requests, free),
                 None => waiting.push(pod),
             }
         }
         waiting
     }
+}
+
+/// Labels that nodes of similar groups may differ in (`processors/nodegroupset/compare_nodegroups.go`).
+const OWN_LABELS: [&str; 7] = [
+    "kubernetes.io/hostname",
+    "failure-domain.beta.kubernetes.io/zone",
+    "failure-domain.beta.kubernetes.io/region",
+    "topology.kubernetes.io/zone",
+    "topology.kubernetes.io/region",
+    "beta.kubernetes.io/fluentd-ds-ready",
+    "kops.k8s.io/instancegroup",
+];
+
+/// Whether new nodes of two groups are alike: the same labels but for places, memory within 1.5 %, all else
+/// the same.
+fn similar(one: &Group, other: &Group) -> bool {
+    let labels = |group: &Group| -> BTreeMap<String, String> {
+        let all = group.labels.iter().filter(|(key, _)| !OWN_LABELS.contains(&key.as_str()));
+        all.map(|(key, value)| (key.clone(), value.clone())).collect()
+    };
+    let close = |name: &String, amount: f64, second: f64| {
+        let tolerated = if name == "memory" { 0.015 * amount.max(second) } else { 0.0 };
+        (amount - second).abs() <= tolerated
+    };
+    let same_names = one.resources.len() == other.resources.len();
+    let alike = one
+        .resources
+        .iter()
+        .all(|(name, amount)| other.resources.get(name).is_some_and(|second| close(name, *amount, *second)));
+    same_names && alike && labels(one) == labels(other) && one.taints == other.taints
 }
 
 /// A pod's size on a node of a group: its cpu and memory shares added.
@@ -114,7 +185,7 @@ fn estimate<'a>(group: &Group, waiting: &[&'a Pod], room: u32) -> (u32, Vec<&'a 
     let mut pods: Vec<&Pod> = waiting
         .iter()
         .copied()
-        .filter(|pod| selects(&pod.selector, &group.labels) && fits(&pod.requests, &group.resources))
+        .filter(|pod| pod.suits(&group.labels, &group.taints) && fits(&pod.requests, &group.resources))
         .collect();
     pods.sort_by(|a, b| score(b, group).total_cmp(&score(a, group)));
     let mut nodes: Vec<Resources> = Vec::new();
@@ -147,7 +218,7 @@ fn waste(choice: &Choice<'_>) -> f64 {
 /// The best choice by the expanders in turn; what is still equal is drawn.
 fn choose<'a>(
     expanders: &[Expander],
-    priorities: &[(i64, Vec<String>)],
+    priorities: &[(i64, Vec<Regex>)],
     mut choices: Vec<Choice<'a>>,
     random: &mut crate::sim::RandomStream,
 ) -> Option<Choice<'a>> {
@@ -162,8 +233,8 @@ fn choose<'a>(
                     price * f64::from(choice.count) / choice.pods.len() as f64
                 }
                 Expander::Priority => {
-                    let of = |(_, names): &&(i64, Vec<String>)| {
-                        names.iter().any(|name| read_match(name, &choice.group.name))
+                    let of = |(_, patterns): &&(i64, Vec<Regex>)| {
+                        patterns.iter().any(|pattern| pattern.is_match(&choice.group.name))
                     };
                     let found = priorities.iter().filter(of).map(|(priority, _)| *priority).max();
                     found.map_or(f64::INFINITY, |priority| -(priority as f64))
@@ -179,11 +250,4 @@ fn choose<'a>(
     }
     let drawn = if choices.len() == 1 { 0 } else { random.below(choices.len() as u64) as usize };
     Some(choices.swap_remove(drawn))
-}
-
-/// A group's name against a pattern: a word, with `.*` at either end or not. A regular expression without
-/// anchors is found anywhere in the name, so all of these ask whether the word is in it.
-fn read_match(pattern: &str, name: &str) -> bool {
-    let core = pattern.strip_prefix(".*").unwrap_or(pattern);
-    name.contains(core.strip_suffix(".*").unwrap_or(core))
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::super::observation::{Node, Pod};
 use super::super::{Action, NodeDecision, NodeObservation};
-use super::provision::{pack, purchase};
-use super::{BudgetNodes, Karpenter, NodePool, POLL, Proposal, VALIDATION};
-use crate::units::Instant;
+use super::provision::{pack, purchase, varied};
+use super::{Budget, BudgetNodes, Karpenter, NodePool, POLL, Proposal, VALIDATION};
+use crate::units::{Duration, Instant};
 
 /// Cheaper types that a spot node's spot replacement needs.
 const SPOT_TYPES: usize = 15;
@@ -27,6 +27,18 @@ struct Candidate<'a> {
     price: f64,
     /// What it would save over what it would disturb: upstream's order, the largest first.
     ratio: f64,
+}
+
+impl Budget {
+    /// Whether a scheduled budget holds at a time of the week: it has begun within its duration.
+    fn is_active(&self, clock: Duration) -> bool {
+        let Some((schedule, duration)) = &self.window else { return true };
+        // The week before the first one counts: the clock goes round.
+        let week = Duration::HOUR * 168;
+        let from = if clock < *duration { clock + week } else { clock } - *duration;
+        let now = if clock < *duration { clock + week } else { clock };
+        schedule.next(from).is_some_and(|begun| begun <= now)
+    }
 }
 
 impl Karpenter {
@@ -56,7 +68,10 @@ impl Karpenter {
         let (total, gone) = own
             .fold((0, 0), |(total, gone), node| (total + 1, gone + u32::from(node.deleting || !node.ready)));
         let holds = |reasons: &[String]| reasons.is_empty() || reasons.iter().any(|other| other == reason);
-        let budgets = pool.budgets.iter().filter(|budget| holds(&budget.reasons));
+        let budgets = pool
+            .budgets
+            .iter()
+            .filter(|budget| holds(&budget.reasons) && budget.is_active(observation.clock));
         let least = budgets.map(|budget| match budget.nodes {
             BudgetNodes::Count(count) => count,
             // Rounded up, so that a small pool can move at all.
@@ -115,7 +130,14 @@ impl Karpenter {
             return None;
         }
         self.last_poll = Some(now);
-        let (actions, reason) = self.find(now, observation, &mut decision.limits)?;
+        // Empty nodes go first; drift is not looked at again.
+        let found = self.find(now, observation, &mut decision.limits);
+        let empty = found.as_ref().is_some_and(|(_, reason)| *reason == "empty");
+        if !empty && let Some(actions) = self.drift(observation, &mut decision.limits) {
+            decision.actions = actions;
+            return Some("drifted");
+        }
+        let (actions, reason) = found?;
         self.proposal = Some(Proposal { since: now, actions, reason });
         Some("a consolidation is proposed")
     }
@@ -160,6 +182,65 @@ impl Karpenter {
         })
     }
 
+    /// Nodes that have drifted: the empty ones together, or else the first whose pods have places, with nodes for
+    /// those that need new ones.
+    fn drift(&self, observation: &NodeObservation, limits: &mut Vec<String>) -> Option<Vec<Action>> {
+        let mut left: BTreeMap<&str, usize> = BTreeMap::new();
+        let (mut empty, mut replaced) = (Vec::new(), None);
+        for node in observation.nodes.iter().filter(|node| node.drifted && !node.deleting && !node.keep) {
+            let Some(pool) = self.pool(node) else { continue };
+            let pods: Vec<&Pod> =
+                observation.on(&node.name).filter(|pod| !pod.daemon && !pod.deleting).collect();
+            if pods.iter().any(|pod| pod.keep) {
+                continue;
+            }
+            let room = left.entry(&pool.name).or_insert_with(|| self.allowed(pool, observation, "Drifted"));
+            if *room == 0 {
+                limits.push(format!("{}: disruption budget of {}", node.name, pool.name));
+                continue;
+            }
+            if pods.is_empty() {
+                *room -= 1;
+                empty.push(node);
+            } else if replaced.is_none() {
+                let packing = pack(&self.config.pools, observation, &mut [], pods, &[&node.name]);
+                if packing.unplaced.is_empty() {
+                    let bought = packing.claims.iter().map(|claim| purchase(claim, observation));
+                    let mut actions = bought.collect::<Option<Vec<_>>>()?;
+                    actions.push(delete(&[node], observation, "drifted"));
+                    replaced = Some(actions);
+                }
+            }
+        }
+        if empty.is_empty() { replaced } else { Some(vec![delete(&empty, observation, "drifted")]) }
+    }
+
+    /// Whether each `Balanced` pool gains enough for what it is disturbed (`ScoreMove`): its share of the savings
+    /// over the pool's cost, over its share of the pool's disruption, is at least 1/k. A pool whose policy is
+    /// another agrees to everything.
+    fn is_worth(&self, candidates: &[Candidate<'_>], savings: f64, observation: &NodeObservation) -> bool {
+        let disturbed = |pods: &mut dyn Iterator<Item = &Pod>| -> f64 {
+            1.0 + pods.map(|pod| eviction_cost(pod).max(0.0)).sum::<f64>()
+        };
+        let all: f64 = candidates.iter().map(|candidate| candidate.price).sum();
+        self.config.pools.iter().all(|pool| {
+            let own = || candidates.iter().filter(|candidate| candidate.pool.name == pool.name);
+            let Some(k) = pool.balanced.filter(|_| own().next().is_some()) else { return true };
+            let (mut cost, mut disruption) = (0.0, 0.0);
+            for node in observation.nodes.iter().filter(|node| node.group == pool.name) {
+                if let Some(price) = price_of(node, observation).filter(|price| *price > 0.0) {
+                    cost += price;
+                    let mut pods = observation.on(&node.name).filter(|pod| !pod.daemon && !pod.deleting);
+                    disruption += disturbed(&mut pods);
+                }
+            }
+            let part = own().map(|candidate| candidate.price).sum::<f64>() / all;
+            let saved = savings * part;
+            let moved: f64 = own().map(|candidate| disturbed(&mut candidate.pods.iter().copied())).sum();
+            saved > 0.0 && cost > 0.0 && saved / cost / (moved / disruption) >= 1.0 / k
+        })
+    }
+
     /// The longest run of candidates that comes down to at most one node, by binary search.
     fn several(
         &self,
@@ -191,13 +272,15 @@ impl Karpenter {
         let nodes: Vec<&Node> = candidates.iter().map(|candidate| candidate.node).collect();
         let pods: Vec<&Pod> =
             candidates.iter().flat_map(|candidate| candidate.pods.iter().copied()).collect();
-        let mut packing = pack(&self.config.pools, observation, pods, &names);
+        let mut packing = pack(&self.config.pools, observation, &mut self.coming.clone(), pods, &names);
         if !packing.unplaced.is_empty() || packing.claims.len() > 1 {
             return None;
         }
         let deletion = delete(&nodes, observation, "underutilized");
-        let Some(claim) = packing.claims.first_mut() else { return Some(vec![deletion]) };
         let price: f64 = candidates.iter().map(|candidate| candidate.price).sum();
+        let Some(claim) = packing.claims.first_mut() else {
+            return self.is_worth(candidates, price, observation).then(|| vec![deletion]);
+        };
         let kind = |offer: &super::provision::Offer| {
             observation.instance_types[offer.kind].offerings[offer.offering].capacity_type.as_str()
         };
@@ -232,6 +315,14 @@ impl Karpenter {
             if let Some(least) = least {
                 claim.offers.retain(|offer| offer.price < least);
             }
+        }
+        // What is left must still be as varied as the pool asks.
+        if !varied(claim.pool, &observation.instance_types, &claim.offers) {
+            return None;
+        }
+        let paid = claim.offers.first()?.price;
+        if !self.is_worth(candidates, price - paid, observation) {
+            return None;
         }
         Some(vec![purchase(claim, observation)?, deletion])
     }

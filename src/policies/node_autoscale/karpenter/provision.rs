@@ -1,10 +1,10 @@
 //! Provisioning: waiting pods gathered into a batch, packed, and bought for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::observation::{InstanceType, Node, Pod, fits, selects, take};
-use super::super::{Action, NodeDecision, NodeObservation, Resources};
-use super::{CAPACITY_TYPE, INSTANCE_TYPE, Karpenter, NodePool, POOL, Requirement, ZONE};
+use super::super::observation::{InstanceType, Node, Pod, fits, take};
+use super::super::{Action, NodeDecision, NodeObservation, Resources, Taint};
+use super::{CAPACITY_TYPE, Coming, INSTANCE_TYPE, Karpenter, NodePool, POOL, ZONE};
 use crate::units::{Duration, Instant};
 
 /// An offering of an instance type: its place in the lists, and its price.
@@ -34,12 +34,6 @@ pub(super) struct Packing<'a> {
     pub(super) unplaced: Vec<&'a Pod>,
 }
 
-impl Requirement {
-    fn fits_labels(&self, labels: &BTreeMap<&str, &str>) -> bool {
-        self.allows(labels.get(self.key.as_str()).copied())
-    }
-}
-
 /// The labels that a node from an offering would have.
 fn labels<'a>(pool: &'a NodePool, kind: &'a InstanceType, offering: usize) -> BTreeMap<&'a str, &'a str> {
     let own = kind.labels.iter().chain(&pool.labels);
@@ -51,25 +45,41 @@ fn labels<'a>(pool: &'a NodePool, kind: &'a InstanceType, offering: usize) -> BT
     labels
 }
 
-/// The offerings of a pool that a pod's selector and all requests together allow, cheapest first.
-fn offers(
-    pool: &NodePool,
-    kinds: &[InstanceType],
-    selectors: &[&BTreeMap<String, String>],
-    requests: &Resources,
-) -> Vec<Offer> {
+/// Whether what is left has as many values of each label as the pool's `minValues` ask for.
+pub(super) fn varied(pool: &NodePool, kinds: &[InstanceType], offers: &[Offer]) -> bool {
+    pool.requirements.iter().all(|requirement| {
+        let Some(least) = requirement.min_values else { return true };
+        let key = requirement.key.as_str();
+        let values: BTreeSet<String> = offers
+            .iter()
+            .filter_map(|offer| {
+                labels(pool, &kinds[offer.kind], offer.offering).get(key).map(|v| (*v).to_owned())
+            })
+            .collect();
+        values.len() >= least as usize
+    })
+}
+
+/// The offerings of a pool that pods and all their requests together allow, cheapest first.
+fn offers(pool: &NodePool, kinds: &[InstanceType], pods: &[&Pod], requests: &Resources) -> Vec<Offer> {
     let mut offers = Vec::new();
+    if pods.iter().any(|pod| !pod.tolerates(&pool.taints)) {
+        return offers;
+    }
     for (k, kind) in kinds.iter().enumerate().filter(|(_, kind)| fits(requests, &kind.allocatable)) {
         for (o, offering) in kind.offerings.iter().enumerate().filter(|(_, offering)| offering.available) {
             let labels = labels(pool, kind, o);
-            let required = pool.requirements.iter().all(|requirement| requirement.fits_labels(&labels));
-            let selected = selectors.iter().all(|selector| {
-                selector.iter().all(|(key, value)| labels.get(key.as_str()) == Some(&value.as_str()))
-            });
+            let label = |key: &str| labels.get(key).copied();
+            let required =
+                pool.requirements.iter().all(|requirement| requirement.allows(label(&requirement.key)));
+            let selected = pods.iter().all(|pod| pod.wants(label));
             if required && selected {
                 offers.push(Offer { kind: k, offering: o, price: offering.price });
             }
         }
+    }
+    if !varied(pool, kinds, &offers) {
+        offers.clear();
     }
     offers.sort_by(|a, b| a.price.total_cmp(&b.price));
     offers
@@ -99,6 +109,7 @@ fn node_labels(node: &Node) -> BTreeMap<String, String> {
 pub(super) fn pack<'a>(
     pools: &'a [NodePool],
     observation: &'a NodeObservation,
+    coming: &mut [Coming],
     mut pods: Vec<&'a Pod>,
     without: &[&str],
 ) -> Packing<'a> {
@@ -108,11 +119,11 @@ pub(super) fn pack<'a>(
         by("cpu").then(by("memory")).then(a.created.cmp(&b.created)).then_with(|| a.name.cmp(&b.name))
     });
     let stays = |node: &&Node| !node.deleting && !without.contains(&node.name.as_str());
-    let mut rooms: Vec<(Resources, BTreeMap<String, String>)> = observation
+    let mut rooms: Vec<(Resources, BTreeMap<String, String>, &[Taint])> = observation
         .nodes
         .iter()
         .filter(stays)
-        .map(|node| (observation.free(node), node_labels(node)))
+        .map(|node| (observation.free(node), node_labels(node), &node.taints[..]))
         .collect();
     let mut left: BTreeMap<&str, Resources> = BTreeMap::new();
     for pool in pools {
@@ -129,9 +140,19 @@ pub(super) fn pack<'a>(
     for pod in pods {
         let room = rooms
             .iter_mut()
-            .find(|(free, labels)| selects(&pod.selector, labels) && fits(&pod.requests, free));
-        if let Some((free, _)) = room {
+            .find(|(free, labels, taints)| pod.suits(labels, taints) && fits(&pod.requests, free));
+        if let Some((free, ..)) = room {
             take(&pod.requests, free);
+            continue;
+        }
+        let room = coming.iter_mut().find(|node| {
+            let pool = pools.iter().find(|pool| pool.name == node.pool);
+            let taints = pool.map_or(&[][..], |pool| &pool.taints);
+            pod.suits(&node.labels, taints) && fits(&pod.requests, &node.free)
+        });
+        if let Some(node) = room {
+            take(&pod.requests, &mut node.free);
+            node.pods.push(pod.name.clone());
             continue;
         }
         packing.claims.sort_by_key(|claim| claim.pods.len());
@@ -140,9 +161,9 @@ pub(super) fn pack<'a>(
             for (name, wanted) in &pod.requests {
                 *requests.entry(name.clone()).or_insert(0.0) += wanted;
             }
-            let mut selectors: Vec<_> = claim.pods.iter().map(|pod| &pod.selector).collect();
-            selectors.push(&pod.selector);
-            let mut remaining = offers(claim.pool, kinds, &selectors, &requests);
+            let mut together = claim.pods.clone();
+            together.push(pod);
+            let mut remaining = offers(claim.pool, kinds, &together, &requests);
             remaining.retain(|offer| within(&kinds[offer.kind], &claim.room));
             let fits = !remaining.is_empty();
             if fits {
@@ -157,7 +178,7 @@ pub(super) fn pack<'a>(
         }
         let claim = pools.iter().find_map(|pool| {
             let limits = left.get(pool.name.as_str())?;
-            let mut offers = offers(pool, kinds, &[&pod.selector], &pod.requests);
+            let mut offers = offers(pool, kinds, &[pod], &pod.requests);
             // A pool's limits leave out types that would exceed them.
             offers.retain(|offer| within(&kinds[offer.kind], limits));
             let requests = pod.requests.clone();
@@ -196,6 +217,20 @@ pub(super) fn purchase(claim: &Claim<'_>, observation: &NodeObservation) -> Opti
     })
 }
 
+impl Claim<'_> {
+    /// The node that its cheapest offering will be.
+    fn node(&self, observation: &NodeObservation) -> Option<Coming> {
+        let offer = self.offers.first()?;
+        let kind = &observation.instance_types[offer.kind];
+        let mut free = kind.allocatable.clone();
+        self.pods.iter().for_each(|pod| take(&pod.requests, &mut free));
+        let labels = labels(self.pool, kind, offer.offering);
+        let owned = labels.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        let pods = self.pods.iter().map(|pod| pod.name.clone()).collect();
+        Some(Coming { pool: self.pool.name.clone(), free, labels: owned, pods })
+    }
+}
+
 impl Karpenter {
     /// Gathers waiting pods; buys when the batch is closed. Says what it waits for.
     pub(super) fn provision(
@@ -212,6 +247,8 @@ impl Karpenter {
         // A node that has not registered after 15 min is given up (`registrationTTL`), and bought anew.
         let coming = |since: &Instant| now.since(*since) < Duration::from_secs(900);
         self.bought.retain(|name, since| coming(since) && waiting.iter().any(|pod| pod.name == *name));
+        // What a bought node has left is known until its pods are on it.
+        self.coming.retain(|node| node.pods.iter().any(|pod| self.bought.contains_key(pod)));
         let names: Vec<String> = waiting.iter().map(|pod| pod.name.clone()).collect();
         if names.iter().all(|name| self.bought.contains_key(name)) {
             self.batch = None;
@@ -229,10 +266,15 @@ impl Karpenter {
         }
         self.batch = None;
         let new: Vec<&Pod> = waiting.into_iter().filter(|pod| !self.bought.contains_key(&pod.name)).collect();
-        let packing = pack(&self.config.pools, observation, new, &[]);
+        let known: Vec<usize> = self.coming.iter().map(|node| node.pods.len()).collect();
+        let packing = pack(&self.config.pools, observation, &mut self.coming, new, &[]);
+        for (node, known) in self.coming.iter().zip(known) {
+            self.bought.extend(node.pods[known..].iter().map(|name| (name.clone(), now)));
+        }
         for claim in &packing.claims {
             decision.actions.extend(purchase(claim, observation));
             self.bought.extend(claim.pods.iter().map(|pod| (pod.name.clone(), now)));
+            self.coming.extend(claim.node(observation));
         }
         for pod in &packing.unplaced {
             decision.limits.push(format!("{}: no node pool and instance type is compatible", pod.name));

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Budget, BudgetNodes, KarpenterConfig, NodePool, Operator, Requirement};
-use crate::policies::node_autoscale::Resources;
+use super::{Budget, BudgetNodes, KarpenterConfig, NodePool};
+use crate::policies::autoscale::cron::Cron;
+use crate::policies::node_autoscale::{Operator, Requirement, Resources, Taint};
 use crate::policies::spec::{Fields, Node, Problems, Tree, go_duration, quantity};
 use crate::units::Duration;
 
@@ -82,9 +83,11 @@ fn read_pool(document: &Node, problems: &Problems) -> Option<NodePool> {
         labels: BTreeMap::new(),
         limits: read_limits(&mut spec, problems),
         expire: Some(Duration::HOUR * 720),
+        taints: Vec::new(),
         underutilized: true,
+        balanced: None,
         consolidate_after: Some(Duration::ZERO),
-        budgets: vec![Budget { nodes: BudgetNodes::Percent(10), reasons: Vec::new() }],
+        budgets: vec![Budget { nodes: BudgetNodes::Percent(10), reasons: Vec::new(), window: None }],
     };
     match spec.map("template") {
         Some(template) => read_template(template, &mut pool),
@@ -139,32 +142,23 @@ fn read_template(mut template: Fields<'_>, pool: &mut NodePool) {
     };
     template.finish(STRICT);
     spec.ignore(&["nodeClassRef", "terminationGracePeriod"]);
-    for name in ["taints", "startupTaints"] {
-        if spec.node(name).is_some() {
-            spec.problem(
-                name,
-                "taints are not built: what they keep away has to be left out of the observations",
-            );
-        }
+    // Startup taints are gone before a node counts as initialized.
+    spec.ignore(&["startupTaints"]);
+    for fields in spec.maps("taints").unwrap_or_default() {
+        pool.taints.extend(read_taint(fields));
     }
     pool.expire = never_or(&mut spec, "expireAfter", pool.expire);
-    let operators = [
-        ("In", Operator::In),
-        ("NotIn", Operator::NotIn),
-        ("Exists", Operator::Exists),
-        ("DoesNotExist", Operator::DoesNotExist),
-        ("Gt", Operator::Gt),
-        ("Lt", Operator::Lt),
-    ];
     for mut fields in spec.maps("requirements").unwrap_or_default() {
-        if fields.node("minValues").is_some() {
-            fields.problem("minValues", "minValues is not built");
+        let min_values = fields.int("minValues");
+        if let Some(least) = min_values.filter(|least| !(1..=50).contains(least)) {
+            let said = format!("Invalid value: {least}: minValues in body should be in 1..50");
+            fields.problem("minValues", said);
         }
         let key = fields.text("key");
         if key.is_none() {
             fields.problem("key", "Required value");
         }
-        let operator = fields.choice("operator", &operators);
+        let operator = fields.choice("operator", &Operator::ALL);
         let values = fields.list("values").unwrap_or_default();
         let values: Vec<String> =
             values.iter().filter_map(|(_, node)| node.text()).map(str::to_owned).collect();
@@ -182,15 +176,54 @@ fn read_template(mut template: Fields<'_>, pool: &mut NodePool) {
         }
         fields.finish(STRICT);
         if let (Some(key), Some(operator)) = (key, operator) {
-            pool.requirements.push(Requirement { key, operator, values });
+            let few = min_values.filter(|least| operator == Operator::In && values.len() < *least as usize);
+            if let Some(least) = few {
+                let said =
+                    format!("requirements with 'minValues' must have at least that many 'values': {least}");
+                spec.problem("requirements", said);
+            }
+            let min_values = min_values.and_then(|least| u32::try_from(least).ok());
+            pool.requirements.push(Requirement { key, operator, values, min_values });
         }
     }
     spec.finish(STRICT);
 }
 
+fn read_taint(mut fields: Fields<'_>) -> Option<Taint> {
+    let effects = [("NoSchedule", ()), ("PreferNoSchedule", ()), ("NoExecute", ())];
+    let key = fields.text("key");
+    if key.is_none() {
+        fields.problem("key", "Required value");
+    }
+    let value = fields.text("value").unwrap_or_default();
+    let effect = fields.text("effect").unwrap_or_default();
+    if fields.node("effect").is_none() {
+        fields.problem("effect", "Required value");
+    } else {
+        fields.choice("effect", &effects);
+    }
+    fields.finish(STRICT);
+    Some(Taint { key: key?, value, effect })
+}
+
 fn read_disruption(mut fields: Fields<'_>, pool: &mut NodePool) {
-    let policies = [("WhenEmptyOrUnderutilized", true), ("WhenEmpty", false)];
-    pool.underutilized = fields.choice("consolidationPolicy", &policies).unwrap_or(true);
+    let policies = [
+        ("WhenEmptyOrUnderutilized", (true, false)),
+        ("WhenEmpty", (false, false)),
+        ("Balanced", (true, true)),
+    ];
+    let (underutilized, balanced) = fields.choice("consolidationPolicy", &policies).unwrap_or((true, false));
+    pool.underutilized = underutilized;
+    let threshold = fields.int("consolidationThreshold");
+    if let Some(threshold) = threshold {
+        if threshold < 1 {
+            let said = format!("Invalid value: {threshold}: should be greater than or equal to 1");
+            fields.problem("consolidationThreshold", said);
+        } else if !balanced {
+            fields.problem("consolidationThreshold", "consolidationThreshold is read with 'Balanced' only");
+        }
+    }
+    pool.balanced = balanced.then(|| threshold.unwrap_or(2).max(1) as f64);
     pool.consolidate_after = never_or(&mut fields, "consolidateAfter", pool.consolidate_after);
     if let Some(budgets) = fields.maps("budgets") {
         pool.budgets = budgets.into_iter().filter_map(read_budget).collect();
@@ -199,11 +232,22 @@ fn read_disruption(mut fields: Fields<'_>, pool: &mut NodePool) {
 }
 
 fn read_budget(mut fields: Fields<'_>) -> Option<Budget> {
-    for name in ["schedule", "duration"] {
-        if fields.node(name).is_some() {
-            fields.problem(name, "budgets with a schedule are not built");
+    let schedule = fields.text("schedule");
+    let duration = fields.duration("duration");
+    let window = match (schedule, duration) {
+        (None, None) => None,
+        (Some(schedule), Some(duration)) => match Cron::parse(&schedule) {
+            Ok(cron) => Some((cron, duration)),
+            Err(error) => {
+                fields.problem("schedule", format!("invalid schedule {schedule:?}: {error}"));
+                None
+            }
+        },
+        _ => {
+            fields.problem("nodes", "'schedule' must be set with 'duration'");
+            None
         }
-    }
+    };
     let text = fields.text("nodes").unwrap_or_else(|| "10%".to_owned());
     let percent =
         text.strip_suffix('%').map(|text| text.parse::<u32>().ok().filter(|percent| *percent <= 100));
@@ -228,5 +272,5 @@ fn read_budget(mut fields: Fields<'_>) -> Option<Budget> {
         }
     }
     fields.finish(STRICT);
-    Some(Budget { nodes: nodes?, reasons })
+    Some(Budget { nodes: nodes?, reasons, window })
 }

@@ -1,6 +1,6 @@
 //! Hand-computed ticks.
 
-use super::super::{InstanceType, Node, Offering, Pod};
+use super::super::{InstanceType, Node, Offering, Operator, Pod, Toleration};
 use super::*;
 use crate::policies::spec::{Problems, parse_yaml};
 
@@ -57,12 +57,8 @@ fn node(name: &str, cpu: f64, capacity_type: &str) -> Node {
         zone: "z".to_owned(),
         price: None,
         allocatable: amounts(cpu),
-        labels: BTreeMap::new(),
-        created: Instant::ZERO,
-        last_pod_event: None,
         ready: true,
-        deleting: false,
-        keep: false,
+        ..Node::default()
     }
 }
 
@@ -71,17 +67,8 @@ fn pod(name: &str, on: Option<&str>, cpu: f64) -> Pod {
         name: name.to_owned(),
         node: on.map(str::to_owned),
         requests: amounts(cpu),
-        selector: BTreeMap::new(),
-        created: Instant::ZERO,
-        daemon: false,
         controlled: true,
-        local_storage: false,
-        system: false,
-        safe_to_evict: None,
-        keep: false,
-        priority: 0.0,
-        deletion_cost: 0.0,
-        deleting: false,
+        ..Pod::default()
     }
 }
 
@@ -259,13 +246,123 @@ fn disruption_rules() {
 }
 
 #[test]
+fn scheduled_budgets() {
+    // Nothing goes between 9 and 17 o'clock, Monday to Friday; the least of the budgets that hold counts.
+    let spec = "disruption: {consolidateAfter: 0s, budgets: [{nodes: '100%'}, \
+                {nodes: '0', schedule: '0 9 * * mon-fri', duration: 8h}]}";
+    let goes = |hours: u64| {
+        let mut law = karpenter(spec, ON_DEMAND, "");
+        let mut observation = seen(vec![node("a", 2.0, "on-demand")], vec![]);
+        observation.clock = Duration::HOUR * hours;
+        !validated(&mut law, &observation).is_empty()
+    };
+    // Monday 8, 9, 16, 17 o'clock; Saturday noon.
+    assert_eq!([8, 9, 16, 17, 5 * 24 + 12].map(goes), [true, false, false, true, true]);
+    // Begun on Sunday at 23 o'clock, for ten hours: Monday too.
+    let night = spec.replace("0 9 * * mon-fri", "0 23 * * sun").replace("8h", "10h");
+    let mut law = karpenter(&night, ON_DEMAND, "");
+    let mut observation = seen(vec![node("a", 2.0, "on-demand")], vec![]);
+    observation.clock = Duration::HOUR * 2;
+    law.decide(at(0), &observation);
+    assert_eq!(law.decide(at(15), &observation).0.actions, []);
+}
+
+#[test]
+fn constraints() {
+    let buy = |template: &str, pods: Vec<Pod>| {
+        let mut law = karpenter("limits: {}", template, "batch-idle-duration: 0s");
+        words(&law.decide(at(0), &seen(vec![], pods)).0)
+    };
+    let tainted = "taints: [{key: gpu, value: 'yes', effect: NoSchedule}]";
+    assert_eq!(buy(tainted, vec![pod("a", None, 1.0)]), Vec::<String>::new());
+    let mut bears = pod("a", None, 1.0);
+    let gpu = |exists| Toleration { key: "gpu".to_owned(), exists, ..Toleration::default() };
+    bears.tolerations.push(gpu(true));
+    assert_eq!(buy(tainted, vec![bears.clone()]), ["buy c2 spot for a"]);
+    bears.tolerations = vec![gpu(false)];
+    assert_eq!(buy(tainted, vec![bears]), Vec::<String>::new());
+    // Node affinity: not the two smaller types.
+    let mut picky = pod("a", None, 1.0);
+    let types = vec!["c2".to_owned(), "c4".to_owned()];
+    let (key, operator) = (INSTANCE_TYPE.to_owned(), Operator::NotIn);
+    picky.requirements.push(Requirement { key, operator, values: types, min_values: None });
+    assert_eq!(buy("expireAfter: Never", vec![picky]), ["buy c8 spot for a"]);
+    // At least two types must be left: a pod of 3 leaves c4 and c8, one of 5 only c8.
+    let two = "requirements: [{key: node.kubernetes.io/instance-type, operator: Exists, minValues: 2}]";
+    assert_eq!(buy(two, vec![pod("a", None, 3.0)]), ["buy c4 spot for a"]);
+    assert_eq!(buy(two, vec![pod("a", None, 5.0)]), Vec::<String>::new());
+    // A taint on a node keeps pods off it.
+    let mut law = karpenter("limits: {}", ON_DEMAND, "batch-idle-duration: 0s");
+    let mut full = node("n", 8.0, "on-demand");
+    let waiting = seen(vec![full.clone()], vec![pod("a", None, 1.0)]);
+    assert_eq!(law.decide(at(0), &waiting).0.actions, []);
+    full.taints =
+        vec![Taint { key: "gpu".to_owned(), value: String::new(), effect: "NoSchedule".to_owned() }];
+    let waiting = seen(vec![full], vec![pod("b", None, 1.0)]);
+    assert_eq!(words(&law.decide(at(1), &waiting).0), ["buy c2 on-demand for b"]);
+}
+
+#[test]
+fn on_what_is_coming() {
+    let mut law = karpenter("limits: {}", ON_DEMAND, "batch-idle-duration: 0s");
+    let first = pod("a", None, 3.0);
+    assert_eq!(words(&law.decide(at(0), &seen(vec![], vec![first.clone()])).0), ["buy c4 on-demand for a"]);
+    // One core is left on what was bought, before it has registered.
+    let both = vec![first.clone(), pod("b", None, 1.0)];
+    assert_eq!(law.decide(at(5), &seen(vec![], both.clone())).0.actions, []);
+    let three = [both, vec![pod("c", None, 1.0)]].concat();
+    assert_eq!(words(&law.decide(at(6), &seen(vec![], three)).0), ["buy c2 on-demand for c"]);
+}
+
+#[test]
+fn balanced() {
+    // Two nodes of 4 $ and 2 $, each with pods; both together 6 $ and a disruption of 2 + 3 pods.
+    let decided = |policy: &str, pods_on_small: usize| {
+        let spec = format!(
+            "disruption: {{consolidationPolicy: {policy}, consolidateAfter: 0s, budgets: [{{nodes: '100%'}}]}}"
+        );
+        let mut law = karpenter(&spec, ON_DEMAND, "");
+        let mut large = node("c", 8.0, "on-demand");
+        large.keep = true;
+        let mut pods = vec![pod("x", Some("c"), 1.0)];
+        pods.extend((0..pods_on_small).map(|i| pod(&format!("y{i}"), Some("b"), 0.2)));
+        let observation = seen(vec![large, node("b", 4.0, "on-demand")], pods);
+        validated(&mut law, &observation).len()
+    };
+    // Saves 2 of 6 $; disturbs (1 + n) of (2 + 1 + n): n = 1 → 1/3 over 2/4 = 0.67; n = 9 → 1/3 over 10/12 = 0.4.
+    assert_eq!([decided("Balanced", 1), decided("Balanced", 9)], [1, 0]);
+    assert_eq!(
+        [decided("WhenEmptyOrUnderutilized", 9), decided("Balanced, consolidationThreshold: 3", 9)],
+        [1, 1]
+    );
+    assert_eq!(decided("Balanced, consolidationThreshold: 1", 1), 0);
+}
+
+#[test]
+fn drift() {
+    let mut law = karpenter(ALL, ON_DEMAND, "");
+    let old = |name: &str, cpu| Node { drifted: true, ..node(name, cpu, "on-demand") };
+    let pods = vec![pod("x", Some("a"), 2.0), pod("y", Some("b"), 4.0)];
+    let two = seen(vec![old("a", 2.0), old("b", 4.0)], pods);
+    // One at a time, at once, with a node for its pods.
+    assert_eq!(words(&law.decide(at(0), &two).0), ["buy c2 on-demand for x", "delete a: drifted"]);
+    // Empty ones go as empty ones, before any other.
+    let mut law = karpenter("disruption: {consolidateAfter: Never}", ON_DEMAND, "");
+    let empty = seen(vec![old("a", 2.0)], vec![]);
+    assert_eq!(words(&law.decide(at(0), &empty).0), ["delete a: drifted"]);
+    // Its own budget.
+    let none = "disruption: {budgets: [{nodes: '0', reasons: [Drifted]}]}";
+    assert_eq!(karpenter(none, ON_DEMAND, "").decide(at(0), &two).0.actions, []);
+}
+
+#[test]
 fn refusals() {
     let yaml = "apiVersion: karpenter.sh/v1beta1\nkind: NodePool\nmetadata: {name: \
                  a}\nspec:\n  template:\n    spec:\n      \
-                expireAfter: 30d\n      taints: []\n      requirements:\n      - {key: a, operator: in, \
+                expireAfter: 30d\n      taints: [{value: x}]\n      requirements:\n      - {key: a, operator: in, \
                  values: [b]}\n      \
                 - {key: b, operator: Gt, values: [c]}\n  disruption:\n    budgets: [{nodes: '101%'}, {nodes: \
                  1, schedule: \
-                '@daily'}]\n  limit: {}\n";
+                '@daily'}, {schedule: 'x', duration: 1h}]\n    consolidationPolicy: Sometimes\n  limit: {}\n";
     insta::assert_snapshot!(parsed(yaml).unwrap_err().join("\n"));
 }

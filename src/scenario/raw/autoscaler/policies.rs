@@ -5,7 +5,7 @@ use crate::metrics::Signal;
 use crate::policies::autoscale::cron::Cron;
 use crate::policies::autoscale::forecast::Model;
 use crate::policies::autoscale::hpa::{Flags, Hpa, HpaConfig, Metric, Source, Target};
-use crate::policies::autoscale::keda::{Keda, KedaConfig, Trigger};
+use crate::policies::autoscale::keda::{Keda, KedaConfig, Paused, Trigger};
 use crate::policies::autoscale::kpa::{Kpa, KpaConfig};
 use crate::policies::autoscale::predictive::{Predictive, PredictiveConfig};
 use crate::policies::autoscale::ray::{Ray, RayConfig};
@@ -159,6 +159,8 @@ fn keda(t: &mut TableReader<'_>, (min, max): (u32, u32)) -> Option<Law> {
         max,
         fallback: None,
         triggers: vec![trigger],
+        modifiers: None,
+        paused: Paused::default(),
         hpa,
     }))))
 }
