@@ -3,8 +3,9 @@
 
 pub mod export;
 pub mod format;
-mod html;
+pub mod html;
 pub mod plots;
+mod png;
 mod save;
 mod terminal;
 mod verdict;
@@ -99,8 +100,10 @@ fn discard_earlier(saver: &Saver, wanted: &Wanted) {
         .iter()
         .filter(|(_, record)| *record != Record::Requests || !wanted.records.includes(Record::Requests));
     tables.for_each(|(name, _)| saver.discard(&format!("{name}.csv")));
-    plots::ALL.iter().for_each(|plot| saver.discard(&format!("plots/{}.svg", plot.name)));
-    ["summary.json", "scenario.toml", "report.html"].iter().for_each(|name| saver.discard(name));
+    for plot in &plots::ALL {
+        ["svg", "png"].iter().for_each(|kind| saver.discard(&format!("plots/{}.{kind}", plot.name)));
+    }
+    ["summary.json", "scenario.toml", "report.html", "openmetrics.txt"].iter().for_each(|name| saver.discard(name));
 }
 
 /// Writes one file into the folder `out`, which is created where it is missing. It appears under its name only
@@ -139,7 +142,14 @@ pub fn write_all(
     }
     for plot in plots::ALL.iter().filter(|plot| wanted.plots.includes(plot.name)) {
         let svg = plot.svg(results).map_err(io::Error::other);
+        let png = wanted.png.then(|| match &svg {
+            Ok(svg) => png::draw(svg).map_err(io::Error::other),
+            Err(error) => Err(io::Error::other(error.to_string())),
+        });
         saver.save(&format!("plots/{}.svg", plot.name), |file| file.write_all(svg?.as_bytes()))?;
+        if let Some(png) = png {
+            saver.save(&format!("plots/{}.png", plot.name), |file| file.write_all(&png?))?;
+        }
     }
     let records = &wanted.records;
     if records.includes(Record::Jobs) {
@@ -153,6 +163,9 @@ pub fn write_all(
     }
     if records.includes(Record::Timeseries) {
         saver.save("timeseries.csv", |file| export::timeseries::write(&results.timeseries, file))?;
+    }
+    if let Some(start) = wanted.openmetrics {
+        saver.save("openmetrics.txt", |file| export::openmetrics::write(results, start, file))?;
     }
     Ok(saver.written)
 }

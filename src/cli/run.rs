@@ -3,13 +3,16 @@
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::{Failure, figures, print};
 use crate::metrics::results::RunResults;
 use crate::metrics::tpot;
 use crate::plan::metrics::MAIN;
 use crate::plan::replicate::Replications;
+use crate::report::export::openmetrics;
+use crate::report::format::span;
+use crate::report::plots;
 use crate::report::{self, Plots, Record, Records, ReportError, RequestRow, RequestsCsv, Wanted};
 use crate::scenario::{self, Loaded};
 use crate::units::{Duration, Instant};
@@ -17,6 +20,7 @@ use crate::world::{self, RunError, RunOptions, WorldConfig};
 
 /// Simulate a scenario: a summary on the terminal, a report and tables in a folder.
 #[derive(Debug, clap::Args)]
+#[command(after_help = plots_in_words())]
 pub struct Args {
     /// The scenario file.
     scenario: PathBuf,
@@ -43,6 +47,17 @@ pub struct Args {
     /// The plots to write as files of their own: names, or `all`, `none`.
     #[arg(long, value_name = "LIST", default_value = "all")]
     plots: Plots,
+    /// Write each of these plots as PNG too.
+    #[arg(long)]
+    png: bool,
+    /// Also write the time series in another form: `openmetrics` gives openmetrics.txt, which Prometheus can load and
+    /// Grafana show.
+    #[arg(long, value_name = "FORM", value_enum)]
+    export: Option<Export>,
+    /// The Unix second in which the exported run begins [default: 2026-01-01T00:00:00Z].
+    #[arg(long, value_name = "SECONDS", default_value_t = openmetrics::START, hide_default_value = true,
+          requires = "export", value_parser = clap::value_parser!(u64).range(..=253_402_300_799))]
+    export_start: u64,
     /// Write no report.html.
     #[arg(long)]
     no_report: bool,
@@ -54,6 +69,20 @@ pub struct Args {
     quiet: bool,
 }
 
+/// Another form of the time series.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Export {
+    /// The text format of OpenMetrics.
+    Openmetrics,
+}
+
+/// What `--plots` can name.
+fn plots_in_words() -> String {
+    let line = |plot: &plots::Plot| format!("\n  {:18} {}", plot.name, plot.about);
+    let lines: String = plots::ALL.iter().map(line).collect();
+    format!("The plots that --plots can name:{lines}")
+}
+
 pub fn run(args: Args) -> Result<(), Failure> {
     let loaded = load(&args.scenario, &args.set, args.seed, args.quiet)?;
     // For people: what was chosen is no error that scripts should find on stderr.
@@ -63,7 +92,13 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let out = args.out.clone().unwrap_or_else(|| Path::new("out").join(&loaded.config.name));
     let records = args.records.clone().unwrap_or_default();
     let requests = records.includes(Record::Requests);
-    let wanted = Wanted { records, report: !args.no_report, plots: args.plots.clone() };
+    let wanted = Wanted {
+        records,
+        report: !args.no_report,
+        plots: args.plots.clone(),
+        png: args.png,
+        openmetrics: args.export.map(|Export::Openmetrics| args.export_start),
+    };
     // Before the simulation, not after: a folder that cannot be written should not cost a run.
     report::prepare_folder(&out).map_err(|error| Failure::BadInput(format!("error: {error}")))?;
     let path = requests.then(|| out.join("requests.csv"));
@@ -189,18 +224,27 @@ fn table_row<'a>(row: &world::RequestRow<'a>) -> RequestRow<'a> {
         e2e,
         outcome: row.outcome(),
         retries: u32::from(departure.retries) + u32::from(departure.attempt),
+        time: completed.then(|| row.time_spent()),
     }
 }
 
-/// A bar with simulated time and the time left, when somebody can see it.
+/// A bar with the simulated time, how fast it passes and the time left, when somebody can see it.
 fn progress_bar(duration: Duration, quiet: bool) -> ProgressBar {
     if quiet || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
     let seconds = duration.as_secs_f64().ceil() as u64;
-    let style = ProgressStyle::with_template("{bar:40} {percent:>3} % of the simulated time, {eta} left");
+    let style = ProgressStyle::with_template("{bar:24} {simulated} simulated, {rate} a second, {eta} left");
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    let simulated = |state: &ProgressState, text: &mut dyn std::fmt::Write| {
+        let length = state.len().unwrap_or(0) as f64;
+        let _ = write!(text, "{} of {}", span(state.pos() as f64), span(length));
+    };
+    let rate = |state: &ProgressState, text: &mut dyn std::fmt::Write| {
+        let _ = write!(text, "{}", span(state.per_sec().round()));
+    };
     ProgressBar::with_draw_target(Some(seconds), ProgressDrawTarget::stderr())
-        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        .with_style(style.with_key("simulated", simulated).with_key("rate", rate))
 }
 
 /// A folder that cannot be written is bad input; a disk that fills up later is a failure of the run.

@@ -1,5 +1,6 @@
 //! The files of a run, one exporter a file. Column names are those of the project's file formats.
 
+pub mod openmetrics;
 pub mod decisions;
 pub mod jobs;
 pub mod ledger;

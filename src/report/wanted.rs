@@ -14,19 +14,34 @@ pub struct Wanted {
     pub report: bool,
     /// The plots that become files of their own; the page always has all of its plots.
     pub plots: Plots,
+    /// Whether each of these is also written as PNG.
+    pub png: bool,
+    /// Whether the time series are also written as `openmetrics.txt`, and in which Unix second the run then begins.
+    pub openmetrics: Option<u64>,
 }
 
 impl Default for Wanted {
     /// Every table but `requests`, the page and all plots.
     fn default() -> Self {
-        Self { records: Records::default(), report: true, plots: Plots::All }
+        Self {
+            records: Records::default(),
+            report: true,
+            plots: Plots::All,
+            png: false,
+            openmetrics: None,
+        }
     }
 }
 
 impl Wanted {
     /// `summary.json` and `scenario.toml` only, for measuring speed.
     pub fn nothing() -> Self {
-        Self { records: Records(BTreeSet::new()), report: false, plots: Plots::Only(BTreeSet::new()) }
+        Self {
+            records: Records(BTreeSet::new()),
+            report: false,
+            plots: Plots::Only(BTreeSet::new()),
+            ..Self::default()
+        }
     }
 }
 
