@@ -8,12 +8,12 @@ mod fairness;
 mod goals;
 mod over_time;
 mod requests;
-mod time_spent;
 pub mod results;
 mod scrape;
 mod sketch;
 mod stability;
 mod steps;
+mod time_spent;
 
 pub use cards::{CardRecorder, MAX_CARDS_PER_POOL};
 pub use fairness::{Fairness, JobSpan, fairness};

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use crate::metrics::results::RunResults;
 
 pub use export::requests::{RequestRow, RequestsCsv};
+pub use export::waits::WaitsCsv;
 pub use terminal::terminal_summary;
 pub use wanted::{Plots, Record, Records, UnknownName, Wanted};
 
@@ -49,10 +50,10 @@ pub enum ReportError {
         /// What the system said.
         cause: io::Error,
     },
-    /// `requests.csv` cannot be continued.
+    /// A table that is written in the run, `requests.csv` or `waits.csv`, cannot be continued.
     #[error(
         "cannot write {}: {cause}\n  it failed at row {rows}; earlier rows are readable, the last may be cut; \
-         free space, name another folder with --out, or leave out `requests` in --records",
+         free space, name another folder with --out, or leave the table out in --records",
         path.display()
     )]
     Requests {
@@ -94,16 +95,18 @@ pub fn prepare_folder(out: &Path) -> Result<(), ReportError> {
     Saver::new(out)?.probe()
 }
 
-/// Removes the files of an earlier run; `requests.csv` only where this run has none.
+/// Removes the files of an earlier run; `requests.csv` and `waits.csv` only where this run has none.
 fn discard_earlier(saver: &Saver, wanted: &Wanted) {
     let tables = Record::ALL
         .iter()
-        .filter(|(_, record)| *record != Record::Requests || !wanted.records.includes(Record::Requests));
+        .filter(|(_, record)| !record.is_written_in_the_run() || !wanted.records.includes(*record));
     tables.for_each(|(name, _)| saver.discard(&format!("{name}.csv")));
     for plot in &plots::ALL {
         ["svg", "png"].iter().for_each(|kind| saver.discard(&format!("plots/{}.{kind}", plot.name)));
     }
-    ["summary.json", "scenario.toml", "report.html", "openmetrics.txt"].iter().for_each(|name| saver.discard(name));
+    ["summary.json", "scenario.toml", "report.html", "openmetrics.txt"]
+        .iter()
+        .for_each(|name| saver.discard(name));
 }
 
 /// Writes one file into the folder `out`, which is created where it is missing. It appears under its name only

@@ -99,7 +99,8 @@ fn the_numbers_of_the_page_are_those_of_the_summary() {
     for pool in 0..2 {
         let of = |field: &str| at(&format!("/pools/{pool}/{field}"));
         let spend = of("spend/total_usd");
-        let told = ["cards", "card_hours", "utilization/allocated", "utilization/busy", "utilization/mfu"].map(of);
+        let told =
+            ["cards", "card_hours", "utilization/allocated", "utilization/busy", "utilization/mfu"].map(of);
         let mut wanted = told.to_vec();
         wanted.extend([spend, spend * 730.0 / 24.0]);
         let found = values(&page, "Pools", pool);
@@ -110,7 +111,8 @@ fn the_numbers_of_the_page_are_those_of_the_summary() {
     }
     for stream in 0..2 {
         let of = |field: &str| at(&format!("/streams/{stream}/{field}"));
-        let lost = ["rejected", "timed_out", "failed"].map(|how| of(&format!("requests/{how}"))).iter().sum::<f64>();
+        let lost =
+            ["rejected", "timed_out", "failed"].map(|how| of(&format!("requests/{how}"))).iter().sum::<f64>();
         let mut wanted = vec![of("slo/attainment"), of("slo_target")];
         for latency in ["ttft_s", "tpot_s", "e2e_s"] {
             wanted.extend(["p50", "p99"].map(|quantile| of(&format!("latency/{latency}/{quantile}"))));
@@ -144,7 +146,8 @@ fn a_thousand_pools_are_told_in_groups() {
 
 #[test]
 fn openmetrics() {
-    let results = fixtures::run(&fixtures::Shape { buckets: 2, streams: 1, pools: 1, jobs: 0, ..fixtures::DAY });
+    let results =
+        fixtures::run(&fixtures::Shape { buckets: 2, streams: 1, pools: 1, jobs: 0, ..fixtures::DAY });
     let out = folder("openmetrics");
     let wanted = Wanted { openmetrics: Some(1_767_225_600), png: true, ..Wanted::default() };
     write_all(&results, "", &out, &wanted).expect("written");

@@ -19,7 +19,8 @@ fn path(name: &str) -> String {
 /// Runs a scenario; its results, and of each completed request its queue wait, E2E and causes.
 fn rows(name: &str, sets: &[&str]) -> (RunResults, Vec<(Duration, Duration, TimeSpent)>) {
     let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
-    let loaded = scenario::load(Path::new(&path(name)), &sets, None).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let loaded =
+        scenario::load(Path::new(&path(name)), &sets, None).unwrap_or_else(|wrong| panic!("{wrong}"));
     let mut rows = Vec::new();
     let mut sink = |row: &RequestRow<'_>| {
         if row.outcome() == "completed" {
@@ -77,47 +78,51 @@ fn a_hand_over_is_a_transfer() {
 
 #[test]
 fn a_full_batch_and_a_full_cache_are_told_apart() {
-    let few = ["duration=30m", "warmup=1m", "streams.chat.rate=12/s"];
-    let slots = [&few[..], &["deployments.chat.batching.max_batch_requests=4"]].concat();
-    let (_, time) = checked("scarcity", &slots);
-    assert!(time.batch_slot_s > 1.0 && time.kv_memory_s == 0.0, "{time:?}");
+    let hour = ["duration=1h", "warmup=1m", "streams.chat.rate=14/s", "streams.chat.timeout=1h"];
+    let few = [&hour[..], &["deployments.chat-70b.batching.max_batch_requests=8"]].concat();
+    let (_, time) = checked("quickstart", &few);
+    assert!(time.batch_slot_s > 1.0 && time.kv_memory_s == 0.0 && time.starting_s == 0.0, "{time:?}");
+    let little = [&hour[..], &["deployments.chat-70b.kv_blocks=900"]].concat();
+    let (_, time) = checked("quickstart", &little);
+    assert!(time.kv_memory_s > 1.0 && time.kv_memory_s > 5.0 * time.batch_slot_s, "{time:?}");
 }
 
 #[test]
-fn the_table_of_requests_has_the_causes() {
+fn the_table_of_waits_adds_up_to_that_of_requests() {
     let out = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_fleetsim"))
-        .args(["run", &path("scale-to-zero"), "--records", "requests", "--no-report", "--plots", "none", "--out"])
+        .args([
+            "run",
+            &path("scale-to-zero"),
+            "--records",
+            "requests",
+            "--no-report",
+            "--plots",
+            "none",
+            "--out",
+        ])
         .arg(out.path())
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let mut table = csv::Reader::from_path(out.path().join("requests.csv")).unwrap();
-    let header = table.headers().unwrap().clone();
-    let place = |name: &str| header.iter().position(|column| column == name).unwrap();
-    let waits = ["wait_starting_s", "wait_batch_slot_s", "wait_kv_memory_s"].map(place);
-    let all = [
-        "starting_s",
-        "batch_slot_s",
-        "kv_memory_s",
-        "prefill_s",
-        "decode_s",
-        "transfer_s",
-        "response_cache_s",
-    ]
-    .map(place);
-    let mut seen = 0;
-    for row in table.records() {
-        let row = row.unwrap();
-        if &row[place("outcome")] != "completed" {
-            continue;
-        }
-        // Nanoseconds, so that sums are exact.
-        let nanos = |place: usize| (row[place].parse::<f64>().unwrap() * 1e9).round() as i64;
-        let sum = |places: &[usize]| places.iter().map(|place| nanos(*place)).sum::<i64>();
-        assert_eq!(sum(&waits), nanos(place("queue_wait_s")), "{row:?}");
-        assert_eq!(sum(&all), nanos(place("e2e_s")), "{row:?}");
-        seen += 1;
+    let cells = |name: &str| -> Vec<csv::StringRecord> {
+        csv::Reader::from_path(out.path().join(name)).unwrap().records().map(Result::unwrap).collect()
+    };
+    let header = "id,wait_starting_s,wait_batch_slot_s,wait_kv_memory_s,starting_s,batch_slot_s,kv_memory_s,\
+                  prefill_s,decode_s,transfer_s,response_cache_s";
+    let text = std::fs::read_to_string(out.path().join("waits.csv")).unwrap();
+    assert_eq!(text.lines().next(), Some(header));
+    // Nanoseconds, so that sums are exact.
+    let nanos = |cell: &str| (cell.parse::<f64>().unwrap() * 1e9).round() as i64;
+    let sum = |row: &csv::StringRecord, from: usize, to: usize| {
+        (from..to).map(|place| nanos(&row[place])).sum::<i64>()
+    };
+    let (requests, waits) = (cells("requests.csv"), cells("waits.csv"));
+    let completed: Vec<_> = requests.iter().filter(|row| &row[11] == "completed").collect();
+    assert!(completed.len() > 10 && completed.len() == waits.len(), "{}", completed.len());
+    for (request, waited) in completed.into_iter().zip(&waits) {
+        assert_eq!(request[0], waited[0]);
+        assert_eq!(sum(waited, 1, 4), nanos(&request[7]), "{waited:?}");
+        assert_eq!(sum(waited, 4, 11), nanos(&request[10]), "{waited:?}");
     }
-    assert!(seen > 10, "{seen}");
 }

@@ -63,7 +63,7 @@ pub struct Args {
     /// [default: the main ones].
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     metrics: Vec<String>,
-    /// The folder for compare.json and report.html [default: out/NAME-compare, after the baseline's name].
+    /// The folder for compare.json, report.html and plots [default: out/NAME-compare, after the baseline's name].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Print JSON instead of tables.
@@ -112,6 +112,12 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let out = args.out.clone().unwrap_or_else(|| Path::new("out").join(format!("{baseline}-compare")));
     let page = page::page(&comparison).map_err(|error| Failure::Failed(format!("error: {error}")))?;
     report::write_file(&out, "compare.json", &format!("{json}\n")).map_err(cannot_write)?;
+    for index in 1..variants.len() {
+        let svg = page::forest(&comparison, index - 1);
+        let svg = svg.map_err(|error| Failure::Failed(format!("error: {error}")))?;
+        report::write_file(&out.join("plots"), &format!("differences-{index}.svg"), &svg)
+            .map_err(cannot_write)?;
+    }
     let written = report::write_file(&out, "report.html", &page).map_err(cannot_write)?;
     if args.json {
         print(&format!("{json}\n"))

@@ -13,7 +13,7 @@ use crate::plan::replicate::Replications;
 use crate::report::export::openmetrics;
 use crate::report::format::span;
 use crate::report::plots;
-use crate::report::{self, Plots, Record, Records, ReportError, RequestRow, RequestsCsv, Wanted};
+use crate::report::{self, Plots, Record, Records, ReportError, RequestRow, RequestsCsv, WaitsCsv, Wanted};
 use crate::scenario::{self, Loaded};
 use crate::units::{Duration, Instant};
 use crate::world::{self, RunError, RunOptions, WorldConfig};
@@ -40,8 +40,8 @@ pub struct Args {
     /// the other files are of replication 0, which is the scenario itself.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     replications: u64,
-    /// The tables to write: timeseries, requests, jobs, ledger, decisions; or `all`, `none`
-    /// [default: all but requests].
+    /// The tables to write: timeseries, requests, jobs, ledger, decisions; or `all`, `none`; and waits, where the time
+    /// of each request went, which `all` leaves out [default: all but requests].
     #[arg(long, value_name = "LIST")]
     records: Option<Records>,
     /// The plots to write as files of their own: names, or `all`, `none`.
@@ -91,7 +91,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
     }
     let out = args.out.clone().unwrap_or_else(|| Path::new("out").join(&loaded.config.name));
     let records = args.records.clone().unwrap_or_default();
-    let requests = records.includes(Record::Requests);
+    let table = |record, name| records.includes(record).then(|| out.join(name));
+    let paths = [table(Record::Requests, "requests.csv"), table(Record::Waits, "waits.csv")];
     let wanted = Wanted {
         records,
         report: !args.no_report,
@@ -101,8 +102,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     };
     // Before the simulation, not after: a folder that cannot be written should not cost a run.
     report::prepare_folder(&out).map_err(|error| Failure::BadInput(format!("error: {error}")))?;
-    let path = requests.then(|| out.join("requests.csv"));
-    let (mut results, requests) = simulate(&loaded.config, &args, path)?;
+    let (mut results, requests) = simulate(&loaded.config, &args, paths)?;
     let replications = replications(&loaded.config, &results, &args)?;
     results.summary.replications = replications.as_ref().map(Replications::summary);
     let written = report::write_all(&results, &loaded.resolved_toml, &out, &wanted).and_then(|written| {
@@ -154,16 +154,25 @@ pub fn load(path: &Path, sets: &[String], seed: Option<u64>, quiet: bool) -> Res
 fn simulate(
     config: &WorldConfig,
     args: &Args,
-    requests: Option<PathBuf>,
+    paths: [Option<PathBuf>; 2],
 ) -> Result<(RunResults, Result<(), ReportError>), Failure> {
-    let created = requests.map(|path| RequestsCsv::create(&path)).transpose();
-    let mut table = created.map_err(|error| Failure::BadInput(format!("error: {error}")))?;
-    let wanted = table.is_some();
+    let bad = |error: ReportError| Failure::BadInput(format!("error: {error}"));
+    let [requests, waits] = paths;
+    let mut table = requests.map(|path| RequestsCsv::create(&path)).transpose().map_err(bad)?;
+    let mut waits = waits.map(|path| WaitsCsv::create(&path)).transpose().map_err(bad)?;
+    let wanted = table.is_some() || waits.is_some();
     let mut failed = None;
     let mut sink = |row: &world::RequestRow<'_>| {
         if let Some(Err(error)) = table.as_mut().map(|table| table.write(&table_row(row))) {
             failed = Some(error);
             table = None;
+        }
+        let waited = row.outcome() == "completed";
+        let id = row.departure().id;
+        let waited = waits.as_mut().filter(|_| waited).map(|waits| waits.write(id, &row.time_spent()));
+        if let Some(Err(error)) = waited {
+            failed = Some(error);
+            waits = None;
         }
         Ok(())
     };
@@ -175,6 +184,7 @@ fn simulate(
     bar.finish_and_clear();
     let results = result.map_err(run_failed)?;
     let finished = table.map_or(Ok(()), |table| table.finish().map(|_| ()));
+    let finished = finished.and(waits.map_or(Ok(()), |waits| waits.finish().map(|_| ())));
     Ok((results, failed.map_or(finished, Err)))
 }
 
@@ -224,7 +234,6 @@ fn table_row<'a>(row: &world::RequestRow<'a>) -> RequestRow<'a> {
         e2e,
         outcome: row.outcome(),
         retries: u32::from(departure.retries) + u32::from(departure.attempt),
-        time: completed.then(|| row.time_spent()),
     }
 }
 

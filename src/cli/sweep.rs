@@ -381,9 +381,10 @@ fn in_a_line(plan: &Plan, grid: &Grid, rows: &Rows) -> String {
     };
     let value = |row: &Row, name: &str| -> Option<f64> { row.cells.get(column(name)?)?.parse().ok() };
     let spend = |row: &&Row| value(row, "spend.total_usd");
-    let cheapest = rows.values().filter(|row| spend(row).is_some()).min_by(|a, b| {
-        spend(a).unwrap_or(f64::INFINITY).total_cmp(&spend(b).unwrap_or(f64::INFINITY))
-    });
+    let cheapest = rows
+        .values()
+        .filter(|row| spend(row).is_some())
+        .min_by(|a, b| spend(a).unwrap_or(f64::INFINITY).total_cmp(&spend(b).unwrap_or(f64::INFINITY)));
     let Some(row) = cheapest else {
         return format!("{} finished; none tells a spend.", plural(rows.len() as u64, "point"));
     };

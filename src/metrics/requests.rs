@@ -1,8 +1,6 @@
 //! What is recorded of requests: counts, latencies, limits met, by stream and deployment and over time.
 
-use super::results::{
-    LatencySummary, RequestCounts, SloSummary, TimeByCause, TokenCounts, WaitByCause,
-};
+use super::results::{LatencySummary, RequestCounts, SloSummary, TimeByCause, TokenCounts, WaitByCause};
 use super::sketch::Sketch;
 use super::time_spent::{TimeSpent, TimeSums};
 use crate::units::{Duration, Instant};

@@ -1,12 +1,13 @@
 //! The files of a run, one exporter a file. Column names are those of the project's file formats.
 
-pub mod openmetrics;
 pub mod decisions;
 pub mod jobs;
 pub mod ledger;
+pub mod openmetrics;
 pub mod requests;
 pub mod summary;
 pub mod timeseries;
+pub mod waits;
 
 use crate::units::{Duration, Instant};
 

@@ -23,13 +23,7 @@ pub struct Wanted {
 impl Default for Wanted {
     /// Every table but `requests`, the page and all plots.
     fn default() -> Self {
-        Self {
-            records: Records::default(),
-            report: true,
-            plots: Plots::All,
-            png: false,
-            openmetrics: None,
-        }
+        Self { records: Records::default(), report: true, plots: Plots::All, png: false, openmetrics: None }
     }
 }
 
@@ -52,6 +46,8 @@ pub enum Record {
     Timeseries,
     /// `requests.csv`.
     Requests,
+    /// `waits.csv`.
+    Waits,
     /// `jobs.csv`.
     Jobs,
     /// `ledger.csv`.
@@ -62,16 +58,22 @@ pub enum Record {
 
 impl Record {
     /// Every table with the name that the command line uses.
-    pub const ALL: [(&'static str, Self); 5] = [
+    pub const ALL: [(&'static str, Self); 6] = [
         ("timeseries", Self::Timeseries),
         ("requests", Self::Requests),
+        ("waits", Self::Waits),
         ("jobs", Self::Jobs),
         ("ledger", Self::Ledger),
         ("decisions", Self::Decisions),
     ];
+
+    /// Whether it has a row a request, which is written while the run goes on.
+    pub(super) fn is_written_in_the_run(self) -> bool {
+        matches!(self, Self::Requests | Self::Waits)
+    }
 }
 
-/// Which tables are wanted; reads `all`, `none` or names separated by commas.
+/// Which tables are wanted; reads `all`, `none` or names separated by commas. `waits` is not part of `all`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Records(pub BTreeSet<Record>);
 
@@ -83,10 +85,10 @@ impl Records {
 }
 
 impl Default for Records {
-    /// Every table but `requests`, whose size grows with the traffic.
+    /// Every table but `requests` and `waits`, whose size grows with the traffic.
     fn default() -> Self {
         let tables = Record::ALL.iter().map(|(_, record)| *record);
-        Self(tables.filter(|record| *record != Record::Requests).collect())
+        Self(tables.filter(|record| !record.is_written_in_the_run()).collect())
     }
 }
 
@@ -96,9 +98,11 @@ impl FromStr for Records {
     fn from_str(text: &str) -> Result<Self, UnknownName> {
         let known: Vec<&str> = Record::ALL.iter().map(|(name, _)| *name).collect();
         let names = names("table", text, &known)?;
-        Ok(Self(
-            Record::ALL.iter().filter(|(name, _)| names.contains(name)).map(|(_, record)| *record).collect(),
-        ))
+        let named = |name: &str| text.split(',').any(|part| part.trim() == name);
+        let wanted = |(name, record): &&(&str, Record)| {
+            names.contains(name) && (*record != Record::Waits || named(name))
+        };
+        Ok(Self(Record::ALL.iter().filter(wanted).map(|(_, record)| *record).collect()))
     }
 }
 
@@ -179,6 +183,7 @@ mod tests {
         assert_eq!("jobs, requests".parse(), Ok(Records([Record::Requests, Record::Jobs].into())));
         assert_eq!("all".parse::<Records>().map(|records| records.0.len()), Ok(5));
         assert!(!Records::default().includes(Record::Requests));
+        assert!("all, waits".parse::<Records>().is_ok_and(|records| records.includes(Record::Waits)));
         assert_eq!("all".parse(), Ok(Plots::All));
         assert!("rate,queue".parse::<Plots>().is_ok_and(|p| p.includes("rate") && !p.includes("spend")));
         let error = "jbos".parse::<Records>().expect_err("no such table").to_string();

@@ -251,7 +251,8 @@ impl Serving {
     pub fn add_replica(&mut self, ctx: &mut Context<'_>, deployment: usize, option: usize) -> u32 {
         let id = self.replicas.len() as u32;
         let owner = &mut self.deployments[deployment];
-        let replica = Replica::new(id, &owner.config, option, WaitClock::new(ctx.now, owner.expecting), self.plain);
+        let replica =
+            Replica::new(id, &owner.config, option, WaitClock::new(ctx.now, owner.expecting), self.plain);
         let place = owner.add_replica(ctx.now, id, owner.config.options[option].kv_blocks) as u32;
         let mut replica = replica;
         replica.first_tokens = owner.latencies.is_some().then(Vec::new);

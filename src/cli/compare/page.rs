@@ -10,13 +10,8 @@ use crate::report::html::{
 use crate::report::plots::charts::{Forest, Naming};
 
 /// What the first screen tells, where it exists.
-const TOLD: [&str; 5] = [
-    "spend.total_usd",
-    "slo.attainment",
-    "latency.ttft_s.p99",
-    "utilization.busy",
-    "jobs.jct_s.mean",
-];
+const TOLD: [&str; 5] =
+    ["spend.total_usd", "slo.attainment", "latency.ttft_s.p99", "utilization.busy", "jobs.jct_s.mean"];
 
 /// The page.
 ///
@@ -107,7 +102,11 @@ fn facts(comparison: &Comparison) -> Vec<Fact> {
     titles.into_iter().zip(&TOLD).filter_map(fact).collect()
 }
 
-fn forest(comparison: &Comparison, index: usize) -> Result<String, PageError> {
+/// The differences of a variant with their intervals, as SVG.
+///
+/// # Errors
+/// When it cannot be drawn.
+pub fn forest(comparison: &Comparison, index: usize) -> Result<String, PageError> {
     let rows: Vec<(String, f64, [f64; 2], bool)> = comparison
         .metrics
         .iter()

@@ -140,7 +140,8 @@ fn points_table(plan: &Plan, grid: &Grid, rows: &Rows) -> String {
         }
         for metric in &metrics {
             let value = row.cells.get(column(plan, *metric)).and_then(|cell| cell.parse::<f64>().ok());
-            let shown = value.map_or(NOTHING.to_owned(), |value| figures::show(&plan.metrics[*metric], value));
+            let shown =
+                value.map_or(NOTHING.to_owned(), |value| figures::show(&plan.metrics[*metric], value));
             cells.push(Cell::number(value.unwrap_or(f64::NAN), shown));
         }
         cells.push(Cell::text(row.error.as_deref().unwrap_or_default()).class("long bad"));

@@ -31,8 +31,7 @@ pub fn write(results: &RunResults, start: u64, file: &mut dyn Write) -> io::Resu
         let told = members[0].metric.replace('_', " ");
         writeln!(file, "# HELP {name} {told}: {over} of each bucket of {}", results.timeseries.bucket)?;
         for series in members {
-            let mut labels =
-                format!("scenario=\"{}\",seed=\"{}\"", escape(&scenario.name), scenario.seed);
+            let mut labels = format!("scenario=\"{}\",seed=\"{}\"", escape(&scenario.name), scenario.seed);
             if series.subject != Subject::Fleet {
                 labels += &format!(",{}=\"{}\"", series.subject.kind(), escape(series.subject.name()));
             }

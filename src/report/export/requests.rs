@@ -5,12 +5,11 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::metrics::TimeSpent;
 use crate::report::ReportError;
 use crate::units::{Duration, Instant};
 
 /// The columns.
-pub const COLUMNS: [&str; 23] = [
+pub const COLUMNS: [&str; 13] = [
     "id",
     "stream",
     "arrival_s",
@@ -24,16 +23,6 @@ pub const COLUMNS: [&str; 23] = [
     "e2e_s",
     "outcome",
     "retries",
-    "wait_starting_s",
-    "wait_batch_slot_s",
-    "wait_kv_memory_s",
-    "starting_s",
-    "batch_slot_s",
-    "kv_memory_s",
-    "prefill_s",
-    "decode_s",
-    "transfer_s",
-    "response_cache_s",
 ];
 
 const BUFFER_BYTES: usize = 1 << 17;
@@ -67,8 +56,6 @@ pub struct RequestRow<'a> {
     pub outcome: &'static str,
     /// How often it was started again.
     pub retries: u32,
-    /// Where its time went: the causes of its queue wait, then those of E2E; of a completed one.
-    pub time: Option<TimeSpent>,
 }
 
 /// The writer of `requests.csv`.
@@ -134,12 +121,6 @@ impl RequestsCsv {
         }
         self.csv.write_field(row.outcome)?;
         self.integer(u64::from(row.retries))?;
-        for place in 0..3 {
-            self.seconds(row.time.map(|time| time.at_first[place].as_nanos()))?;
-        }
-        for place in 0..7 {
-            self.seconds(row.time.map(|time| time.in_all[place].as_nanos()))?;
-        }
         self.csv.write_record(None::<&[u8]>)?;
         Ok(())
     }
@@ -185,7 +166,6 @@ mod tests {
         e2e: Some(Duration::from_secs(10)),
         outcome: "completed",
         retries: 0,
-        time: None,
     };
 
     #[test]
@@ -212,7 +192,7 @@ mod tests {
         assert_eq!(lines[0], COLUMNS.join(","));
         assert_eq!(
             lines[1],
-            "7,\"chat, \"\"fast\"\"\",1.5,1020,129,chat-70b,0,0.000000001,0.25,0.030000001,10,completed,0,,,,,,,,,,"
+            "7,\"chat, \"\"fast\"\"\",1.5,1020,129,chat-70b,0,0.000000001,0.25,0.030000001,10,completed,0"
         );
         assert_eq!(lines[2], "8,\"chat, \"\"fast\"\"\",1.5,1020,129,,,,,,,rejected,0");
         assert_eq!(lines.len(), 3);

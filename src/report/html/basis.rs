@@ -63,9 +63,8 @@ pub(super) fn assumptions(results: &RunResults) -> Section {
 pub(super) fn repeat(results: &RunResults) -> Section {
     let seed = results.summary.scenario.seed;
     let version = escape(env!("CARGO_PKG_VERSION"));
-    let replications = results.summary.replications.as_ref().map_or(String::new(), |of| {
-        format!(" --replications {}", of.n)
-    });
+    let replications =
+        results.summary.replications.as_ref().map_or(String::new(), |of| format!(" --replications {}", of.n));
     let html = format!(
         "<p>The folder of this page holds <code>scenario.toml</code> with every value resolved. In that folder, \
          fleetsim {version} writes the same <code>summary.json</code> byte by byte with</p>\n\

@@ -64,7 +64,11 @@ pub(super) fn facts(results: &RunResults) -> Vec<Fact> {
                 _ => String::new(),
             },
         ),
-        fact("Total spend", money(summary.spend.total_usd), format!("for {}", span(summary.scenario.duration_s))),
+        fact(
+            "Total spend",
+            money(summary.spend.total_usd),
+            format!("for {}", span(summary.scenario.duration_s)),
+        ),
         fact(
             "Per 1M output tokens",
             or_nothing(summary.spend.usd_per_1m_output_tokens, money),
@@ -118,7 +122,8 @@ pub(super) fn beside(results: &RunResults) -> String {
             html += &format!("<li>{}</li>\n", escape(&text));
         }
         if doubts.len() > MOST_DOUBTS {
-            html += &format!("<li><a href=\"#assumptions\">and {} more</a></li>\n", doubts.len() - MOST_DOUBTS);
+            html +=
+                &format!("<li><a href=\"#assumptions\">and {} more</a></li>\n", doubts.len() - MOST_DOUBTS);
         }
         html += "</ul>\n";
     }
@@ -131,16 +136,38 @@ pub(super) fn section(results: &RunResults) -> Section {
     let mut streams = Table::new(
         "Streams",
         &[
-            "stream", "SLO", "#met", "#target", "limits", "#TTFT p50", "#TTFT p99", "#TPOT p50", "#TPOT p99",
-            "#E2E p50", "#E2E p99", "#arrived", "#lost", "model",
+            "stream",
+            "SLO",
+            "#met",
+            "#target",
+            "limits",
+            "#TTFT p50",
+            "#TTFT p99",
+            "#TPOT p50",
+            "#TPOT p99",
+            "#E2E p50",
+            "#E2E p99",
+            "#arrived",
+            "#lost",
+            "model",
         ],
     );
     summary.streams.iter().for_each(|stream| streams.row(stream_row(stream)));
     let mut pools = Table::new(
         "Pools",
         &[
-            "pool", "provider", "offer", "purchase", "accelerator", "#cards", "#card-hours", "#allocated", "#busy",
-            "#MFU", "#spend", "#a month",
+            "pool",
+            "provider",
+            "offer",
+            "purchase",
+            "accelerator",
+            "#cards",
+            "#card-hours",
+            "#allocated",
+            "#busy",
+            "#MFU",
+            "#spend",
+            "#a month",
         ],
     );
     let months = summary.scenario.duration_s / 3600.0 / HOURS_PER_MONTH;
@@ -148,8 +175,12 @@ pub(super) fn section(results: &RunResults) -> Section {
     Section {
         id: "fleet",
         title: "Streams and pools",
-        html: [streams.html("The scenario has no streams."), heading("Pools"), pools.html("It has no pools.")]
-            .concat(),
+        html: [
+            streams.html("The scenario has no streams."),
+            heading("Pools"),
+            pools.html("It has no pools."),
+        ]
+        .concat(),
     }
 }
 

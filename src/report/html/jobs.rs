@@ -27,7 +27,9 @@ pub(super) fn section(results: &RunResults) -> Result<Section, PageError> {
         count(summary.failed),
         count(summary.running),
         count(summary.queued),
-        summary.goodput.map_or(String::new(), |share| format!("Goodput: {} of the card-time held. ", percent(share))),
+        summary
+            .goodput
+            .map_or(String::new(), |share| format!("Goodput: {} of the card-time held. ", percent(share))),
         match summary.lost_card_hours > 0.0 {
             true => format!("{} card-hours of work were lost.", hours(summary.lost_card_hours)),
             false => String::new(),
@@ -43,7 +45,14 @@ pub(super) fn section(results: &RunResults) -> Result<Section, PageError> {
     let mut table = Table::new(
         "Jobs",
         &[
-            "job", "state", "#cards", "pool", "#submitted at", "#wait", "#submit to finish", "#preemptions",
+            "job",
+            "state",
+            "#cards",
+            "pool",
+            "#submitted at",
+            "#wait",
+            "#submit to finish",
+            "#preemptions",
             "why it waited",
         ],
     );

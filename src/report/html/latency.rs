@@ -76,8 +76,14 @@ fn deployments(results: &RunResults) -> String {
     let mut table = Table::new(
         "Deployments",
         &[
-            "deployment", "model", "plan", "#replicas at the end", "#requests in a batch, mean", "#iterations",
-            "#preemptions", "#output tokens",
+            "deployment",
+            "model",
+            "plan",
+            "#replicas at the end",
+            "#requests in a batch, mean",
+            "#iterations",
+            "#preemptions",
+            "#output tokens",
         ],
     );
     for deployment in &results.summary.deployments {

@@ -70,8 +70,7 @@ fn unused(results: &RunResults) -> String {
         sum.0 += row.quantity;
         sum.1 += row.amount.as_f64();
     }
-    let mut table =
-        Table::new("Spend without work", &["pool", "cause", "#quantity", "#amount", "#for each"]);
+    let mut table = Table::new("Spend without work", &["pool", "cause", "#quantity", "#amount", "#for each"]);
     for ((pool, cause, unit), (quantity, amount)) in sums {
         let each = (quantity > 0.0).then(|| amount / quantity);
         table.row(vec![
@@ -150,7 +149,8 @@ fn by_model(results: &RunResults) -> String {
             share(amount, results.summary.spend.total_usd),
         ]);
     }
-    let mut html = heading("By model") + &table.html("No pool is small enough to be shared out by its cards.");
+    let mut html =
+        heading("By model") + &table.html("No pool is small enough to be shared out by its cards.");
     if !left_out.is_empty() {
         html += &paragraph(&format!(
             "Not shared out, because not each of their cards is recorded: {}.",

@@ -14,8 +14,7 @@ pub(super) fn grouped(pools: &[PoolSummary]) -> Vec<PoolSummary> {
     let mut groups: Vec<(PoolSummary, u64)> = Vec::new();
     for pool in pools {
         let alike = |(group, _): &&mut (PoolSummary, u64)| {
-            (&group.provider, &group.offer, &group.purchase)
-                == (&pool.provider, &pool.offer, &pool.purchase)
+            (&group.provider, &group.offer, &group.purchase) == (&pool.provider, &pool.offer, &pool.purchase)
         };
         match groups.iter_mut().find(alike) {
             Some((group, count)) => {

@@ -10,7 +10,11 @@ const MOST_DECISIONS: usize = 120;
 
 pub(super) fn section(results: &RunResults) -> Result<Section, PageError> {
     let has = |of: &str| results.timeseries.series.iter().any(|series| series.metric == of);
-    let scales = has(metric::DESIRED_REPLICAS);
+    let changes = |of: &str| {
+        let mut series = results.timeseries.series.iter().filter(|series| series.metric == of);
+        series.any(|series| series.values.windows(2).any(|pair| pair[0] != pair[1]))
+    };
+    let scales = changes(metric::DESIRED_REPLICAS) || changes(metric::READY_REPLICAS);
     if results.decisions.is_empty() && !scales {
         let html = paragraph("Nothing scales here: replicas and nodes are what they were at the beginning.");
         return Ok(Section { id: "scaling", title: "Scaling", html });

@@ -252,7 +252,10 @@ mod tests {
         let mut table = Table::new("a \"table\"", &["name", "#usd"]);
         table.row(vec![Cell::text("<b>&'x'\u{1}"), Cell::number(2.5, "$2.50".to_owned())]);
         let html = table.html("none");
-        assert!(html.contains("&lt;b&gt;&amp;&#39;x&#39;\u{FFFD}</th><td data-v=\"2.5\">$2.50</td>"), "{html}");
+        assert!(
+            html.contains("&lt;b&gt;&amp;&#39;x&#39;\u{FFFD}</th><td data-v=\"2.5\">$2.50</td>"),
+            "{html}"
+        );
         assert!(html.contains("aria-label=\"a &quot;table&quot;\""), "{html}");
         assert_eq!(Table::new("x", &["y"]).html("There is <nothing>."), "<p>There is &lt;nothing&gt;.</p>\n");
     }

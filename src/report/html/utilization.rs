@@ -97,7 +97,14 @@ pub(super) fn topology(results: &RunResults) -> Result<Section, PageError> {
     html += &plans.html("The scenario has no deployments.");
     let mut sent = Table::new(
         "KV caches handed over",
-        &["deployment", "#handed over", "#processed where decoded", "#sent", "#mean rate", "#mean time on the way"],
+        &[
+            "deployment",
+            "#handed over",
+            "#processed where decoded",
+            "#sent",
+            "#mean rate",
+            "#mean time on the way",
+        ],
     );
     for deployment in &results.summary.deployments {
         if let Some(handover) = &deployment.handover {
@@ -118,7 +125,16 @@ pub(super) fn topology(results: &RunResults) -> Result<Section, PageError> {
     }
     let mut supply = Table::new(
         "Nodes that come and go",
-        &["pool", "#ordered", "#refused", "#became ready", "#taken back", "#broke", "#given back", "#time without stock"],
+        &[
+            "pool",
+            "#ordered",
+            "#refused",
+            "#became ready",
+            "#taken back",
+            "#broke",
+            "#given back",
+            "#time without stock",
+        ],
     );
     let end = results.summary.scenario.duration_s;
     for pool in &results.summary.pools {

@@ -69,7 +69,8 @@ pub(super) fn draw(plot: &Plot, fill: impl FnOnce(&mut Canvas<'_>)) -> Result<St
 fn finish(plot: &Plot, text: &str, bottom: f64) -> String {
     let (width, height) = (plot.width, bottom.ceil());
     let body = text.split_once('\n').map_or("", |(_, body)| body);
-    let body = elements(body).replace(" opacity=\"1\"", "").replace(" stroke=\"none\"", "").replace(" \"/>", "\"/>");
+    let body =
+        elements(body).replace(" opacity=\"1\"", "").replace(" stroke=\"none\"", "").replace(" \"/>", "\"/>");
     let name = plot.name;
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \

@@ -28,7 +28,8 @@ pub(super) fn draw(results: &RunResults, canvas: &mut Canvas<'_>) {
     }
     let left_out = pools.len().saturating_sub(MOST_POOLS);
     pools.truncate(MOST_POOLS);
-    let more = if left_out > 0 { format!("; {} more", plural(left_out as u64, "pool")) } else { String::new() };
+    let more =
+        if left_out > 0 { format!("; {} more", plural(left_out as u64, "pool")) } else { String::new() };
     canvas.note(&format!("the first nodes of each pool when most of its cards are leased{more}"));
     if pools.is_empty() {
         return stack(canvas, &results.timeseries, vec![nothing("no cards were provisioned")]);
@@ -75,8 +76,7 @@ fn draw_pool(
     for (name, cards) in nodes.iter().take(shown) {
         let rows = cards.len().div_ceil(PER_ROW) as f64;
         let height = rows * (CARD + GAP) + GAP + 10.0;
-        let corners =
-            [(x, top), (x + width, top), (x + width, top + height), (x, top + height), (x, top)];
+        let corners = [(x, top), (x + width, top), (x + width, top + height), (x, top + height), (x, top)];
         canvas.line(&corners, MUTED, 1.0, 1.0);
         // What connects the cards of the node.
         let (middle, bar) = (top + height - 8.0, (x + GAP, x + width - GAP));

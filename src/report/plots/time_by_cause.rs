@@ -28,7 +28,8 @@ pub(super) fn draw(results: &RunResults, canvas: &mut Canvas<'_>) {
         })
         .filter(|(_, values): &(String, Vec<f64>)| values.iter().any(|value| *value > 0.0))
         .collect();
-    let steady = if results.summary.stability.stable { "" } else { "; no steady state: longer runs wait longer" };
+    let steady =
+        if results.summary.stability.stable { "" } else { "; no steady state: longer runs wait longer" };
     Bars {
         naming: Naming { name: "", title: "", about: "" },
         note: format!("mean of the completed requests that arrived after the warm-up{note}{steady}"),
