@@ -19,7 +19,7 @@ use crate::metrics::results::RunResults;
 pub use export::requests::{RequestRow, RequestsCsv};
 pub use export::waits::WaitsCsv;
 pub use terminal::terminal_summary;
-pub use wanted::{Plots, Record, Records, UnknownName, Wanted};
+pub use wanted::{Format, Plots, Record, Records, UnknownName, Wanted};
 
 use save::Saver;
 
@@ -95,18 +95,21 @@ pub fn prepare_folder(out: &Path) -> Result<(), ReportError> {
     Saver::new(out)?.probe()
 }
 
-/// Removes the files of an earlier run; `requests.csv` and `waits.csv` only where this run has none.
+/// Removes the files of an earlier run; of this one's, its tables of requests are already there.
 fn discard_earlier(saver: &Saver, wanted: &Wanted) {
-    let tables = Record::ALL
-        .iter()
-        .filter(|(_, record)| !record.is_written_in_the_run() || !wanted.records.includes(*record));
-    tables.for_each(|(name, _)| saver.discard(&format!("{name}.csv")));
+    for (name, record) in Record::ALL {
+        let here = record.is_written_in_the_run() && wanted.records.includes(record);
+        for format in [Format::Csv, Format::Parquet] {
+            if !(here && format == wanted.format) {
+                saver.discard(&format!("{name}.{}", format.extension()));
+            }
+        }
+    }
     for plot in &plots::ALL {
         ["svg", "png"].iter().for_each(|kind| saver.discard(&format!("plots/{}.{kind}", plot.name)));
     }
-    ["summary.json", "scenario.toml", "report.html", "openmetrics.txt"]
-        .iter()
-        .for_each(|name| saver.discard(name));
+    let files = ["summary.json", "scenario.toml", "report.html", "openmetrics.txt"];
+    files.iter().for_each(|name| saver.discard(name));
 }
 
 /// Writes one file into the folder `out`, which is created where it is missing. It appears under its name only
@@ -166,6 +169,12 @@ pub fn write_all(
     }
     if records.includes(Record::Timeseries) {
         saver.save("timeseries.csv", |file| export::timeseries::write(&results.timeseries, file))?;
+    }
+    if wanted.format == Format::Parquet {
+        for path in saver.written.iter_mut().filter(|path| path.extension().is_some_and(|kind| kind == "csv"))
+        {
+            *path = export::parquet::replace(path)?;
+        }
     }
     if let Some(start) = wanted.openmetrics {
         saver.save("openmetrics.txt", |file| export::openmetrics::write(results, start, file))?;

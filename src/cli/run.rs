@@ -13,7 +13,9 @@ use crate::plan::replicate::Replications;
 use crate::report::export::openmetrics;
 use crate::report::format::span;
 use crate::report::plots;
-use crate::report::{self, Plots, Record, Records, ReportError, RequestRow, RequestsCsv, WaitsCsv, Wanted};
+use crate::report::{
+    self, Format, Plots, Record, Records, ReportError, RequestRow, RequestsCsv, WaitsCsv, Wanted,
+};
 use crate::scenario::{self, Loaded};
 use crate::units::{Duration, Instant};
 use crate::world::{self, RunError, RunOptions, WorldConfig};
@@ -44,6 +46,9 @@ pub struct Args {
     /// of each request went, which `all` leaves out [default: all but requests].
     #[arg(long, value_name = "LIST")]
     records: Option<Records>,
+    /// How the tables are written.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "csv")]
+    format: Format,
     /// The plots to write as files of their own: names, or `all`, `none`.
     #[arg(long, value_name = "LIST", default_value = "all")]
     plots: Plots,
@@ -95,6 +100,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let paths = [table(Record::Requests, "requests.csv"), table(Record::Waits, "waits.csv")];
     let wanted = Wanted {
         records,
+        format: args.format,
         report: !args.no_report,
         plots: args.plots.clone(),
         png: args.png,
@@ -183,8 +189,17 @@ fn simulate(
     let result = world::run(config, options);
     bar.finish_and_clear();
     let results = result.map_err(run_failed)?;
-    let finished = table.map_or(Ok(()), |table| table.finish().map(|_| ()));
-    let finished = finished.and(waits.map_or(Ok(()), |waits| waits.finish().map(|_| ())));
+    let finished = match (table.map(RequestsCsv::finish).transpose(), waits.map(WaitsCsv::finish).transpose())
+    {
+        (Ok(table), Ok(waits)) => match args.format {
+            Format::Csv => Ok(()),
+            Format::Parquet => {
+                let mut written = table.into_iter().chain(waits);
+                written.try_for_each(|path| report::export::parquet::replace(&path).map(|_| ()))
+            }
+        },
+        (Err(error), _) | (_, Err(error)) => Err(error),
+    };
     Ok((results, failed.map_or(finished, Err)))
 }
 

@@ -18,7 +18,7 @@ use crate::plan::sweep::{Plan, Row, Rows, Shard, fingerprint, merge};
 use crate::report::format::{NOTHING, count, plural, shorten};
 use crate::report::plots::PlotError;
 use crate::report::plots::charts::{HeatMap, Naming};
-use crate::report::{self};
+use crate::report::{self, Format};
 use crate::units::Duration;
 use crate::world::{self, RunOptions};
 
@@ -82,6 +82,9 @@ pub struct Args {
     /// times.
     #[arg(long, value_name = "ROWS,COLUMNS[,METRIC]")]
     pivot: Vec<String>,
+    /// How the table is written.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "csv")]
+    format: Format,
     /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
@@ -107,6 +110,9 @@ struct MergeArgs {
     /// Also lay a metric out by two axes, as `sweep --pivot` does.
     #[arg(long, value_name = "ROWS,COLUMNS[,METRIC]")]
     pivot: Vec<String>,
+    /// How the table is written.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "csv")]
+    format: Format,
     /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
@@ -176,7 +182,7 @@ fn sweep(args: &Args, scenario: &Path) -> Result<(), Failure> {
         &points.grid,
         &rows,
         &out,
-        Shown { json: args.json, quiet: args.quiet, pivot: &args.pivot },
+        Shown { json: args.json, quiet: args.quiet, pivot: &args.pivot, format: args.format },
         shard,
     )
 }
@@ -186,6 +192,7 @@ struct Shown<'a> {
     json: bool,
     quiet: bool,
     pivot: &'a [String],
+    format: Format,
 }
 
 /// `sweep --json`.
@@ -209,7 +216,11 @@ fn finish(
     let file = if shard.of > 1 {
         out.join(FILE)
     } else {
-        report::write_file(out, "sweep.csv", &plan.csv(grid, rows)).map_err(cannot_write)?
+        let table = report::write_file(out, "sweep.csv", &plan.csv(grid, rows)).map_err(cannot_write)?;
+        match shown.format {
+            Format::Csv => table,
+            Format::Parquet => report::export::parquet::replace(&table).map_err(cannot_write)?,
+        }
     };
     let mut tables = Vec::new();
     if shard.of == 1 {
@@ -257,7 +268,7 @@ fn merge_shards(args: &MergeArgs) -> Result<(), Failure> {
         &grid,
         &rows,
         &out,
-        Shown { json: args.json, quiet: args.quiet, pivot: &args.pivot },
+        Shown { json: args.json, quiet: args.quiet, pivot: &args.pivot, format: args.format },
         Shard::WHOLE,
     )
 }
