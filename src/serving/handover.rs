@@ -6,6 +6,7 @@
 //! streams it into the decode node's memory (Qin et al., FAST 2025, section 3); the first token counts as answered
 //! when the prompt is processed, as in DistServe (Zhong et al., OSDI 2024, section 2.1).
 
+use super::account::TimeCause;
 use super::config::{Handover, ReplicaLinks, Role};
 use super::request::{NONE, Phase, Slot};
 use super::room::{Context, Event, Serving, Standing};
@@ -172,6 +173,7 @@ impl Serving {
         let kv = owner.config.options[option].links.map_or(Bytes(0), |links| links.kv_per_token);
         let bytes = kv.0.saturating_mul(u64::from(prompt));
         self.requests[slot].phase = Phase::Moving;
+        self.requests[slot].account.begin(ctx.now, TimeCause::Transfer);
         owner.queued += 1;
         owner.handed.sent += 1;
         owner.handed.bytes_sent += u128::from(bytes);
@@ -241,13 +243,14 @@ impl Serving {
         if request.phase == Phase::Abandoned {
             return self.requests.remove(slot);
         }
+        request.account.close(ctx.now);
         if self.replicas[replica as usize].standing == Standing::Gone {
             owner.queued -= 1;
             let then = owner.config.lifecycle.drain.then;
             return self.go_on(ctx, slot, then);
         }
         request.phase = Phase::Waiting;
-        let look = self.replicas[replica as usize].replica.enqueue(ctx.now, slot, &self.requests);
+        let look = self.replicas[replica as usize].replica.enqueue(ctx.now, slot, &mut self.requests);
         self.schedule_look(ctx, replica, look);
     }
 }

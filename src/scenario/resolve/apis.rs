@@ -24,7 +24,7 @@ fn api(raw: &RawApi, catalog: &Catalog, reading: &mut Reading) -> Option<ApiPlan
             if let Some(near) = nearest(name, names()) {
                 problem = problem.label(format!("did you mean `{near}`?"));
             }
-            let known = quoted(names().collect());
+            let known = quoted(names());
             reading.problem(problem.help(format!("it knows {known}; or give `provider` and prices")));
             return None;
         };
