@@ -6,7 +6,9 @@ mod jobs;
 pub mod metric;
 mod serving;
 
-pub use engine::{EngineSummary, ResponseCacheSummary, SpeculationSummary, TenantSummary};
+pub use engine::{
+    AdapterSummary, EngineSummary, ResponseCacheSummary, SpeculationSummary, SwapSummary, TenantSummary,
+};
 pub use jobs::JobsSummary;
 
 use serde::Serialize;

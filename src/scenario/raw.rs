@@ -1,5 +1,6 @@
 //! What a scenario file says, read and checked by itself: types and places, but no name looked up yet.
 
+mod adapter;
 mod autoscaler;
 mod batching;
 mod deployment;
@@ -21,6 +22,7 @@ mod traffic;
 mod training;
 mod weights;
 
+pub use adapter::{RawAdapter, RawLora};
 pub use autoscaler::RawAutoscaler;
 pub use deployment::{Parallelism, RawDeployment, StepTime, read as deployment};
 pub use disaggregated::{RawDisaggregated, RawSet};
@@ -54,6 +56,7 @@ pub struct RawScenario {
     pub warmup: Duration,
     pub streams: Vec<RawStream>,
     pub tenants: Vec<RawTenant>,
+    pub adapters: Vec<RawAdapter>,
     pub pools: Vec<RawPool>,
     pub deployments: Vec<RawDeployment>,
     pub jobs: Vec<RawJob>,
@@ -114,6 +117,7 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawScen
     });
     let doc = "Whose requests streams are: shares of a fleet that they have together.";
     let tenants = t.tables("tenants", "tenant", doc, tenant);
+    let adapters = t.tables("adapters", "adapter", "LoRA adapters of base models.", adapter::read);
     let pools = t.tables("pools", "pool", "Like nodes from one offer.", |t| pool(t, around));
     let deployments = t.tables("deployments", "deployment", "A model served somewhere.", |t| {
         deployment(t, around, start.unwrap_or_default())
@@ -145,6 +149,7 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawScen
         warmup: warmup.map_or(Duration::ZERO, |warmup| *warmup),
         streams,
         tenants,
+        adapters,
         pools,
         deployments,
         jobs,

@@ -1,9 +1,11 @@
 //! From what the file says to what a run needs: names looked up, figures taken from the catalogue, models
 //! fitted on the cards of their pools.
 
+mod adapters;
 mod assumptions;
 mod capacity;
 mod catalog;
+pub(in crate::scenario) mod choice;
 mod deployments;
 mod disaggregated;
 mod engine;
@@ -35,6 +37,7 @@ use assumptions::Ledger;
 pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConfig> {
     duplicates(reading, "streams", scenario.streams.iter().map(|stream| &stream.name));
     duplicates(reading, "tenants", scenario.tenants.iter().map(|tenant| &tenant.name));
+    duplicates(reading, "adapters", scenario.adapters.iter().map(|adapter| &adapter.name));
     duplicates(reading, "pools", scenario.pools.iter().map(|pool| &pool.name));
     duplicates(reading, "deployments", scenario.deployments.iter().map(|deployment| &deployment.name));
     duplicates(reading, "jobs", scenario.jobs.iter().map(|job| &job.name));
@@ -76,6 +79,7 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
         pools,
         node_scaler,
         deployments,
+        hosts: Vec::new(),
         scalers,
         jobs: expanded,
         job_trace,

@@ -122,6 +122,11 @@ impl Deployment {
         Some((self.replicas[place], self.requests.load(place)?))
     }
 
+    /// Outstanding requests of the replica at `place`.
+    pub(crate) fn load_at(&self, place: usize) -> u64 {
+        self.requests.load(place).unwrap_or(u64::MAX)
+    }
+
     /// A request with so many tokens was sent to the replica at `place`.
     pub(crate) fn add_load(&mut self, place: usize, tokens: u64) {
         if let Some(requests) = self.requests.load(place) {

@@ -61,6 +61,8 @@ pub(crate) struct Request {
     /// Whose request it is, by number.
     pub(crate) tenant: u16,
     /// Whether a more urgent request may take its place in the batch.
+    /// The adapter that it wants, by number.
+    pub(crate) adapter: Option<u16>,
     pub(crate) preemptible: bool,
     /// Its place in the deployment's order: the smallest goes first.
     pub(crate) key: u64,

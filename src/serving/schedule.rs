@@ -44,12 +44,16 @@ impl Replica {
             }
         }
         let mut admitted = false;
-        while !preempted && self.budget() > 0 {
+        while !preempted && !self.closed && self.budget() > 0 {
             let full = self.batch.len() >= self.batching.max_batch_requests;
             if full && !self.batch.has_preemptible() {
                 break;
             }
             let Some(slot) = self.next_waiting(requests) else { break };
+            if !self.slots.has_room(requests[slot].adapter) {
+                self.admits_again = self.waiting.is_restless();
+                break;
+            }
             if full && !self.displace(slot, requests) {
                 break;
             }
@@ -85,7 +89,7 @@ impl Replica {
     fn alternate(&mut self, now: Instant, requests: &mut Requests) -> bool {
         self.form_batch(now, requests);
         let (mut changed, mut prompts, mut resumed) = (false, false, false);
-        while self.batching.scheduler != Scheduler::Static || self.cohort > 0 {
+        while !self.closed && (self.batching.scheduler != Scheduler::Static || self.cohort > 0) {
             let full = self.batch.len() >= self.batching.max_batch_requests;
             if full && !self.batch.has_preemptible() {
                 break;
@@ -94,6 +98,10 @@ impl Replica {
                 self.cohort = 0;
                 break;
             };
+            if !self.slots.has_room(requests[slot].adapter) {
+                self.admits_again = self.waiting.is_restless();
+                break;
+            }
             if full && !self.displace(slot, requests) {
                 break;
             }
@@ -140,7 +148,7 @@ impl Replica {
 
     /// Begins a static batch when it is full or its oldest request has waited long enough.
     fn form_batch(&mut self, now: Instant, requests: &mut Requests) {
-        if self.batching.scheduler != Scheduler::Static || !self.batch.is_empty() {
+        if self.batching.scheduler != Scheduler::Static || !self.batch.is_empty() || self.closed {
             return;
         }
         self.next_waiting(requests);
@@ -236,13 +244,19 @@ impl Replica {
         self.waiting_tokens -= u64::from(requests[slot].prefill_length());
         self.count_prefix(slot, cached, requests);
         self.batch.share_prefix(slot, cached.used, requests);
-        self.batch.admit(slot, requests);
+        self.enter(slot, requests);
         let request = &mut requests[slot];
         if request.first_scheduled.is_none() {
             request.first_scheduled = Some(now);
             self.waiting.admitted(request.tenant, request.prompt);
         }
         self.batch.add_chunk(slot, tokens, requests);
+    }
+
+    /// A request joins the batch; its adapter is copied to the cards first, if it is not there.
+    fn enter(&mut self, slot: Slot, requests: &mut Requests) {
+        self.copying += self.slots.take(requests[slot].adapter);
+        self.batch.admit(slot, requests);
     }
 
     /// Counts what the prefix cache had for a request.
@@ -346,7 +360,7 @@ impl Replica {
         let blocks = self.batch.kv.blocks(tokens);
         self.copy(blocks);
         self.batch.kv.take(blocks);
-        self.batch.admit(slot, requests);
+        self.enter(slot, requests);
         requests[slot].prefilled = tokens as u32;
         self.batch.join_decoding(slot, self.decoded(), requests);
         self.waiting.decoding(requests[slot].tenant, 1);
@@ -371,7 +385,7 @@ impl Replica {
         self.waiting_tokens -= u64::from(requests[slot].prefill_length());
         self.count_prefix(slot, cached, requests);
         self.batch.share_prefix(slot, cached.used, requests);
-        self.batch.admit(slot, requests);
+        self.enter(slot, requests);
         requests[slot].prefilled = tokens as u32;
         self.batch.take_received(slot, own, requests);
         self.ahead += ahead;

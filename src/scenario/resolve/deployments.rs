@@ -1,6 +1,8 @@
 //! Deployments: the plan on each pool, what fits, and how long iterations take.
 
+use super::adapters;
 use super::assumptions::Ledger;
+use super::choice;
 use super::disaggregated;
 use super::engine::{self, Drafter};
 use super::lifecycle::{self, Comes};
@@ -20,7 +22,7 @@ use crate::scenario::raw::{Parallelism, RawDeployment, RawScenario};
 use crate::scenario::reading::{Reading, Sited};
 use crate::serving::{DeploymentConfig, HostMemory, ReplicaLinks, ReplicaOption, Role};
 use crate::traffic::BlockHashes;
-use crate::units::BytesPerSecond;
+use crate::units::{BytesPerSecond, Ticks};
 use crate::world::StreamPlan;
 
 /// A deployment with its names, resolved or not.
@@ -119,8 +121,11 @@ fn deployment(
     let corrected = step_time::corrected(raw, &pools, reading)?;
     let drafter = engine::drafter(raw, dims.as_ref(), catalog, reading)?;
     let known = dims.as_ref();
+    adapters::check(raw, scenario, catalog, known, reading)?;
     let choice = Choice {
         raw,
+        scenario,
+        catalog,
         dims: known.filter(|_| !stated),
         known,
         drafter,
@@ -161,6 +166,9 @@ fn deployment(
         reading.problem(Problem::warning(name.place, message));
     }
     enough_cards(raw, &pools, &options, reading)?;
+    let most = raw.batching.max_batch_requests;
+    let rank = |planned: &Planned| choice::rank(raw.choose, &planned.option, most, &pools);
+    options.sort_by(|(_, a), (_, b)| rank(a).total_cmp(&rank(b)));
     fill_plan(index, raw, &options, reading);
     for (name, planned) in &options {
         if let Some(auto) = &planned.auto {
@@ -199,6 +207,8 @@ fn deployment(
         prefix_tokens: prefix_tokens(raw, reading),
         speculation: raw.speculative.as_ref().map(|raw| raw.speculation),
         max_predicted_ttft: raw.max_predicted_ttft,
+        shared: None,
+        adapter_slots: raw.lora.as_ref().map_or(0, |lora| *lora.slots),
         role: Role::Whole,
         tenants: engine::tenants(raw, scenario),
     })
@@ -273,6 +283,8 @@ fn plans_name_pools(raw: &RawDeployment, reading: &mut Reading) {
 /// What the choice of a plan depends on besides the pool.
 struct Choice<'a> {
     raw: &'a RawDeployment,
+    scenario: &'a RawScenario,
+    catalog: &'a Catalog,
     /// `None` when memory and iteration times are stated.
     dims: Option<&'a ModelDims>,
     /// What is known all the same.
@@ -346,7 +358,14 @@ impl Choice<'_> {
                 chosen.fit
             }
         };
-        let kv_tokens = self.drafter.kv_tokens(&replica, &filled);
+        let for_adapters = adapters::tokens(
+            self.raw,
+            self.scenario,
+            self.catalog,
+            dims,
+            filled.kv_bytes_per_token.0 * u64::from(replica.plan.cards()),
+        );
+        let kv_tokens = self.drafter.kv_tokens(&replica, &filled).saturating_sub(for_adapters);
         let kv_blocks = self.raw.kv_blocks.unwrap_or(kv_tokens / u64::from(self.raw.block_tokens));
         if kv_blocks == 0 {
             let tokens = self.raw.block_tokens;
@@ -365,6 +384,7 @@ impl Choice<'_> {
             kv_blocks,
             block_tokens: self.raw.block_tokens,
             window: dims.window.map(|window| window.tokens),
+            adapters: self.adapters(replica.plan.cards(), pool)?,
             draft: self.drafter.draft(self.raw, Some(&replica)).map_err(Misfit::Plan)?,
             links: self.links(replica.plan.cards(), pool),
             host: self.host(replica.plan, pool)?,
@@ -399,6 +419,7 @@ impl Choice<'_> {
             kv_blocks,
             block_tokens: self.raw.block_tokens,
             window: None,
+            adapters: self.adapters(plan.cards(), pool)?,
             draft: self.drafter.draft(self.raw, None).map_err(Misfit::Plan)?,
             links: self.links(plan.cards(), pool),
             host: self.host(plan, pool)?,
@@ -421,6 +442,10 @@ impl Choice<'_> {
         };
         let scale_up = BytesPerSecond(scale_up.as_f64() * f64::from(cards));
         Some(ReplicaLinks { kv_per_token, scale_up, scale_out: scale_out.unwrap_or_default() })
+    }
+
+    fn adapters(&self, cards: u32, pool: &Resolved) -> Result<Vec<Ticks>, Misfit> {
+        adapters::loads(self.raw, self.scenario, self.catalog, self.known, cards, pool).map_err(Misfit::Plan)
     }
 
     fn host(&self, plan: ParallelismPlan, pool: &Resolved) -> Result<Option<HostMemory>, Misfit> {

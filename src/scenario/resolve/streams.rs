@@ -1,5 +1,6 @@
 //! Streams: which deployments serve them.
 
+use super::adapters;
 use super::deployments::{Deployment, canonical};
 use super::names::dangling;
 use crate::catalog::Catalog;
@@ -17,17 +18,17 @@ pub fn resolve(
     reading: &mut Reading,
 ) -> Vec<Option<StreamPlan>> {
     let streams = scenario.streams.iter();
-    streams.map(|raw| stream(raw, &scenario.tenants, catalog, deployments, reading)).collect()
+    streams.map(|raw| stream(raw, scenario, catalog, deployments, reading)).collect()
 }
 
 fn stream(
     raw: &RawStream,
-    tenants: &[RawTenant],
+    scenario: &RawScenario,
     catalog: &Catalog,
     deployments: &[Deployment],
     reading: &mut Reading,
 ) -> Option<StreamPlan> {
-    let terms = RequestTerms { tenant: tenant(raw, tenants, reading), ..raw.terms };
+    let tenant = tenant(raw, &scenario.tenants, reading);
     let model = canonical(catalog, &raw.model);
     let serving = if raw.deployments.is_empty() {
         let all = deployments.iter().enumerate();
@@ -44,6 +45,8 @@ fn stream(
     } else {
         listed(raw, &model, deployments, reading)?
     };
+    let adapter = adapters::of_stream(raw, &serving, scenario, deployments, catalog, reading)?;
+    let terms = RequestTerms { tenant, adapter, ..raw.terms };
     Some(StreamPlan {
         traffic: raw.traffic.clone(),
         model,
