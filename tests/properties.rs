@@ -359,6 +359,7 @@ fn share(config: &mut WorldConfig, (units, spare, pinned, load_ms, patience_ms):
                 host: 0,
                 weights: gb(*units),
                 footprint: gb(*units),
+                capacity: gb(*units),
                 pinned: at == *pinned && *spare >= 3,
             }),
             ..first.clone()

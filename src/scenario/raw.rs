@@ -5,6 +5,7 @@ mod autoscaler;
 mod batching;
 mod deployment;
 mod disaggregated;
+mod host;
 mod job;
 mod lengths;
 mod lifecycle;
@@ -26,8 +27,9 @@ pub use adapter::{RawAdapter, RawLora};
 pub use autoscaler::RawAutoscaler;
 pub use deployment::{Parallelism, RawDeployment, StepTime, read as deployment};
 pub use disaggregated::{RawDisaggregated, RawSet};
+pub use host::{RawHost, WeightsFrom};
 pub use job::{RawJob, Work, read as job};
-pub use lifecycle::RawStart;
+pub use lifecycle::{RawStart, Replicas};
 pub use market::{RawOwned, RawStock, RawZone};
 pub use node_autoscaler::{NodePolicy, RawNodeAutoscaler};
 pub use plan::{HorizonTerms, PlanSection, RegretTerms, plan};
@@ -58,6 +60,7 @@ pub struct RawScenario {
     pub tenants: Vec<RawTenant>,
     pub adapters: Vec<RawAdapter>,
     pub pools: Vec<RawPool>,
+    pub hosts: Vec<RawHost>,
     pub deployments: Vec<RawDeployment>,
     pub jobs: Vec<RawJob>,
     pub job_trace: Option<RawJobTrace>,
@@ -119,6 +122,7 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawScen
     let tenants = t.tables("tenants", "tenant", doc, tenant);
     let adapters = t.tables("adapters", "adapter", "LoRA adapters of base models.", adapter::read);
     let pools = t.tables("pools", "pool", "Like nodes from one offer.", |t| pool(t, around));
+    let hosts = t.tables("hosts", "host", "Cards that several deployments share.", host::read);
     let deployments = t.tables("deployments", "deployment", "A model served somewhere.", |t| {
         deployment(t, around, start.unwrap_or_default())
     });
@@ -151,6 +155,7 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawScen
         tenants,
         adapters,
         pools,
+        hosts,
         deployments,
         jobs,
         job_trace,

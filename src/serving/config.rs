@@ -56,6 +56,8 @@ pub struct SharedCards {
     pub weights: Bytes,
     /// These and its KV cache.
     pub footprint: Bytes,
+    /// What a host has for it and others.
+    pub capacity: Bytes,
     /// Whether it stays once it is there.
     pub pinned: bool,
 }

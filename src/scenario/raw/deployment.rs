@@ -56,6 +56,11 @@ pub struct RawDeployment {
     pub memory_utilization: f64,
     pub speculative: Option<RawSpeculative>,
     pub lora: Option<RawLora>,
+    /// The hosts that it shares with other deployments, and whether it stays there.
+    pub host: Option<Sited<String>>,
+    pub pinned: bool,
+    /// Bytes of the weights, where the model is not known.
+    pub weight_bytes: Option<Bytes>,
     /// Requests whose first token is predicted later than this are turned away.
     pub max_predicted_ttft: Option<Duration>,
     pub disaggregated: Option<RawDisaggregated>,
@@ -220,6 +225,33 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>, clock: Start) -> 
         Some(*t.required("max_predicted_ttft", &kinds::POSITIVE_TIME, doc)?)
     });
     let lora = adapter::lora(t);
+    let doc = "Shares these [[hosts]] with the other deployments that name them, each with a model of its own: as many \
+               of them are on a host's cards as their weights and `kv_blocks` leave room for, without `kv_blocks` one.";
+    let host = t.optional("host", &kinds::REFERENCE, doc);
+    let doc = "The model stays on every host.";
+    let pinned = t.optional("pinned", &kinds::BOOL, doc);
+    let doc = "Bytes of the weights over all cards; the model's when absent.";
+    let weight_bytes = t.optional("weight_bytes", &kinds::BYTES, doc);
+    let mut clash = |key: &str, why: &str, help: &str| {
+        if t.has(key) {
+            let message = format!("{} has `{key}`, {why}", t.noun());
+            t.problem(Problem::error(t.place_of(key), message).help(help));
+        }
+    };
+    if host.is_some() {
+        clash(
+            "replicas",
+            "but as many as there are hosts",
+            "say how many under [[hosts]], and take it out here",
+        );
+        clash(
+            "routing",
+            "but requests go to the hosts that have its model",
+            "take it out; [[hosts]] has `placement`",
+        );
+    } else {
+        clash("pinned", "but shares no hosts", "add host = \"...\", or take it out");
+    }
     // What is wrong has been reported; stand-ins let the rest be checked all the same.
     let format = |given: Option<Sited<String>>| {
         given.unwrap_or_else(|| Sited { value: "bf16".to_owned(), place: t.place })
@@ -254,6 +286,9 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>, clock: Start) -> 
         memory_utilization: memory_utilization.map_or(0.9, |share| *share),
         speculative,
         lora,
+        host,
+        pinned: pinned.is_some_and(|pinned| *pinned),
+        weight_bytes: weight_bytes.map(|bytes| *bytes),
         max_predicted_ttft: admission,
         disaggregated,
         kv_per_token: kv_per_token.map(|bytes| *bytes),

@@ -9,7 +9,7 @@ use crate::jobs::JobConfig;
 use crate::scenario::problem::Problem;
 use crate::scenario::raw::RawScenario;
 use crate::scenario::reading::Reading;
-use crate::serving::DeploymentConfig;
+use crate::serving::{DeploymentConfig, HostConfig};
 use crate::units::Instant;
 
 /// Claims the cards of every replica as a run does at its beginning, then those of each job alone beside
@@ -17,7 +17,7 @@ use crate::units::Instant;
 pub fn check(
     scenario: &RawScenario,
     pools: &[&PoolConfig],
-    deployments: &[DeploymentConfig],
+    (deployments, hosts): (&[DeploymentConfig], &[HostConfig]),
     jobs: &[JobConfig],
     reading: &mut Reading,
 ) {
@@ -29,6 +29,10 @@ pub fn check(
     let of_prefill = scenario.deployments.iter().filter_map(disaggregated::prefill).map(Cow::Owned);
     let raws = scenario.deployments.iter().map(disaggregated::decode).chain(of_prefill);
     for (index, (config, raw)) in deployments.iter().zip(raws).enumerate() {
+        // The first of those that share hosts holds their cards.
+        if config.shared.is_some_and(|shared| hosts[shared.host].members[0] != index) {
+            continue;
+        }
         let mut granted = 0;
         for replica in 0..config.replicas {
             let shape = |option: &crate::serving::ReplicaOption| Shape::OneNode { cards: option.cards };

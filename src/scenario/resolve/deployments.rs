@@ -5,6 +5,7 @@ use super::assumptions::Ledger;
 use super::choice;
 use super::disaggregated;
 use super::engine::{self, Drafter};
+use super::hosts::{self, Footprint};
 use super::lifecycle::{self, Comes};
 use super::names::{dangling, not_found, unknown};
 use super::pools::{Pool, Resolved};
@@ -14,7 +15,7 @@ use crate::fleet::PoolId;
 use crate::perf::constants::{Constants, Engine};
 use crate::perf::{
     AutoPlan, ModelDims, ParallelismPlan, PlanError, Promise, Replica, Roofline, StepModel, UnknownFigures,
-    WeightsAs, cheapest_plan, check_stages, fit,
+    WeightsAs, cheapest_plan, check_stages, fit, weight_bytes,
 };
 use crate::scenario::dom::Step;
 use crate::scenario::problem::Problem;
@@ -22,7 +23,7 @@ use crate::scenario::raw::{Parallelism, RawDeployment, RawScenario};
 use crate::scenario::reading::{Reading, Sited};
 use crate::serving::{DeploymentConfig, HostMemory, ReplicaLinks, ReplicaOption, Role};
 use crate::traffic::BlockHashes;
-use crate::units::{BytesPerSecond, Ticks};
+use crate::units::{Bytes, BytesPerSecond, Ticks};
 use crate::world::StreamPlan;
 
 /// A deployment with its names, resolved or not.
@@ -56,7 +57,7 @@ pub fn resolve(
     let mut found: Vec<Deployment> = Vec::new();
     for (index, raw) in scenario.deployments.iter().enumerate() {
         // The replicas that decode stand where the deployment does, and answer to its name.
-        let raw = disaggregated::decode(raw);
+        let raw = hosts::counted(disaggregated::decode(raw), scenario);
         found.push(one(index, &raw, reading, ledger));
     }
     for (index, raw) in scenario.deployments.iter().enumerate() {
@@ -194,10 +195,13 @@ fn deployment(
             format!("max_context of deployment `{}` is {asked}, but the model takes {context}", *raw.name);
         reading.problem(Problem::warning(raw.place, message));
     }
+    let footprint = options[0].1.memory;
+    let options: Vec<ReplicaOption> = options.into_iter().map(|(_, planned)| planned.option).collect();
+    let shared = hosts::shared(raw, scenario, &options, footprint, reading)?;
     Some(DeploymentConfig {
         name: raw.name.value.clone(),
         model: canonical(catalog, &raw.model),
-        options: options.into_iter().map(|(_, planned)| planned.option).collect(),
+        options,
         batching: raw.batching,
         max_queued_requests: raw.max_queued_requests,
         router: raw.routing,
@@ -207,7 +211,7 @@ fn deployment(
         prefix_tokens: prefix_tokens(raw, reading),
         speculation: raw.speculative.as_ref().map(|raw| raw.speculation),
         max_predicted_ttft: raw.max_predicted_ttft,
-        shared: None,
+        shared,
         adapter_slots: raw.lora.as_ref().map_or(0, |lora| *lora.slots),
         role: Role::Whole,
         tenants: engine::tenants(raw, scenario),
@@ -306,6 +310,7 @@ struct Planned {
     option: ReplicaOption,
     /// How the plan was chosen, where it was.
     auto: Option<AutoPlan>,
+    memory: Footprint,
 }
 
 enum Misfit {
@@ -390,7 +395,15 @@ impl Choice<'_> {
             host: self.host(replica.plan, pool)?,
             label: self.label(replica.plan, pool),
         };
-        Ok(Planned { plan: replica.plan, option, auto })
+        let cards = u64::from(replica.plan.cards());
+        let over = |card: Bytes| Bytes(card.0.saturating_mul(cards));
+        let capacity = filled.budget.0.saturating_sub(filled.reserve_per_card.0);
+        let memory = Footprint {
+            weights: Some(over(filled.weights_per_card)),
+            kv: Some(over(Bytes(self.kv_tokens(kv_blocks).saturating_mul(filled.kv_bytes_per_token.0)))),
+            capacity: Some(over(Bytes(capacity))),
+        };
+        Ok(Planned { plan: replica.plan, option, auto, memory })
     }
 
     /// Iterations and cache as stated; a plan only says how many cards a replica holds.
@@ -425,7 +438,16 @@ impl Choice<'_> {
             host: self.host(plan, pool)?,
             label: self.label(plan, pool),
         };
-        Ok(Planned { plan, option, auto: None })
+        let kv =
+            option.links.map(|links| Bytes(self.kv_tokens(kv_blocks).saturating_mul(links.kv_per_token.0)));
+        let weights = self.raw.weight_bytes.or_else(|| Some(weight_bytes(self.known?, self.weights)));
+        let memory = Footprint { weights, kv, capacity: None };
+        Ok(Planned { plan, option, auto: None, memory })
+    }
+
+    /// Tokens of so many blocks.
+    fn kv_tokens(&self, blocks: u64) -> u64 {
+        blocks.saturating_mul(u64::from(self.raw.block_tokens))
     }
 
     /// What bulk transfers need to know, where it is known.
