@@ -36,8 +36,9 @@ struct Host {
     seats: Vec<Seat>,
     /// Models that compute.
     computing: u32,
-    /// Whether it is about to be looked at.
+    /// Whether it is about to be looked at, and when somebody's patience ends.
     tends: bool,
+    ends: Option<Instant>,
     /// Since when nothing computes while a model is loading, and which one began first.
     stalled: Option<(Instant, usize)>,
 }
@@ -55,6 +56,9 @@ struct Seat {
     used: Instant,
     /// Takes no more requests into its batch.
     closed: bool,
+    /// Whether it has computed since it came: who has not is not asked to go, or models would push each other out
+    /// without an end.
+    worked: bool,
     totals: SwapTotals,
 }
 
@@ -129,6 +133,7 @@ impl Serving {
                 since: ctx.now,
                 used: ctx.now,
                 closed: false,
+                worked: false,
                 totals: SwapTotals::default(),
             });
         }
@@ -145,6 +150,7 @@ impl Serving {
             seats,
             computing: 0,
             tends: false,
+            ends: None,
             stalled: None,
         };
         for at in order {
@@ -167,7 +173,8 @@ impl Serving {
     pub(super) fn place_on_hosts(&self, deployment: u32) -> Option<usize> {
         let owner = &self.deployments[deployment as usize];
         let full = u64::from(owner.config.batching.max_batch_requests);
-        let (mut here, mut absent): (Option<(u64, usize)>, Option<(u32, usize)>) = (None, None);
+        let mut here: Option<(u64, usize)> = None;
+        let mut absent: Option<(u32, usize)> = None;
         for (place, id) in owner.replicas.iter().enumerate() {
             let Some((number, at)) = self.replicas[*id as usize].host else { continue };
             let host = &self.hosts.hosts[number as usize];
@@ -219,6 +226,7 @@ impl Serving {
         let Some((number, at)) = self.replicas[id as usize].host else { return true };
         let host = &mut self.hosts.hosts[number as usize];
         host.seats[at as usize].used = ctx.now;
+        host.seats[at as usize].worked = true;
         let before = host.computing;
         host.computing = if busy { before + 1 } else { before - 1 };
         host.settle(ctx.now);
@@ -253,15 +261,17 @@ impl Serving {
             let wanted = host.seats[at].wanted.unwrap_or(ctx.now);
             let due = wanted.saturating_add(self.hosts.configs[host.config].patience);
             if ctx.now < due {
-                ctx.at(due, Event::Host { host: number });
+                let host = &mut self.hosts.hosts[number as usize];
+                if host.ends != Some(due) {
+                    host.ends = Some(due);
+                    ctx.at(due, Event::Host { host: number });
+                }
                 return;
             }
             // One at a time: when it is empty this host is looked at again.
-            let open = host
-                .seats
-                .iter()
-                .enumerate()
-                .filter(|(_, seat)| seat.state == State::Resident && !seat.shared.pinned && !seat.closed);
+            let open = host.seats.iter().enumerate().filter(|(_, seat)| {
+                seat.state == State::Resident && !seat.shared.pinned && !seat.closed && seat.worked
+            });
             let oldest = open.min_by_key(|(at, seat)| (seat.since, *at)).map(|(at, _)| at);
             match oldest.filter(|_| host.seats.iter().all(|seat| !seat.closed)) {
                 Some(victim) => self.close(number, victim, true),
@@ -359,6 +369,7 @@ impl Serving {
             seat.totals.time += u128::from(ctx.now.since(begun).as_nanos());
         }
         (seat.state, seat.since, seat.used) = (State::Resident, ctx.now, ctx.now);
+        seat.worked = false;
         host.settle(ctx.now);
         let replica = &mut self.replicas[id as usize].replica;
         replica.gated = false;

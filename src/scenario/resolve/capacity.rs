@@ -3,13 +3,14 @@
 
 use std::borrow::Cow;
 
+use super::deployments::Found;
 use super::disaggregated;
 use crate::fleet::{Claim, ClaimResult, Holder, Inventory, PoolConfig, Shape};
 use crate::jobs::JobConfig;
 use crate::scenario::problem::Problem;
-use crate::scenario::raw::RawScenario;
-use crate::scenario::reading::Reading;
-use crate::serving::{DeploymentConfig, HostConfig};
+use crate::scenario::raw::{RawDeployment, RawScenario};
+use crate::scenario::reading::{Reading, Sited};
+use crate::serving::{DeploymentConfig, HostConfig, ReplicaOption};
 use crate::units::Instant;
 
 /// Claims the cards of every replica as a run does at its beginning, then those of each job alone beside
@@ -84,4 +85,38 @@ pub fn check(
             }
         }
     }
+}
+
+/// Replicas that could never all have cards, however empty the pools are.
+pub fn enough_cards<'a>(
+    raw: &RawDeployment,
+    pools: &[Found<'_>],
+    options: impl Iterator<Item = (&'a Sited<String>, &'a ReplicaOption)>,
+    reading: &mut Reading,
+) -> Option<()> {
+    let options: Vec<_> = options.collect();
+    let room = options.iter().map(|(name, option)| {
+        let pool = pools.iter().find(|(_, pool, _)| pool.value == name.value);
+        let fleet = pool.map(|(_, _, resolved)| &resolved.plan.fleet);
+        fleet.map_or(0, |fleet| {
+            let (cards, per_node) = (option.cards.max(1), fleet.cards_per_node.max(1));
+            if cards > per_node {
+                u64::from(fleet.slots() / cards.div_ceil(per_node))
+            } else {
+                u64::from(per_node / cards) * u64::from(fleet.slots())
+            }
+        })
+    });
+    let room: u64 = room.sum();
+    if u64::from(raw.replicas.initial) <= room {
+        return Some(());
+    }
+    let message = format!(
+        "deployment `{}` has {} replicas, but its pools have room for {room}, were they empty",
+        *raw.name, raw.replicas.initial
+    );
+    let plans: Vec<&str> = options.iter().map(|(_, option)| option.label.as_str()).collect();
+    let help = format!("a replica is {}; raise `nodes` of a pool or lower `replicas`", plans.join(", or "));
+    reading.problem(Problem::error(raw.place, message).help(help));
+    None
 }

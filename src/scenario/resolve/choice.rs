@@ -32,8 +32,8 @@ impl Choose {
 /// The context that each request of the batch has by which pools are compared.
 const CONTEXT: u64 = 1024;
 
-/// Tokens that a replica makes a second with as many requests in its batch as it may have, or as its KV cache holds, all
-/// decoding behind 1,024 tokens.
+/// Tokens that a replica makes a second with as many requests in its batch as it may have, or as its KV cache holds,
+/// all decoding behind 1,024 tokens.
 fn tokens_per_second(option: &ReplicaOption, most: u32) -> f64 {
     let held = option.kv_blocks.saturating_mul(u64::from(option.block_tokens)) / CONTEXT;
     let requests = u64::from(most).min(held).max(1) as u32;

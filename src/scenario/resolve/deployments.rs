@@ -2,6 +2,7 @@
 
 use super::adapters;
 use super::assumptions::Ledger;
+use super::capacity;
 use super::choice;
 use super::disaggregated;
 use super::engine::{self, Drafter};
@@ -166,7 +167,12 @@ fn deployment(
         let message = format!("deployment `{}` cannot use the pool `{}`: {why}", *raw.name, name.value);
         reading.problem(Problem::warning(name.place, message));
     }
-    enough_cards(raw, &pools, &options, reading)?;
+    capacity::enough_cards(
+        raw,
+        &pools,
+        options.iter().map(|(name, planned)| (*name, &planned.option)),
+        reading,
+    )?;
     let most = raw.batching.max_batch_requests;
     let rank = |planned: &Planned| choice::rank(raw.choose, &planned.option, most, &pools);
     options.sort_by(|(_, a), (_, b)| rank(a).total_cmp(&rank(b)));
@@ -490,39 +496,6 @@ impl Choice<'_> {
             card = format_args!("{} card", fleet.accelerator),
         )
     }
-}
-
-/// Replicas that could never all have cards, however empty the pools are.
-fn enough_cards(
-    raw: &RawDeployment,
-    pools: &[Found<'_>],
-    options: &[(&Sited<String>, Planned)],
-    reading: &mut Reading,
-) -> Option<()> {
-    let room = options.iter().map(|(name, planned)| {
-        let pool = pools.iter().find(|(_, pool, _)| pool.value == name.value);
-        let fleet = pool.map(|(_, _, resolved)| &resolved.plan.fleet);
-        fleet.map_or(0, |fleet| {
-            let (cards, per_node) = (planned.option.cards.max(1), fleet.cards_per_node.max(1));
-            if cards > per_node {
-                u64::from(fleet.slots() / cards.div_ceil(per_node))
-            } else {
-                u64::from(per_node / cards) * u64::from(fleet.slots())
-            }
-        })
-    });
-    let room: u64 = room.sum();
-    if u64::from(raw.replicas.initial) <= room {
-        return Some(());
-    }
-    let message = format!(
-        "deployment `{}` has {} replicas, but its pools have room for {room}, were they empty",
-        *raw.name, raw.replicas.initial
-    );
-    let plans: Vec<&str> = options.iter().map(|(_, planned)| planned.option.label.as_str()).collect();
-    let help = format!("a replica is {}; raise `nodes` of a pool or lower `replicas`", plans.join(", or "));
-    reading.problem(Problem::error(raw.place, message).help(help));
-    None
 }
 
 /// Writes the plans that were chosen into the resolved file.

@@ -120,6 +120,12 @@ pub fn resolve(
             members.iter().map(|index| deployments[*index].config.as_ref()).collect();
         let configs = configs?;
         let Some(first) = configs.first() else {
+            let known =
+                |name: &Sited<String>| scenario.hosts.iter().any(|host| host.name.value == name.value);
+            // Who names other hosts may have meant these, and has been told.
+            if scenario.deployments.iter().filter_map(|own| own.host.as_ref()).any(|name| !known(name)) {
+                return None;
+            }
             let message = format!("no deployment shares the hosts `{}`", *raw.name);
             let help = format!("add host = \"{}\" to some, or take the hosts out", *raw.name);
             reading.problem(Problem::error(raw.name.place, message).help(help));
