@@ -107,6 +107,8 @@ fn main() {
             }],
             node_scaler: None,
             deployments: Vec::new(),
+            apis: Vec::new(),
+            hosts: Vec::new(),
             scalers: Vec::new(),
             jobs: Vec::new(),
             job_trace: Some(Arc::clone(&list)),

@@ -75,6 +75,7 @@ fn world(
         deployments: Vec::new(),
         jobs: Vec::new(),
         node_scaler: None,
+        hosts: Vec::new(),
         scalers: Vec::new(),
         job_trace: Some(list),
         queue_order: order,

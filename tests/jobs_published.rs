@@ -54,6 +54,7 @@ fn world(
         job_trace: Some(list),
         queue_order: order,
         placement,
+        hosts: Vec::new(),
         scalers: Vec::new(),
         node_scaler: None,
         tenants: Vec::new(),

@@ -23,7 +23,10 @@ use fleetsim::policies::autoscale::wva::{Wva, WvaConfig};
 use fleetsim::policies::replay::Law;
 use fleetsim::policies::request_order::RequestOrder;
 use fleetsim::policies::router::RouterKind;
-use fleetsim::serving::{Drain, Handover, Leftover, ReplicaLinks, Role, Scheduler};
+use fleetsim::serving::{
+    DeploymentConfig, Drain, Handover, HostConfig, Leftover, ReplicaLinks, Role, Scheduler, SharedCards,
+    WeightSource,
+};
 use fleetsim::sim::Seed;
 use fleetsim::traffic::{
     ArrivalProcess, ClosedConfig, Cv, Length, LengthDist, Lengths, PrefixedConfig, Sessions, SharedPart,
@@ -68,7 +71,7 @@ struct Dice {
     /// Replicas from certain times on, in ms of a period of 4 s; how long they start and drain, in ms.
     scaled: Option<Scaled>,
     /// A trace whose prompts share beginnings: (time in ms, which of a few documents, prompt tokens, output).
-    shared: Vec<(u64, u64, u32, u32)>,
+    traced: Vec<(u64, u64, u32, u32)>,
     /// The first stream's prompts share a beginning of so many tokens, or so many hundredths of themselves.
     shared_prompt: Option<(u32, bool)>,
     /// Its requests are sessions of so many turns, and so many ms between them.
@@ -76,8 +79,14 @@ struct Dice {
     /// So many prefill replicas beside the others, which process prompts up to so many tokens themselves, and the
     /// megabytes a second between them (no limit when zero).
     split: Option<(u32, u32, u32)>,
+    /// Several models share the replicas' cards.
+    shared: Option<SharedDice>,
     engine: Option<EngineDice>,
 }
+
+/// How many models, of how many units of memory each and how many of these a host has beyond the largest, which of them
+/// are pinned, milliseconds to load a unit and to wait before one in use has to go.
+type SharedDice = (Vec<u64>, u64, usize, u64, u64);
 
 fn dice() -> impl Strategy<Value = Dice> {
     let rate = prop_oneof![Just(20.0), 0.5f64..40.0];
@@ -105,15 +114,23 @@ fn dice() -> impl Strategy<Value = Dice> {
         0.4,
         (changes, prop_oneof![Just(0u64), 1u64..1500], drain, 0usize..3, 0usize..10),
     );
+    let models = (
+        prop::collection::vec(1u64..4, 2..4),
+        0u64..6,
+        0usize..5,
+        prop_oneof![Just(0u64), 1u64..300],
+        prop_oneof![Just(0u64), 1u64..2000],
+    );
+    let models = prop::option::weighted(0.4, models);
     let others =
-        (prop::option::of(1u32..20), jobs, shared, profile, scaled, (shared_prompt, sessions, split));
+        (prop::option::of(1u32..20), jobs, shared, profile, scaled, (shared_prompt, sessions, split, models));
     (traffic, replica, limits, step_ns, others, engine_dice()).prop_map(
         |(
             (seed, rate, cv, max_prompt, max_output),
             (servers, spare, replicas, kv_blocks, block_tokens, window),
             (timeout_ms, max_queued, router),
             (a, b, c, d),
-            (users, jobs, shared, profile, scaled, (shared_prompt, sessions, split)),
+            (users, jobs, traced, profile, scaled, (shared_prompt, sessions, split, shared)),
             engine,
         )| Dice {
             seed,
@@ -136,6 +153,7 @@ fn dice() -> impl Strategy<Value = Dice> {
             jobs,
             scaled,
             shared,
+            traced,
             shared_prompt,
             sessions,
             split,
@@ -150,7 +168,7 @@ const HASH_TOKENS: u32 = 2;
 /// A trace in Mooncake's form. Prompts of one document begin alike; the hashes of a prompt are those of its
 /// document's blocks, the last one its own when it is not whole.
 fn shared_prompts(dice: &Dice) -> String {
-    let mut rows = dice.shared.clone();
+    let mut rows = dice.traced.clone();
     rows.sort_unstable();
     let size = u64::from(HASH_TOKENS * dice.block_tokens);
     let mut lines = String::new();
@@ -244,7 +262,7 @@ fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
             ..config.streams[0].clone()
         });
     }
-    if !dice.shared.is_empty() {
+    if !dice.traced.is_empty() {
         let file = folder.join(format!("{}.jsonl", dice.seed));
         std::fs::write(&file, shared_prompts(dice)).expect("the folder is there");
         config.deployments[0].prefix_tokens = Some(HASH_TOKENS * dice.block_tokens);
@@ -259,14 +277,13 @@ fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
     if let Some(engine) = &dice.engine {
         engine.apply(&mut config);
     }
-    // Prefill and decode replicas neither batch statically, nor change, nor make several outputs of a request.
-    let several = config.streams.iter().any(|stream| stream.terms.samples > 1);
-    let mends = dice.engine.is_none() && !several && dice.scaled.is_none();
-    if let Some(split) = dice.split.filter(|_| mends) {
-        disaggregate(&mut config, split);
+    if let Some(split) = dice.split {
+        disaggregate(&mut config, split, dice.seed);
     }
-    // Several outputs of a request neither.
-    if let Some((changes, start, drain, then, law)) = dice.scaled.as_ref().filter(|_| !several) {
+    if let Some(shared) = dice.shared.as_ref().filter(|_| dice.split.is_none() && dice.scaled.is_none()) {
+        share(&mut config, shared);
+    }
+    if let Some((changes, start, drain, then, law)) = &dice.scaled {
         scale(&mut config, changes, *start, *drain, Leftover::ALL[*then].1);
         decide_by(&mut config, *law);
     }
@@ -296,8 +313,12 @@ fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
     config
 }
 
-/// Puts prefill replicas before the only deployment.
-fn disaggregate(config: &mut WorldConfig, (replicas, max_local_prefill, megabytes): (u32, u32, u32)) {
+/// Puts prefill replicas before the only deployment; they batch in whatever way.
+fn disaggregate(
+    config: &mut WorldConfig,
+    (replicas, max_local_prefill, megabytes): (u32, u32, u32),
+    seed: u64,
+) {
     let decode = &mut config.deployments[0];
     decode.options[0].links = Some(ReplicaLinks {
         kv_per_token: Bytes(1000),
@@ -314,21 +335,86 @@ fn disaggregate(config: &mut WorldConfig, (replicas, max_local_prefill, megabyte
     let mut prefill = decode.clone();
     (prefill.name, prefill.replicas, prefill.role) =
         ("prefill".to_owned(), replicas, Role::Prefill { decode: 0 });
+    let schedulers = Scheduler::ALL.len();
+    let at = Scheduler::ALL.iter().position(|(_, scheduler)| *scheduler == prefill.batching.scheduler);
+    let turned = (at.unwrap_or(0) + (seed / 16) as usize) % schedulers;
+    prefill.batching.scheduler = Scheduler::ALL[turned].1;
     config.pools[0] = pool(decode.replicas + replicas);
     config.deployments.push(prefill);
+}
+
+/// Puts several models on the cards of the only deployment's replicas.
+fn share(config: &mut WorldConfig, (units, spare, pinned, load_ms, patience_ms): &SharedDice) {
+    let gb = |units: u64| Bytes(units * 1_000_000_000);
+    // So many milliseconds for a unit of the weights.
+    let rate = |ms: f64| match *load_ms {
+        0 => BytesPerSecond(f64::INFINITY),
+        own => BytesPerSecond(1e12 / (own as f64 * ms)),
+    };
+    let first = config.deployments[0].clone();
+    config.deployments = (units.iter().enumerate())
+        .map(|(at, units)| DeploymentConfig {
+            name: format!("model{at}"),
+            shared: Some(SharedCards {
+                host: 0,
+                weights: gb(*units),
+                footprint: gb(*units),
+                capacity: gb(*units),
+                pinned: at == *pinned && *spare >= 3,
+            }),
+            ..first.clone()
+        })
+        .collect();
+    let models = units.len();
+    while config.streams.len() < models {
+        let mut further = config.streams[0].clone();
+        further.traffic.name = format!("further{}", config.streams.len());
+        config.streams.push(further);
+    }
+    for (at, stream) in config.streams.iter_mut().enumerate() {
+        stream.deployments = vec![at % models];
+    }
+    for deployment in &mut config.deployments {
+        deployment.options[0].adapters.resize(config.streams.len(), Ticks::ZERO);
+        if first.adapter_slots == 0 {
+            deployment.options[0].adapters.clear();
+        }
+    }
+    config.pools[0].fleet.cards_per_node = 2;
+    config.hosts = vec![HostConfig {
+        name: "hosts".to_owned(),
+        members: (0..models).collect(),
+        memory: gb(units.iter().max().expect("there are some") + spare),
+        sources: vec![
+            WeightSource::Peer { bandwidth: rate(0.2) },
+            WeightSource::HostMemory { bandwidth: rate(0.5), size: gb(3) },
+            WeightSource::Disk { bandwidth: rate(1.0) },
+        ],
+        into_cards: Some(rate(0.5)),
+        warm_up: Duration::from_nanos(1_000_000 * (load_ms % 3)),
+        patience: Duration::from_nanos(patience_ms * 1_000_000),
+        affinity: spare % 2 == 0,
+    }];
 }
 
 /// Makes the replicas of a world come and go. The pool has fewer cards than are sometimes wanted.
 fn scale(config: &mut WorldConfig, changes: &[(u64, u32)], start: u64, drain: u64, then: Leftover) {
     let ms = |ms: u64| Duration::from_nanos(ms * 1_000_000);
-    let served = &mut config.deployments[0];
-    served.lifecycle.start.weight_load = ms(start);
-    served.lifecycle.drain = Drain { timeout: ms(drain), then };
+    for served in &mut config.deployments {
+        served.lifecycle.start.weight_load = ms(start);
+        served.lifecycle.drain = Drain { timeout: ms(drain), then };
+    }
     let mut changes: Vec<(Duration, u32)> = changes.iter().map(|(at, n)| (ms(*at), *n)).collect();
     changes.sort_unstable();
-    let steps = Some(Steps { period: ms(4000), changes });
-    let law = Law::Scheduled(Box::new(Scheduled { least: 0, windows: Vec::new(), steps }));
-    config.scalers.push(ScalerPlan::blind(0, "scheduled", law, ms(100)));
+    let law = |period| {
+        let steps = Some(Steps { period: ms(period), changes: changes.clone() });
+        Law::Scheduled(Box::new(Scheduled { least: 0, windows: Vec::new(), steps }))
+    };
+    config.scalers.push(ScalerPlan::blind(0, "scheduled", law(4000), ms(100)));
+    // Prefill replicas come and go too, at other times.
+    if config.deployments.len() > 1 && start.is_multiple_of(2) {
+        config.scalers.push(ScalerPlan::blind(1, "scheduled", law(5000), ms(100)));
+    }
 }
 
 /// Gives the number of replicas to a law that looks at metrics, for most draws.
@@ -370,11 +456,11 @@ fn decide_by(config: &mut WorldConfig, law: usize) {
             (Law::Wva(Box::new(Wva::new(config))), feeds)
         }
         4 => {
-            let feed = feed("rps", Signal::Rps, false);
+            let feed = feed("tokens_per_s", Signal::TokensPerSecond, false);
             let model = Model::Autoregressive { order: 2, window: 20 };
             let config = PredictiveConfig {
                 metric: feed.name.clone(),
-                target: 4.0,
+                target: 40.0,
                 model,
                 horizon: 3,
                 margin: 0.1,
@@ -421,6 +507,7 @@ fn everything(config: &WorldConfig, plain: bool) -> (String, Witness) {
     witness.rejected = results.summary.requests.rejected;
     if let Some(handover) = results.summary.deployments[0].handover {
         (witness.handed_over, witness.local) = (handover.handed_over, handover.local);
+        witness.lost_bytes = handover.bytes_lost.unwrap_or(0.0) as u64;
     }
     witness.turns = results.summary.requests.completed;
     witness.completed = results.summary.requests.completed;
@@ -431,6 +518,10 @@ fn everything(config: &WorldConfig, plain: bool) -> (String, Witness) {
     witness.swapped = results.summary.deployments[0].engine.swapped_blocks.unwrap_or(0);
     let (engine, streams) = (results.summary.deployments[0].engine, &results.summary.streams);
     witness.kept = engine.speculation.map_or(0, |drafts| drafts.kept_tokens);
+    witness.adapters = engine.adapters.map_or(0, |adapters| adapters.loads);
+    let swaps = results.summary.deployments.iter().filter_map(|deployment| deployment.engine.swaps);
+    (witness.swaps, witness.evictions) =
+        swaps.fold((0, 0), |(loads, evictions), swaps| (loads + swaps.loads, evictions + swaps.evictions));
     witness.turned_away = engine.turned_away.unwrap_or(0);
     witness.cached = streams.iter().filter_map(|stream| stream.response_cache).map(|cache| cache.hits).sum();
     witness.limited = results.summary.tenants.iter().map(|tenant| tenant.rate_limited).sum();
@@ -471,6 +562,8 @@ struct Witness {
     /// KV caches handed over, and prompts that stayed local beside them.
     handed_over: u64,
     local: u64,
+    /// Bytes of caches that were lost on the way.
+    lost_bytes: u64,
     /// Requests that were lost with their replica.
     failed: u64,
     /// Times that replicas were added or taken.
@@ -490,6 +583,10 @@ struct Witness {
     embedded: u64,
     /// Completed requests with several outputs.
     grouped: u64,
+    /// Adapters loaded; models loaded on shared hosts, and evicted.
+    adapters: u64,
+    swaps: u64,
+    evictions: u64,
     /// Completed requests by scheduler, and by order.
     schedulers: [u64; Scheduler::ALL.len()],
     orders: [u64; RequestOrder::ALL.len()],
@@ -509,6 +606,7 @@ impl Witness {
         self.turns += other.turns;
         self.handed_over += other.handed_over;
         self.local += other.local;
+        self.lost_bytes += other.lost_bytes;
         self.failed += other.failed;
         self.decisions += other.decisions;
         self.moved += other.moved;
@@ -520,6 +618,9 @@ impl Witness {
         self.limited += other.limited;
         self.embedded += other.embedded;
         self.grouped += other.grouped;
+        self.adapters += other.adapters;
+        self.swaps += other.swaps;
+        self.evictions += other.evictions;
         self.schedulers.iter_mut().zip(other.schedulers).for_each(|(sum, more)| *sum += more);
         self.orders.iter_mut().zip(other.orders).for_each(|(sum, more)| *sum += more);
         self
@@ -580,6 +681,7 @@ fn plain_and_fast_paths_agree_to_the_byte() {
         seen.turns,
         seen.handed_over,
         seen.local,
+        seen.lost_bytes,
         seen.failed,
         seen.decisions,
         seen.moved,
@@ -591,6 +693,9 @@ fn plain_and_fast_paths_agree_to_the_byte() {
         seen.limited,
         seen.embedded,
         seen.grouped,
+        seen.adapters,
+        seen.swaps,
+        seen.evictions,
         seen.profile_iterations,
     ];
     let hard = hard.iter().chain(&seen.schedulers).chain(&seen.orders);

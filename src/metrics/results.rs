@@ -7,7 +7,10 @@ pub mod metric;
 mod serving;
 mod time;
 
-pub use engine::{ApiSummary, EngineSummary, ResponseCacheSummary, SpeculationSummary, TenantSummary};
+pub use engine::{
+    AdapterSummary, ApiSummary, EngineSummary, ResponseCacheSummary, SpeculationSummary, SwapSummary,
+    TenantSummary,
+};
 pub use jobs::JobsSummary;
 
 use serde::Serialize;

@@ -1,13 +1,16 @@
 //! From what the file says to what a run needs: names looked up, figures taken from the catalogue, models
 //! fitted on the cards of their pools.
 
+mod adapters;
 mod apis;
 mod assumptions;
 mod capacity;
 mod catalog;
+pub(in crate::scenario) mod choice;
 mod deployments;
 mod disaggregated;
 mod engine;
+mod hosts;
 mod job_order;
 mod jobs;
 mod lifecycle;
@@ -20,13 +23,14 @@ mod streams;
 mod supply;
 mod weights;
 
-use super::problem::Problem;
+use std::borrow::Cow;
+
 use super::problem::Severity;
 use super::raw::{RawAutoscaler, RawDeployment, RawScenario, duplicates};
 use super::reading::Reading;
 use crate::fleet::PoolConfig;
 use crate::jobs::{JobConfig, JobList};
-use crate::serving::{DeploymentConfig, Role};
+use crate::serving::DeploymentConfig;
 use crate::sim::Seed;
 use crate::world::{PoolPlan, ScalerPlan, WorldConfig};
 use assumptions::Ledger;
@@ -36,37 +40,27 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
     duplicates(reading, "streams", scenario.streams.iter().map(|stream| &stream.name));
     duplicates(reading, "tenants", scenario.tenants.iter().map(|tenant| &tenant.name));
     duplicates(reading, "APIs", scenario.apis.iter().map(|api| &api.name));
+    duplicates(reading, "adapters", scenario.adapters.iter().map(|adapter| &adapter.name));
     duplicates(reading, "pools", scenario.pools.iter().map(|pool| &pool.name));
+    duplicates(reading, "hosts", scenario.hosts.iter().map(|host| &host.name));
     duplicates(reading, "deployments", scenario.deployments.iter().map(|deployment| &deployment.name));
     duplicates(reading, "jobs", scenario.jobs.iter().map(|job| &job.name));
     let mut ledger = Ledger::default();
     let catalog = catalog::build(&scenario, reading);
     let pools = pools::resolve(&scenario, &catalog, reading, &mut ledger);
     let deployments = deployments::resolve(&scenario, &catalog, &pools, reading, &mut ledger);
+    let hosts = hosts::resolve(&scenario, &deployments, &pools, &catalog, reading, &mut ledger);
     // Behind the scenario's deployments stand those of prefill replicas, which no stream names.
     let named = &deployments[..scenario.deployments.len()];
     let streams = streams::resolve(&scenario, &catalog, named, reading);
     let apis = apis::resolve(&scenario, &catalog, reading);
     let jobs = jobs::resolve(&scenario, &catalog, &pools, reading, &mut ledger);
     let job_trace = scheduler::job_trace(&scenario, &pools, reading, &mut ledger);
-    for (raw, stream) in scenario.streams.iter().zip(&streams) {
-        let Some(stream) = stream else { continue };
-        let cut = |index: &usize| named[*index].config.as_ref().is_some_and(|d| d.role != Role::Whole);
-        let changes = |index: &usize| scenario.deployments[*index].changes;
-        let unfit = |index: &usize| cut(index) || changes(index);
-        if stream.terms.samples > 1 && stream.deployments.iter().any(unfit) {
-            let message = format!(
-                "stream `{}` wants several outputs of each request, which replicas that hand over or come and go cannot make yet",
-                stream.traffic.name
-            );
-            let help = "take `samples` or `beam_width` out, or have replicas that do prompts and outputs";
-            reading.problem(Problem::error(raw.model.place, message).help(help));
-        }
-    }
     deployments::warn_unused(&scenario, &streams, reading);
     if reading.problems.iter().any(|problem| problem.severity == Severity::Error) {
         return None;
     }
+    let hosts = hosts?;
     let pools: Vec<PoolPlan> =
         pools.into_iter().map(|pool| pool.resolved.map(|resolved| resolved.plan)).collect::<Option<_>>()?;
     let deployments: Vec<DeploymentConfig> =
@@ -81,7 +75,7 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
     let node_scaler = node_autoscaler::resolve(&scenario, &pools, &deployments, &all_jobs, reading);
     let scalers = scalers(&scenario);
     let fleet: Vec<&PoolConfig> = pools.iter().map(|pool| &pool.fleet).collect();
-    capacity::check(&scenario, &fleet, &deployments, &jobs, reading);
+    capacity::check(&scenario, &fleet, (&deployments, &hosts), &jobs, reading);
     Some(WorldConfig {
         name: scenario.name,
         seed: Seed(scenario.seed),
@@ -93,6 +87,7 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
         pools,
         node_scaler,
         deployments,
+        hosts,
         scalers,
         jobs: expanded,
         job_trace,
@@ -102,13 +97,15 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
     })
 }
 
-/// The autoscalers, by their deployments.
+/// The autoscalers, by their deployments; prefill replicas stand behind all others.
 fn scalers(scenario: &RawScenario) -> Vec<ScalerPlan> {
-    let of = |(deployment, raw): (usize, &RawDeployment)| {
+    let decode = scenario.deployments.iter().map(disaggregated::decode);
+    let prefill = scenario.deployments.iter().filter_map(disaggregated::prefill).map(Cow::Owned);
+    let of = |(deployment, raw): (usize, Cow<'_, RawDeployment>)| {
         let RawAutoscaler { name, law, interval, interval_at_zero, scrape, lag, feeds } =
             raw.autoscaler.clone()?;
         let bounds = raw.replicas.range;
         Some(ScalerPlan { deployment, name, law, interval, interval_at_zero, scrape, lag, bounds, feeds })
     };
-    scenario.deployments.iter().enumerate().filter_map(of).collect()
+    decode.chain(prefill).enumerate().filter_map(of).collect()
 }

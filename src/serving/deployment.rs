@@ -31,7 +31,7 @@ pub(crate) struct Deployment {
     /// Requests that arrived while no replica was ready, and those behind them until all have found one.
     pub(crate) unrouted: VecDeque<Slot>,
     /// Why those wait, and whether replicas are on the way.
-    waits: WaitClock,
+    pub(crate) waits: WaitClock,
     pub(crate) expecting: bool,
     /// Whether these are about to be looked at.
     pub(crate) pulls: bool,
@@ -112,7 +112,7 @@ impl Deployment {
     }
 
     /// Whoever is held waits for a replica to start, unless one is ready and none is on the way.
-    fn settle_waits(&mut self, now: Instant) {
+    pub(crate) fn settle_waits(&mut self, now: Instant) {
         self.waits.settle(now);
         let ready = self.requests.least().is_some();
         self.waits.block(Some(if ready { TimeCause::BatchSlot } else { TimeCause::Starting }));
@@ -156,6 +156,11 @@ impl Deployment {
     pub(crate) fn least_loaded(&self) -> Option<(u32, u64)> {
         let place = self.requests.least()?;
         Some((self.replicas[place], self.requests.load(place)?))
+    }
+
+    /// Outstanding requests of the replica at `place`.
+    pub(crate) fn load_at(&self, place: usize) -> u64 {
+        self.requests.load(place).unwrap_or(u64::MAX)
     }
 
     /// A request with so many tokens was sent to the replica at `place`.

@@ -9,6 +9,7 @@ mod evacuate;
 mod gauge;
 
 use super::account::{TimeCause, WaitClock};
+use super::adapters::{AdapterTotals, Slots};
 use super::batch::Batch;
 use super::config::{Batching, DeploymentConfig, HostMemory, Scheduler};
 use super::kv::KvCache;
@@ -90,6 +91,15 @@ pub(crate) struct Replica {
     pub(super) draft: Option<Draft>,
     /// Blocks that the proposed tokens of the next iteration may need.
     pub(super) ahead: u64,
+    /// Its weights are not there: nothing begins.
+    pub(super) gated: bool,
+    /// Nobody is admitted: it makes room for another model.
+    pub(super) closed: bool,
+    /// Models that compute on its cards, itself included, and whether that changed since the batch was looked at.
+    pub(super) sharers: u32,
+    pub(super) sharers_changed: bool,
+    /// The adapters that are at hand.
+    pub(super) slots: Slots,
     /// The boundary at which the pending event fires.
     target: u64,
     /// Events of older generations are stale.
@@ -133,6 +143,11 @@ impl Replica {
             speculation: config.speculation,
             draft: option.draft.clone(),
             ahead: 0,
+            gated: false,
+            closed: false,
+            sharers: 1,
+            sharers_changed: false,
+            slots: Slots::new(config.adapter_slots, &option.adapters),
             target: 0,
             generation: 0,
             first_tokens: None,
@@ -229,7 +244,7 @@ impl Replica {
     }
 
     /// Makes the next boundary one at which the batch is looked at.
-    fn look_soon(&mut self, now: Instant) -> Option<Instant> {
+    pub(super) fn look_soon(&mut self, now: Instant) -> Option<Instant> {
         let Some((segment, done)) = self.segment else {
             // Idle: begin at once, behind everything else that arrives at this instant.
             self.clock = Ticks::from_instant(now);
@@ -238,7 +253,8 @@ impl Replica {
             return Some(now);
         };
         let full = self.batch.len() >= self.batching.max_batch_requests && !self.batch.has_preemptible();
-        if self.plain || (full && self.abandoned_running.is_empty() && self.read == 0) {
+        let waits = self.abandoned_running.is_empty() && self.read == 0 && !self.sharers_changed;
+        if self.plain || (full && waits) {
             return None;
         }
         // The first boundary whose event has not fired yet: one that lies before `now` has, and so has the
@@ -271,6 +287,10 @@ impl Replica {
         if self.segment.is_none() {
             self.clock = Ticks::from_instant(now);
         }
+        if self.gated {
+            self.target = self.boundary;
+            return None;
+        }
         let ended = self.target - self.boundary;
         self.advance(ended);
         self.give_back_read();
@@ -285,6 +305,7 @@ impl Replica {
             changed = true;
         }
         changed |= self.schedule(now, requests);
+        changed |= std::mem::take(&mut self.sharers_changed);
         if self.batch.is_empty() {
             assert_eq!(self.batch.kv.used(), self.held, "nobody is in the batch, but KV blocks are in use");
             self.segment = None;
@@ -317,6 +338,9 @@ impl Replica {
                 segment
             }
         };
+        if self.sharers > 1 {
+            segment = segment.slowed(self.sharers);
+        }
         if self.copying > Ticks::ZERO {
             segment.first += std::mem::replace(&mut self.copying, Ticks::ZERO);
             segment.max_iterations = 1;
@@ -324,14 +348,23 @@ impl Replica {
         segment
     }
 
-    /// When an idle replica must be looked at: a static batch that is not full waits for its time.
+    /// Its weights and all that is kept beside them make room for another model. Nobody is in the batch.
+    pub(super) fn forget_weights(&mut self) {
+        let (total, block) = (self.batch.kv.total(), self.batch.kv.block_tokens());
+        self.batch.kv = KvCache::new(total, block as u32);
+        self.gated = true;
+        self.cohort = 0;
+    }
+
+    /// When an idle replica must be looked at: a static batch that is not full waits for its time. One whose time
+    /// has come and that did not begin waits for blocks that are being read.
     fn wake(&mut self, now: Instant, requests: &Requests) -> Option<Instant> {
         if self.batching.scheduler != Scheduler::Static || self.queued() == 0 {
             return None;
         }
         let due = self.oldest(requests)?.saturating_add(self.batching.max_wait);
         self.generation = self.generation.wrapping_add(1);
-        Some(due.max(now))
+        (due > now).then_some(due)
     }
 
     /// Ends `n` iterations of the running segment.
@@ -359,7 +392,6 @@ impl Replica {
         } else {
             self.totals.tokens += u64::from(self.batch.shape.decode_requests) * n;
             self.batch.advance(self.boundary - n - self.paused, n);
-            self.totals.tokens += u64::from(self.batch.shape.decode_requests) * n;
             self.waiting.decoded(n);
         }
     }
@@ -424,7 +456,7 @@ impl Replica {
             self.batch.kv.take(held);
             requests[slot].held = Some((requests[slot].replica, held));
         }
-        requests[slot].phase = Phase::Done;
+        requests[slot].phase = if goes_on { Phase::Between } else { Phase::Done };
         finished.push(slot);
     }
 
@@ -439,7 +471,13 @@ impl Replica {
         if requests[slot].phase == Phase::Decode {
             self.waiting.decoding(requests[slot].tenant, -1);
         }
+        self.slots.release(requests[slot].adapter);
         self.batch.remove(slot, self.decoded(), requests);
+    }
+
+    /// What its adapters did.
+    pub(crate) fn adapter_totals(&self) -> AdapterTotals {
+        self.slots.totals
     }
 
     /// Takes requests whose client has gone out of the batch.

@@ -26,6 +26,8 @@ pub(crate) enum Phase {
     Decode,
     /// Its client has gone; it leaves the batch or the queue when that is next looked at.
     Abandoned,
+    /// Between two replicas, in the hands of whoever sends it on.
+    Between,
     /// Waits for its outputs, each of which is a request of its own.
     Group,
     /// Answered from the cache of responses; it leaves when the answer is there.
@@ -60,6 +62,8 @@ pub(crate) struct Request {
     /// Whose request it is, by number.
     pub(crate) tenant: u16,
     /// Whether a more urgent request may take its place in the batch.
+    /// The adapter that it wants, by number.
+    pub(crate) adapter: Option<u16>,
     pub(crate) preemptible: bool,
     /// Its place in the deployment's order: the smallest goes first.
     pub(crate) key: u64,

@@ -4,10 +4,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::account::{Account, TimeSpent, WaitClock};
+use super::adapters::salted;
 use super::config::{DeploymentConfig, RequestKind, RequestTerms, StreamRoute};
 use super::deployment::Deployment;
 use super::front::{Gate, Responses, TenantLimits};
 use super::handover::Fabric;
+use super::hosts::Hosts;
 use super::replica::Replica;
 use super::request::{NONE, Phase, Request, Requests, Slot};
 use super::speculate::Draws;
@@ -37,6 +39,21 @@ pub enum Event {
     Flow {
         /// The generation for which this was scheduled.
         generation: u32,
+    },
+    /// A host that several models share is looked at.
+    Host {
+        /// The host.
+        host: u32,
+    },
+    /// Weights are through to a host; stale if others have set out or come since.
+    Weights {
+        /// The generation for which this was scheduled.
+        generation: u32,
+    },
+    /// A model is loaded.
+    Loaded {
+        /// The replica of its deployment at the host.
+        replica: u32,
     },
     /// Requests that a deployment holds may find a replica.
     Pull {
@@ -100,6 +117,8 @@ pub struct Departure {
     pub outcome: Outcome,
     /// What its time went to; complete where it was completed.
     pub spent: TimeSpent,
+    /// Whether its answer came from a cache of responses, all of it at once.
+    pub from_cache: bool,
 }
 
 /// What the world is told.
@@ -163,6 +182,7 @@ pub struct Serving {
     pub(super) deployments: Vec<Deployment>,
     pub(super) replicas: Vec<Member>,
     pub(super) fabric: Fabric,
+    pub(super) hosts: Hosts,
     pub(super) time_outs: Vec<TimeOuts>,
     /// The deployments that serve each stream, and on what terms.
     routes: Vec<(Vec<usize>, RequestTerms)>,
@@ -188,6 +208,10 @@ pub(super) struct Member {
     pub(super) standing: Standing,
     /// Requests sent to it.
     pub(super) sent: u64,
+    /// KV caches on their way to it.
+    pub(super) arriving: u32,
+    /// The host that it shares, and its place there.
+    pub(super) host: Option<(u32, u32)>,
     /// When it began to compute last, and for how long it had before.
     busy_since: Instant,
     busy_before: Duration,
@@ -236,6 +260,7 @@ impl Serving {
             deployments: deployments.into_iter().map(|config| Deployment::new(config, seed)).collect(),
             replicas: Vec::new(),
             fabric: Fabric::default(),
+            hosts: Hosts::default(),
             time_outs: after.into_iter().map(|after| TimeOuts { after, ..TimeOuts::default() }).collect(),
             spill_over: vec![None; routes.len()],
             caches: caches.collect(),
@@ -264,6 +289,8 @@ impl Serving {
             busy: false,
             standing: Standing::Ready,
             sent: 0,
+            arriving: 0,
+            host: None,
             busy_since: ctx.now,
             busy_before: Duration::ZERO,
             output_tokens: 0,
@@ -292,14 +319,6 @@ impl Serving {
         let config = &self.deployments[deployment as usize].config;
         let keeps_prefixes = config.prefix_tokens.is_some();
         let terms = self.routes[usize::from(new.stream)].1;
-        let facts = RequestFacts {
-            arrival: ctx.now,
-            prompt: new.prompt,
-            output: new.output,
-            priority: terms.priority,
-            deadline: terms.deadline.map_or(Instant::MAX, |within| ctx.now.saturating_add(within)),
-        };
-        let mut order = config.batching.order;
         let output = match terms.kind {
             RequestKind::Generate => new.output.max(1),
             RequestKind::Embed => 0,
@@ -315,17 +334,21 @@ impl Serving {
             first_scheduled: None,
             first_token: None,
             session: new.session,
-            hashes: new.hashes.filter(|_| keeps_prefixes),
+            hashes: new.hashes.filter(|_| keeps_prefixes).map(|hashes| under(hashes, terms.adapter)),
             ends: new.ends,
-            answer: new.answer.filter(|_| keeps_prefixes),
+            answer: new.answer.filter(|_| keeps_prefixes).map(|answer| match terms.adapter {
+                Some(adapter) => salted(answer, adapter),
+                None => answer,
+            }),
             shared: 0,
             stream: new.stream,
             retries: 0,
             home,
             attempt: new.attempt,
             tenant: terms.tenant,
+            adapter: terms.adapter,
             preemptible: terms.preemptible,
-            key: order.decide(ctx.now, &facts).0,
+            key: 0,
             samples: if output > 0 { terms.samples.max(1) } else { 1 },
             sample: 0,
             parent: NONE,
@@ -353,6 +376,7 @@ impl Serving {
             after: NONE,
         };
         let slot = self.requests.insert(request);
+        self.set_key(slot);
         self.deployments[deployment as usize].gauge.arrived += 1;
         if !self.pass_front(ctx, slot) {
             return;
@@ -371,6 +395,21 @@ impl Serving {
         }
     }
 
+    /// Where a request stands in the order of the deployment that it is at.
+    pub(super) fn set_key(&mut self, slot: Slot) {
+        let request = &mut self.requests[slot];
+        let terms = self.routes[usize::from(request.stream)].1;
+        let facts = RequestFacts {
+            arrival: request.arrival,
+            prompt: request.prompt,
+            output: request.output.max(1),
+            priority: terms.priority,
+            deadline: terms.deadline.map_or(Instant::MAX, |within| request.arrival.saturating_add(within)),
+        };
+        let mut order = self.deployments[request.deployment as usize].config.batching.order;
+        request.key = order.decide(request.arrival, &facts).0;
+    }
+
     /// Handles one of this room's events.
     pub fn handle(&mut self, ctx: &mut Context<'_>, event: Event) {
         match event {
@@ -381,6 +420,9 @@ impl Serving {
             }
             Event::Flow { generation } => self.flow(ctx, generation),
             Event::Pull { deployment } => self.pull(ctx, deployment),
+            Event::Host { host } => self.tend(ctx, host),
+            Event::Weights { generation } => self.weights(ctx, generation),
+            Event::Loaded { replica } => self.loaded(ctx, replica),
             Event::TimeOut { stream } => self.time_out(ctx, stream),
             Event::Answer { slot, .. } => {
                 self.requests[slot].first_token = Some(ctx.now);
@@ -428,8 +470,14 @@ impl Serving {
             owner.too_long += 1;
             return self.depart(ctx, slot, Outcome::Rejected);
         }
-        let routed =
-            if owner.unrouted.is_empty() { owner.route(ctx.now, &self.requests[slot]) } else { None };
+        let routed = if !owner.unrouted.is_empty() {
+            None
+        } else if owner.config.shared.is_some() {
+            self.place_on_hosts(deployment)
+        } else {
+            owner.route(ctx.now, &self.requests[slot])
+        };
+        let owner = &mut self.deployments[deployment as usize];
         let Some(place) = routed else {
             owner.hold(ctx.now, slot, &mut self.requests[slot]);
             owner.queued += 1;
@@ -457,7 +505,7 @@ impl Serving {
             owner.too_long += u64::from(too_long);
             return self.depart(ctx, slot, Outcome::Rejected);
         }
-        if let Some(most) = owner.config.max_predicted_ttft
+        if let Some(most) = owner.config.max_predicted_ttft.filter(|_| !moves)
             && replica.predicted_ttft(ctx.now, self.requests[slot].prompt, &self.requests) > most
         {
             owner.turned_away += 1;
@@ -474,6 +522,7 @@ impl Serving {
         owner.queued += 1;
         let look = self.replicas[id as usize].replica.enqueue(ctx.now, slot, &mut self.requests);
         self.schedule_look(ctx, id, look);
+        self.want(ctx, id);
         ctx.tell(Effect::Load { deployment });
     }
 
@@ -495,17 +544,19 @@ impl Serving {
                 member.busy_before = member.busy_time(ctx.now);
             }
             member.busy = busy;
-            ctx.tell(Effect::Busy { replica: id, busy });
+            self.tell_busy(ctx, id, busy);
         }
+        let member = &mut self.replicas[id as usize];
+        let owner = &mut self.deployments[deployment as usize];
         if let (Some(latencies), Some(first)) = (&mut owner.latencies, &mut member.replica.first_tokens) {
             latencies.ttft.append(first);
         }
         self.schedule_look(ctx, id, look);
         for slot in finished.drain(..) {
-            if self.requests[slot].held.is_some() {
-                self.hand_over(ctx, slot);
-            } else {
-                self.depart(ctx, slot, Outcome::Completed);
+            match self.requests[slot].phase {
+                Phase::Between => self.hand_over(ctx, slot),
+                Phase::Abandoned => self.requests.remove(slot),
+                _ => self.depart(ctx, slot, Outcome::Completed),
             }
         }
         self.finished = finished;
@@ -518,5 +569,13 @@ impl Serving {
             let generation = self.replicas[replica as usize].replica.generation;
             ctx.at(at, Event::Boundary { replica, generation });
         }
+    }
+}
+
+/// The hashes of a prompt's blocks as the caches know them.
+fn under(hashes: Arc<[u64]>, adapter: Option<u16>) -> Arc<[u64]> {
+    match adapter {
+        Some(adapter) => hashes.iter().map(|hash| salted(*hash, adapter)).collect(),
+        None => hashes,
     }
 }

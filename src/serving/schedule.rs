@@ -47,7 +47,7 @@ impl Replica {
         }
         let mut admitted = false;
         let mut blocked = Some(TimeCause::BatchSlot);
-        while !preempted && self.budget() > 0 {
+        while !preempted && !self.closed && self.budget() > 0 {
             let full = self.batch.len() >= self.batching.max_batch_requests;
             if full && !self.batch.has_preemptible() {
                 break;
@@ -56,6 +56,10 @@ impl Replica {
                 blocked = blocked.filter(|_| full);
                 break;
             };
+            if !self.slots.has_room(requests[slot].adapter) {
+                self.admits_again = self.waiting.is_restless();
+                break;
+            }
             if full && !self.displace(slot, requests) {
                 break;
             }
@@ -94,7 +98,7 @@ impl Replica {
         self.form_batch(now, requests);
         let (mut changed, mut prompts, mut resumed) = (false, false, false);
         let mut blocked = Some(TimeCause::BatchSlot);
-        while self.batching.scheduler != Scheduler::Static || self.cohort > 0 {
+        while !self.closed && (self.batching.scheduler != Scheduler::Static || self.cohort > 0) {
             let full = self.batch.len() >= self.batching.max_batch_requests;
             if full && !self.batch.has_preemptible() {
                 break;
@@ -104,6 +108,10 @@ impl Replica {
                 blocked = blocked.filter(|_| full);
                 break;
             };
+            if !self.slots.has_room(requests[slot].adapter) {
+                self.admits_again = self.waiting.is_restless();
+                break;
+            }
             if full && !self.displace(slot, requests) {
                 break;
             }
@@ -156,7 +164,7 @@ impl Replica {
 
     /// Begins a static batch when it is full or its oldest request has waited long enough.
     fn form_batch(&mut self, now: Instant, requests: &mut Requests) {
-        if self.batching.scheduler != Scheduler::Static || !self.batch.is_empty() {
+        if self.batching.scheduler != Scheduler::Static || !self.batch.is_empty() || self.closed {
             return;
         }
         self.next_waiting(requests);
@@ -252,7 +260,7 @@ impl Replica {
         self.waiting_tokens -= u64::from(requests[slot].prefill_length());
         self.count_prefix(slot, cached, requests);
         self.batch.share_prefix(slot, cached.used, requests);
-        self.batch.admit(slot, requests);
+        self.enter(slot, requests);
         let request = &mut requests[slot];
         request.account.end_wait(&self.waits);
         request.account.begin(now, TimeCause::Prefill);
@@ -262,6 +270,12 @@ impl Replica {
             self.waiting.admitted(request.tenant, request.prompt);
         }
         self.batch.add_chunk(slot, tokens, requests);
+    }
+
+    /// A request joins the batch; its adapter is copied to the cards first, if it is not there.
+    fn enter(&mut self, slot: Slot, requests: &mut Requests) {
+        self.copying += self.slots.take(requests[slot].adapter);
+        self.batch.admit(slot, requests);
     }
 
     /// Counts what the prefix cache had for a request.
@@ -366,7 +380,7 @@ impl Replica {
         let blocks = self.batch.kv.blocks(tokens);
         self.copy(blocks);
         self.batch.kv.take(blocks);
-        self.batch.admit(slot, requests);
+        self.enter(slot, requests);
         self.goes_on(slot, requests);
         requests[slot].prefilled = tokens as u32;
         self.batch.join_decoding(slot, self.decoded(), requests);
@@ -392,7 +406,7 @@ impl Replica {
         self.waiting_tokens -= u64::from(requests[slot].prefill_length());
         self.count_prefix(slot, cached, requests);
         self.batch.share_prefix(slot, cached.used, requests);
-        self.batch.admit(slot, requests);
+        self.enter(slot, requests);
         self.goes_on(slot, requests);
         requests[slot].prefilled = tokens as u32;
         self.batch.take_received(slot, own, requests);

@@ -89,6 +89,7 @@ impl World<'_> {
                 attempt: request.attempt,
                 outcome: Outcome::Completed,
                 spent: TimeSpent::default(),
+                from_cache: false,
             };
             if self.overflow(now, &departure) {
                 return;

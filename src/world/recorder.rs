@@ -116,6 +116,7 @@ impl Recorder {
             prompt: departure.prompt,
             output: departure.output,
             samples: departure.samples,
+            at_once: departure.from_cache,
             ending,
             spent,
         };
@@ -135,6 +136,7 @@ impl Recorder {
             prompt: departure.prompt,
             output: departure.output,
             samples: departure.samples,
+            at_once: departure.from_cache,
             ending,
             spent: TimeSpent::default(),
         };

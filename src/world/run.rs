@@ -104,6 +104,9 @@ impl<'a> World<'a> {
         let hosted = Hosted::new(config, &mut ledger);
         let job_list = JobList::joined(&config.jobs, config.job_trace.as_ref());
         let fleet = fleet_facts(&config.pools, &job_list, config.seed);
+        let mut serving =
+            Serving::new(config.deployments.clone(), routes, &tenants, config.seed, options.plain);
+        serving.share_hosts(config.hosts.clone());
         let nodes = Nodes::new(config.pools.iter().map(|pool| &pool.fleet), config.seed);
         let inventory = Inventory::new(config.pools.iter().map(|pool| &pool.fleet), config.placement);
         Ok(Self {
@@ -111,7 +114,7 @@ impl<'a> World<'a> {
             end,
             queue: EventQueue::new(),
             sources,
-            serving: Serving::new(config.deployments.clone(), routes, &tenants, config.seed, options.plain),
+            serving,
             jobs: Jobs::new(Arc::clone(&job_list), &config.queue_order, &fleet),
             nodes,
             inventory: inventory.seeded(config.seed),

@@ -189,8 +189,17 @@ impl World<'_> {
                 saved_prompt_tokens: totals.prefix.tokens,
             }),
             handover: matches!(plan.role, Role::Decode(_)).then(|| handover(&totals.handed)),
-            engine: engine(totals),
+            engine: engine(totals, self.list_price(plan)),
         }
+    }
+
+    /// What the cards of a replica cost an hour, on the first of its pools.
+    fn list_price(&self, plan: &crate::serving::DeploymentConfig) -> f64 {
+        let price = |option: &crate::serving::ReplicaOption| {
+            let pool = &self.config.pools[option.pool.index()];
+            pool.tariff.price.as_f64() * f64::from(option.cards) / f64::from(pool.fleet.cards_per_node)
+        };
+        plan.options.first().map_or(0.0, price)
     }
 
     /// A deployment and its prefill replicas.
@@ -350,6 +359,7 @@ fn handover(totals: &HandoverTotals) -> HandoverSummary {
         local: totals.local,
         bytes_sent: totals.bytes_sent as f64,
         bytes_received: totals.bytes_received as f64,
+        bytes_lost: (totals.lost > 0).then_some(totals.bytes_lost as f64),
         mean_s: (totals.received > 0).then(|| totals.time as f64 / totals.received as f64 / 1e9),
     }
 }

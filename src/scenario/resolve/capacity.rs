@@ -1,12 +1,16 @@
 //! Whether all deployments and jobs together find cards: replicas without any are an error, a job that waits
 //! for ever is warned of.
 
+use std::borrow::Cow;
+
+use super::deployments::Found;
+use super::disaggregated;
 use crate::fleet::{Claim, ClaimResult, Holder, Inventory, PoolConfig, Shape};
 use crate::jobs::JobConfig;
 use crate::scenario::problem::Problem;
-use crate::scenario::raw::RawScenario;
-use crate::scenario::reading::Reading;
-use crate::serving::DeploymentConfig;
+use crate::scenario::raw::{RawDeployment, RawScenario};
+use crate::scenario::reading::{Reading, Sited};
+use crate::serving::{DeploymentConfig, HostConfig, ReplicaOption};
 use crate::units::Instant;
 
 /// Claims the cards of every replica as a run does at its beginning, then those of each job alone beside
@@ -14,7 +18,7 @@ use crate::units::Instant;
 pub fn check(
     scenario: &RawScenario,
     pools: &[&PoolConfig],
-    deployments: &[DeploymentConfig],
+    (deployments, hosts): (&[DeploymentConfig], &[HostConfig]),
     jobs: &[JobConfig],
     reading: &mut Reading,
 ) {
@@ -23,9 +27,13 @@ pub fn check(
     let full: Vec<PoolConfig> = pools.iter().map(full).collect();
     let mut inventory = Inventory::new(&full, scenario.scheduler.placement);
     // Prefill replicas stand behind the deployments, in their order.
-    let of_prefill = scenario.deployments.iter().filter(|raw| raw.disaggregated.is_some());
-    let raws = scenario.deployments.iter().chain(of_prefill);
+    let of_prefill = scenario.deployments.iter().filter_map(disaggregated::prefill).map(Cow::Owned);
+    let raws = scenario.deployments.iter().map(disaggregated::decode).chain(of_prefill);
     for (index, (config, raw)) in deployments.iter().zip(raws).enumerate() {
+        // The first of those that share hosts holds their cards.
+        if config.shared.is_some_and(|shared| hosts[shared.host].members[0] != index) {
+            continue;
+        }
         let mut granted = 0;
         for replica in 0..config.replicas {
             let shape = |option: &crate::serving::ReplicaOption| Shape::OneNode { cards: option.cards };
@@ -77,4 +85,38 @@ pub fn check(
             }
         }
     }
+}
+
+/// Replicas that could never all have cards, however empty the pools are.
+pub fn enough_cards<'a>(
+    raw: &RawDeployment,
+    pools: &[Found<'_>],
+    options: impl Iterator<Item = (&'a Sited<String>, &'a ReplicaOption)>,
+    reading: &mut Reading,
+) -> Option<()> {
+    let options: Vec<_> = options.collect();
+    let room = options.iter().map(|(name, option)| {
+        let pool = pools.iter().find(|(_, pool, _)| pool.value == name.value);
+        let fleet = pool.map(|(_, _, resolved)| &resolved.plan.fleet);
+        fleet.map_or(0, |fleet| {
+            let (cards, per_node) = (option.cards.max(1), fleet.cards_per_node.max(1));
+            if cards > per_node {
+                u64::from(fleet.slots() / cards.div_ceil(per_node))
+            } else {
+                u64::from(per_node / cards) * u64::from(fleet.slots())
+            }
+        })
+    });
+    let room: u64 = room.sum();
+    if u64::from(raw.replicas.initial) <= room {
+        return Some(());
+    }
+    let message = format!(
+        "deployment `{}` has {} replicas, but its pools have room for {room}, were they empty",
+        *raw.name, raw.replicas.initial
+    );
+    let plans: Vec<&str> = options.iter().map(|(_, option)| option.label.as_str()).collect();
+    let help = format!("a replica is {}; raise `nodes` of a pool or lower `replicas`", plans.join(", or "));
+    reading.problem(Problem::error(raw.place, message).help(help));
+    None
 }

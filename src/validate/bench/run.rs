@@ -404,6 +404,7 @@ impl SetUp {
         let name = "bench".to_owned();
         let per_node = (case.node.cards / self.plan.cards()).max(1);
         let option = ReplicaOption {
+            adapters: Vec::new(),
             pool: PoolId(0),
             cards: self.plan.cards(),
             step: self.step.clone(),
@@ -458,6 +459,8 @@ impl SetUp {
             }],
             node_scaler: None,
             deployments: vec![DeploymentConfig {
+                adapter_slots: 0,
+                shared: None,
                 lifecycle: Default::default(),
                 name,
                 model: case.model.name.clone(),
@@ -473,6 +476,7 @@ impl SetUp {
                 speculation: None,
                 max_predicted_ttft: None,
             }],
+            hosts: Vec::new(),
             scalers: Vec::new(),
             jobs: Vec::new(),
             job_trace: None,
