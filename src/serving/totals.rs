@@ -137,5 +137,6 @@ pub(super) fn departure(
         attempt: request.attempt,
         outcome,
         spent: request.account.spent(),
+        from_cache: false,
     }
 }

@@ -112,6 +112,7 @@ impl Recorder {
             prompt: departure.prompt,
             output: departure.output,
             samples: departure.samples,
+            at_once: departure.from_cache,
             ending,
             spent,
         };
@@ -131,6 +132,7 @@ impl Recorder {
             prompt: departure.prompt,
             output: departure.output,
             samples: departure.samples,
+            at_once: departure.from_cache,
             ending,
             spent: TimeSpent::default(),
         };
