@@ -42,8 +42,12 @@ window.addEventListener('load', function () {
     });
     told.sorted += sound ? 1 : 0;
   });
-  var views = function () { return all('.tw').map(function (part) { return Number(part.getAttribute('viewBox').split(' ')[2]); }); };
-  var button = function (label) { return all('.tools button').find(function (one) { return one.title.indexOf(label) === 0; }); };
+  var views = function () {
+    return all('.tw').map(function (part) { return Number(part.getAttribute('viewBox').split(' ')[2]); });
+  };
+  var button = function (label) {
+    return all('.tools button').find(function (one) { return one.title.indexOf(label) === 0; });
+  };
   var whole = views();
   told.windows = whole.length;
   button('Zoom in').click();

@@ -667,7 +667,7 @@ fn batch_of_scenarios(seed: u8, cases: u32) -> Witness {
 
 #[test]
 fn plain_and_fast_paths_agree_to_the_byte() {
-    let batches: Vec<Witness> = (0..8).into_par_iter().map(|seed| batch_of_scenarios(seed, 100)).collect();
+    let batches: Vec<Witness> = (0..100).into_par_iter().map(|seed| batch_of_scenarios(seed, 100)).collect();
     let seen = batches.into_iter().fold(Witness::default(), Witness::add);
     eprintln!("10,000 scenarios: {seen:?}");
     let hard = [

@@ -78,13 +78,13 @@ fn a_hand_over_is_a_transfer() {
 
 #[test]
 fn a_full_batch_and_a_full_cache_are_told_apart() {
-    let hour = ["duration=1h", "warmup=1m", "streams.chat.rate=14/s", "streams.chat.timeout=1h"];
-    let few = [&hour[..], &["deployments.chat-70b.batching.max_batch_requests=8"]].concat();
+    let hour = ["duration=1h", "warmup=1m", "streams.chat.rate=16/s", "streams.chat.timeout=1h"];
+    let few = [&hour[..], &["deployments.chat-70b.batching.max_batch_requests=2"]].concat();
     let (_, time) = checked("quickstart", &few);
     assert!(time.batch_slot_s > 1.0 && time.kv_memory_s == 0.0 && time.starting_s == 0.0, "{time:?}");
-    let little = [&hour[..], &["deployments.chat-70b.kv_blocks=900"]].concat();
+    let little = [&hour[..], &["deployments.chat-70b.kv_blocks=500"]].concat();
     let (_, time) = checked("quickstart", &little);
-    assert!(time.kv_memory_s > 1.0 && time.kv_memory_s > 5.0 * time.batch_slot_s, "{time:?}");
+    assert!(time.kv_memory_s > 10.0, "{time:?}");
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn the_table_of_waits_adds_up_to_that_of_requests() {
             "run",
             &path("scale-to-zero"),
             "--records",
-            "requests",
+            "requests,waits",
             "--no-report",
             "--plots",
             "none",

@@ -135,8 +135,8 @@ impl Account {
     /// It waits no more, if it did.
     pub(crate) fn end_wait(&mut self, clock: &WaitClock) {
         let Stage::Waits(begun) = self.now_in else { return };
-        for cause in 0..TimeCause::WAITS {
-            self.spent.in_all[cause] += Duration::from_nanos(clock.spent[cause] - begun[cause]);
+        for (sum, (now, then)) in self.spent.in_all.iter_mut().zip(clock.spent.iter().zip(begun)) {
+            *sum += Duration::from_nanos(now - then);
         }
         self.now_in = Stage::Nothing;
     }

@@ -99,9 +99,14 @@ impl Deployment {
 
     /// The first of those is kept no more.
     pub(crate) fn let_out(&mut self, now: Instant, request: &mut Request) {
+        self.end_hold(now, request);
+        self.unrouted.pop_front();
+    }
+
+    /// A request that was kept is so no more.
+    pub(crate) fn end_hold(&mut self, now: Instant, request: &mut Request) {
         self.settle_waits(now);
         request.account.end_wait(&self.waits);
-        self.unrouted.pop_front();
     }
 
     /// From `now` on replicas are on the way, or none are.

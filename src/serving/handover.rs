@@ -276,6 +276,7 @@ impl Serving {
             self.replicas[moving.to as usize].arriving -= 1;
             if request.phase != Phase::Abandoned {
                 owner.queued -= 1;
+                request.account.close(ctx.now);
                 request.phase = Phase::Between;
                 request.account.close(ctx.now);
             }
@@ -294,6 +295,7 @@ impl Serving {
             owner.unrouted = others.into();
             for slot in here {
                 let request = &mut self.requests[slot];
+                owner.end_hold(ctx.now, request);
                 if request.phase != Phase::Abandoned {
                     owner.queued -= 1;
                     request.phase = Phase::Between;

@@ -149,14 +149,16 @@ impl Replica {
             self.cohort = self.cohort.saturating_sub(1);
             prompts = true;
         }
-        self.waits.block(blocked);
+        // Who is not in a static batch waits for the next one, whatever ended this.
+        let sealed = self.batching.scheduler == Scheduler::Static;
+        self.waits.block(if sealed { Some(TimeCause::BatchSlot) } else { blocked });
         if prompts {
             self.decoding_waits = true;
             return true;
         }
         let preempted = self.make_room(requests);
         self.admits_again |= preempted;
-        if preempted {
+        if preempted && !sealed {
             self.waits.block(Some(TimeCause::KvMemory));
         }
         changed || preempted

@@ -116,7 +116,7 @@ fn nodes<'a>(cards: &[&'a CardStrip]) -> Vec<(&'a str, Vec<&'a CardStrip>)> {
     nodes
 }
 
-fn holder<'a>(card: &'a CardStrip, at: Instant) -> Option<&'a str> {
+fn holder(card: &CardStrip, at: Instant) -> Option<&str> {
     card.leases.iter().find(|(from, to, _)| *from <= at && at < *to).map(|lease| lease.2.as_str())
 }
 
