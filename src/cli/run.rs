@@ -195,7 +195,10 @@ fn table_row<'a>(row: &world::RequestRow<'a>) -> RequestRow<'a> {
         replica: departure.replica,
         queue_wait: departure.first_scheduled.map(since_arrival),
         ttft,
-        tpot: ttft.zip(e2e).and_then(|(ttft, e2e)| tpot(ttft, e2e, departure.output)),
+        tpot: ttft
+            .zip(e2e)
+            .filter(|_| !departure.from_cache)
+            .and_then(|(ttft, e2e)| tpot(ttft, e2e, departure.output)),
         e2e,
         outcome: row.outcome(),
         retries: u32::from(departure.retries) + u32::from(departure.attempt),
