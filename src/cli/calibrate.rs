@@ -16,8 +16,8 @@ pub struct Args {
     /// Tables of measurements as `validate` takes them, or a folder of them. Can be given several times.
     #[arg(long, value_name = "FILE", required = true)]
     data: Vec<PathBuf>,
-    /// Simulated runs of a source, accelerator, model and engine at most that a fit takes; fewer are faster. Scores take
-    /// all rows.
+    /// Simulated runs of a source, accelerator, model and engine at most that a fit takes; fewer are faster. Scores
+    /// take all rows.
     #[arg(long, value_name = "N", default_value_t = 6)]
     runs_per_group: usize,
     /// Rounds over all constants at most.

@@ -51,9 +51,9 @@ pub fn auto_plan(replica: &Replica<'_>) -> Result<AutoPlan, PlanError> {
 
 /// The plan of least cost that fits and keeps a promise. All cards of a pool cost the same, so that is the one of
 /// fewest cards: tensor parallelism in powers of two that divide the heads within a node, then stages of whole
-/// nodes; for mixtures of experts also ranks of attention that share the experts among them. It fits when its KV cache holds [`KV_BUDGET_TOKENS`] tokens, or sixteen full contexts of a model for
-/// which that is less. It keeps the promise when a request that is alone on the replica does: what a batch of
-/// many takes is for the simulation to say.
+/// nodes; for mixtures of experts also ranks of attention that share the experts among them. It fits when its KV
+/// cache holds [`KV_BUDGET_TOKENS`] tokens, or sixteen full contexts of a model for which that is less. It keeps the
+/// promise when a request that is alone on the replica does: what a batch of many takes is for the simulation to say.
 ///
 /// Where none does both, the one with the largest KV cache of those that keep the promise is taken; else the
 /// smallest with room for its KV cache, or the one with the most, and what it misses is said. `replica.plan` is

@@ -158,8 +158,8 @@ impl Fabric {
         let uses: Vec<Use> = gangs.iter().map(|gang| self.uses(gang)).collect::<Result<_, _>>()?;
         let own = self.shape.node.bandwidth.as_f64();
         let mut free: Vec<f64> = self.graph.edge_weights().map(|link| link.bandwidth.as_f64()).collect();
-        // Progressive filling (Bertsekas, Gallager, "Data networks", 2nd edition, section 6.5.2): all rates rise together
-        // until a link is full; those that cross it keep what they have.
+        // Progressive filling (Bertsekas, Gallager, "Data networks", 2nd edition, section 6.5.2): all rates rise
+        // together until a link is full; those that cross it keep what they have.
         let mut rates: Vec<Option<f64>> = uses.iter().map(|of| of.load.is_empty().then_some(own)).collect();
         let mut level = 0.0;
         while rates.iter().any(Option::is_none) {

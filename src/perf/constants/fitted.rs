@@ -137,25 +137,25 @@ fitted! {
         /// scheduling, SGLang's and TensorRT-LLM's overlap scheduler) admit a request one iteration later.
         late_iterations: 1.0 in 0.0 to 3.0 from 1.0;
         /// What a client waits for beside the engine: HTTP, tokens to text and back.
-        front_us: 7800.0 in 0.0 to 100000.0 from 5000.0;
+        front_us: 8040.0 in 0.0 to 100000.0 from 5000.0;
         /// What each layer takes beside its matrix products and attention's bytes: launches and tails of kernels.
         layer_us: 34.0 in 5.0 to 80.0 from 30.0;
         /// What routing, permuting and adding up take in a layer with experts, beside that.
-        expert_layer_us: 28.0 in 5.0 to 150.0 from 30.0;
+        expert_layer_us: 14.0 in 5.0 to 150.0 from 30.0;
         /// What a layer with latent attention takes beside that: projections down and up, with a norm between them,
         /// are kernels of their own.
-        latent_layer_us: 0.0 in 0.0 to 60.0 from 0.0;
+        latent_layer_us: 13.2 in 0.0 to 60.0 from 0.0;
         /// What each layer takes beside that in iterations with prompts, which run without a graph of the model.
         prefill_layer_us: 0.0 in 0.0 to 300.0 from 0.0;
         /// The same in a layer with experts.
-        prefill_expert_layer_us: 51.6 in 0.0 to 900.0 from 50.0;
+        prefill_expert_layer_us: 122.0 in 0.0 to 900.0 from 50.0;
         /// What handing a request's KV cache from the cards that prefill to those that decode takes beside the bytes.
-        hand_over_us: 44000.0 in 0.0 to 500000.0 from 30000.0;
+        hand_over_us: 114000.0 in 0.0 to 500000.0 from 30000.0;
         /// What a layer of an iteration with prompts takes at least: the host launches its kernels one by one, ahead of
         /// the card as long as these last longer.
         eager_layer_us: 76.0 in 0.0 to 500.0 from 75.0;
         /// The same beside that in a layer with experts.
-        eager_expert_layer_us: 100.0 in 0.0 to 1000.0 from 100.0;
+        eager_expert_layer_us: 218.0 in 0.0 to 1000.0 from 100.0;
         /// Vectors as wide as the residual stream, 16 bits a value, moved for each token and layer on every card.
         elementwise_repeated: 11.7 in 3.0 to 20.0 from 10.0;
         /// The same, split over the tensor-parallel cards.
@@ -167,31 +167,31 @@ fitted! {
         /// The same of Hopper's.
         hopper_compute: 0.916 in 0.5 to 1.2 from 1.0;
         /// The same of Blackwell's in 16 bits.
-        blackwell_compute: 0.904 in 0.4 to 1.2 from 1.0;
+        blackwell_compute: 0.688 in 0.4 to 1.2 from 1.0;
         /// The same of Blackwell's in 8 and 4 bits.
-        blackwell_narrow_compute: 0.692 in 0.3 to 1.2 from 1.0;
+        blackwell_narrow_compute: 0.923 in 0.3 to 1.2 from 1.0;
         /// The same of AMD's.
-        amd_compute: 0.47 in 0.2 to 1.2 from 1.0;
+        amd_compute: 0.565 in 0.2 to 1.2 from 1.0;
         /// What AMD's cards reach of the share of the bandwidth that the constants say.
-        amd_bandwidth: 1.034 in 0.4 to 1.1 from 1.0;
+        amd_bandwidth: 0.771 in 0.4 to 1.1 from 1.0;
         /// The same of Blackwell's.
-        blackwell_bandwidth: 0.928 in 0.5 to 1.1 from 1.0;
+        blackwell_bandwidth: 0.944 in 0.5 to 1.1 from 1.0;
         /// How much longer launches and small kernels take on AMD's cards.
-        amd_launches: 2.268 in 0.5 to 4.0 from 1.0;
+        amd_launches: 1.753 in 0.5 to 4.0 from 1.0;
         /// The same on Blackwell's.
-        blackwell_launches: 1.252 in 0.4 to 2.5 from 1.0;
+        blackwell_launches: 1.1 in 0.4 to 2.5 from 1.0;
         /// The same in TensorRT-LLM, over vLLM.
         tensorrt_launches: 0.736 in 0.3 to 2.5 from 1.0;
         /// The same in SGLang.
-        sglang_launches: 1.106 in 0.3 to 2.5 from 1.0;
+        sglang_launches: 1.178 in 0.3 to 2.5 from 1.0;
         /// An iteration's overhead in TensorRT-LLM, over vLLM's.
         tensorrt_iteration: 1.588 in 0.1 to 5.0 from 1.0;
         /// The same in SGLang.
-        sglang_iteration: 1.475 in 0.1 to 10.0 from 1.0;
+        sglang_iteration: 1.77 in 0.1 to 10.0 from 1.0;
         /// How long the first requests to SGLang wait for kernels that are compiled when they are first used.
-        sglang_cold_us: 0.0 in 0.0 to 5000000.0 from 0.0;
+        sglang_cold_us: 790000.0 in 0.0 to 5000000.0 from 0.0;
         /// How many times as long prompts take in SGLang, over vLLM.
-        sglang_prompts: 0.832 in 0.5 to 4.0 from 1.0;
+        sglang_prompts: 1.1 in 0.5 to 4.0 from 1.0;
         /// The same in TensorRT-LLM.
         tensorrt_prompts: 1.0 in 0.5 to 4.0 from 1.0;
     }
