@@ -98,7 +98,11 @@ fn the_paths_agree() {
     let sets: [&[&str]; 3] = [
         &[],
         &["streams.chat.timeout=3s", "streams.chat.rate=3/s"],
-        &["apis.far.request_rate=0.5/s", "apis.far.concurrency=1", "deployments.chat.max_queued_requests=2"],
+        &[
+            "apis.far.request_rate=0.5/s",
+            "apis.far.concurrency=1",
+            "deployments.chat.queue={ max_requests = 2 }",
+        ],
     ];
     for sets in sets {
         let config = loaded(OVERFLOWS, sets).config;
@@ -116,11 +120,12 @@ fn limits_of_the_api() {
     let summary = done(OVERFLOWS, &["apis.far.request_rate=0.5/s"]).summary;
     let api = &summary.apis[0];
     assert!((480..=510).contains(&api.requests.arrived), "{:?}", api.requests);
-    assert!((390..=440).contains(&api.refused), "{}", api.refused);
+    assert!((450..=510).contains(&api.refused), "{}", api.refused);
     assert!(summary.requests.in_flight > 300, "{:?}", summary.requests);
-    // One second each, one at a time: a request a second just fits.
+    // One second each, one at a time: who comes at the very instant of an answer is a moment too early, so the next
+    // of four a second goes: one in 1.25 s.
     let one = done(OVERFLOWS, &["apis.far.concurrency=1", "streams.chat.rate=4/s"]).summary;
-    assert!((900..=1001).contains(&one.apis[0].requests.arrived), "{:?}", one.apis[0].requests);
+    assert!((798..=801).contains(&one.apis[0].requests.arrived), "{:?}", one.apis[0].requests);
     // Ten tokens too few each minute: no request of 111 tokens ever passes.
     let none = done(OVERFLOWS, &["apis.far.token_rate=1000/m", "apis.far.token_burst=110"]).summary;
     assert_eq!(none.apis[0].requests.arrived, 0);
@@ -132,14 +137,14 @@ fn a_queue_that_is_full() {
     let text = OVERFLOWS.replace("spill_over = 1\n", "");
     let unbounded = done(&text, &[]).summary;
     assert_eq!(unbounded.apis[0].requests.arrived, 0);
-    let bounded = done(&text, &["deployments.chat.max_queued_requests=3"]).summary;
+    let bounded = done(&text, &["deployments.chat.queue={ max_requests = 3 }"]).summary;
     assert_eq!(bounded.requests.rejected, 0);
     assert!((850..=910).contains(&bounded.apis[0].requests.arrived), "{:?}", bounded.apis[0].requests);
 }
 
 #[test]
 fn a_client_that_gives_up_has_paid() {
-    let summary = done(OVERFLOWS, &["streams.chat.timeout=700ms"]).summary;
+    let summary = done(OVERFLOWS, &["streams.chat.timeout=700ms", "streams.chat.rate=4/s"]).summary;
     let api = &summary.apis[0];
     assert!(api.requests.timed_out > 900 && api.requests.completed == 0, "{:?}", api.requests);
     assert!(api.spend_usd > 0.0);

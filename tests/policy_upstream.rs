@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 fn answers(spec: &str, lines: &[Value]) -> Vec<Value> {
     let mut law = Law::read("spec.yaml", spec).unwrap_or_else(|error| panic!("{error}\n{spec}"));
     let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-    let out = replay(&mut law, "seen.jsonl", &text).unwrap();
-    out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    let out = replay(&mut law, "seen.jsonl", &text).unwrap_or_else(|error| panic!("{error}"));
+    out.lines().map(|line| serde_json::from_str(line).expect("an answer is JSON")).collect()
 }
 
 fn desired(spec: &str, line: Value) -> Option<u64> {

@@ -41,8 +41,7 @@ const PRICE: Kind<UsdPerMillionTokens> = Kind {
 /// Reads one API.
 pub fn read(t: &mut TableReader<'_>) -> Option<RawApi> {
     let name = t.required("name", &kinds::NAME, "Its name; streams name it under `overflow`.");
-    let doc = "A hosted model of the catalogue, which knows provider and prices: `fleetsim catalog models` has the \
-               models, this list those behind an API (\"openai/gpt-5.4-mini\").";
+    let doc = "A hosted model of the catalogue, which says provider and prices, as \"openai/gpt-5.4-mini\".";
     let hosted = t.optional("hosted", &kinds::REFERENCE, doc);
     let provider = t.optional("provider", &kinds::NAME, "Who runs it, where `hosted` does not say.");
     let doc = "Price of prompt tokens, US dollars per million; that of `hosted` when absent.";

@@ -91,8 +91,8 @@ pub fn read(
     let doc = "Its deployments are tried in order: the next is taken when the least loaded replica of one has so many \
                requests; the least loaded of all when absent.";
     let spill_over = t.optional("spill_over", &kinds::COUNT, doc);
-    let doc = "The API (of [[apis]]) that gets requests for which none of its deployments has room: by `spill_over`, by \
-               `max_queued_requests`, because no replica is ready, or because a replica would reject them.";
+    let doc = "The API (of [[apis]]) that gets requests for which none of its deployments has room: by \
+               `spill_over`, because a queue is full or no replica is ready, or because a replica would reject them.";
     let overflow = t.optional("overflow", &kinds::REFERENCE, doc);
     let doc = "How urgent its requests are where `batching.order` is \"priority\"; smaller is more urgent.";
     let priority = t.optional("priority", &kinds::PRIORITY, doc);

@@ -11,12 +11,11 @@ pub(super) fn solve(mut rows: Vec<Vec<f64>>) -> Option<Vec<f64>> {
         if rows[pivot][pivot].abs() < 1e-12 {
             return None;
         }
-        for other in 0..size {
-            if other != pivot {
-                let factor = rows[other][pivot] / rows[pivot][pivot];
-                for column in pivot..=size {
-                    rows[other][column] -= factor * rows[pivot][column];
-                }
+        let line = rows[pivot].clone();
+        for (_, row) in rows.iter_mut().enumerate().filter(|(other, _)| *other != pivot) {
+            let factor = row[pivot] / line[pivot];
+            for (value, above) in row.iter_mut().zip(&line).skip(pivot) {
+                *value -= factor * above;
             }
         }
     }
@@ -62,6 +61,9 @@ impl Mean {
     }
 }
 
+/// A load and the time that an iteration took with it.
+type Sample = (Vec<f64>, f64);
+
 /// Time of an iteration as a line over its load: prompt tokens, or decoding requests and their KV tokens, or
 /// (with both) prompt tokens and KV tokens.
 #[derive(Debug, Clone)]
@@ -69,7 +71,7 @@ pub(super) struct Model {
     kind: Kind,
     most: usize,
     least: usize,
-    samples: Vec<(Vec<f64>, f64)>,
+    samples: Vec<Sample>,
     isl: Mean,
     length: Mean,
     requests: Mean,
@@ -125,8 +127,7 @@ impl Model {
         }
         let width = self.samples[0].0.len();
         let count = self.samples.len() as f64;
-        let mean =
-            |pick: &dyn Fn(&(Vec<f64>, f64)) -> f64| self.samples.iter().map(pick).sum::<f64>() / count;
+        let mean = |pick: &dyn Fn(&Sample) -> f64| self.samples.iter().map(pick).sum::<f64>() / count;
         let centre: Vec<f64> = (0..width).map(|i| mean(&|sample| sample.0[i])).collect();
         let time = mean(&|sample| sample.1);
         let products = |i: usize, j: usize| -> f64 {

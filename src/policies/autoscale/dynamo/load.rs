@@ -114,7 +114,7 @@ impl Dynamo {
         let single = matches!(mode, Mode::Prefill | Mode::Decode) || (mode == Mode::Agg && !sla);
         let still = wishes.iter().all(|wish| matches!(wish, Wish::Stay | Wish::Unknown | Wish::Refused));
         let unready = mode == Mode::Agg && of_decode == Wish::Unknown;
-        ((!(single && still) && !unready).then_some(wish), Reason(reason))
+        ((!(unready || single && still)).then_some(wish), Reason(reason))
     }
 
     fn engine(&self, observation: &Observation) -> Engine {

@@ -136,13 +136,13 @@ fn fit(series: &[f64], lags: usize, skip: usize) -> Option<(f64, f64)> {
     let row = |at: usize| std::iter::once(1.0).chain((1..=lags).map(move |lag| series[at - lag]));
     let width = lags + 1;
     let mut normal = vec![vec![0.0; width + 1]; width];
-    for at in skip..series.len() {
+    for (at, value) in series.iter().enumerate().skip(skip) {
         let terms: Vec<f64> = row(at).collect();
         for (i, a) in terms.iter().enumerate() {
             for (j, b) in terms.iter().enumerate() {
                 normal[i][j] += a * b;
             }
-            normal[i][width] += a * series[at];
+            normal[i][width] += a * value;
         }
     }
     let weights = super::estimate::solve(normal)?;
