@@ -11,6 +11,7 @@ mod error;
 mod events;
 mod fleet;
 mod job_cards;
+mod job_groups;
 mod money;
 mod node_scaler;
 mod recorder;

@@ -7,7 +7,7 @@ pub mod metric;
 mod serving;
 
 pub use engine::{EngineSummary, ResponseCacheSummary, SpeculationSummary, TenantSummary};
-pub use jobs::JobsSummary;
+pub use jobs::{GanttRow, JobGroup, JobsSummary, MOST_GANTT_ROWS, MOST_GROUPS, WaitShare};
 
 use serde::Serialize;
 
@@ -555,6 +555,8 @@ pub struct RunResults {
     pub ledger: Vec<LedgerRow>,
     /// The jobs.
     pub jobs: Vec<JobRow>,
+    /// When jobs held which cards.
+    pub gantt: Vec<GanttRow>,
     /// The decisions.
     pub decisions: Vec<DecisionRow>,
     /// What the results rest on.

@@ -3,6 +3,7 @@
 
 use crate::fleet::{Claim, ClaimResult, Holder, Inventory, PoolConfig, Shape};
 use crate::jobs::JobConfig;
+use crate::policies::placement::Workload;
 use crate::scenario::problem::Problem;
 use crate::scenario::raw::RawScenario;
 use crate::scenario::reading::Reading;
@@ -22,6 +23,9 @@ pub fn check(
     let full = |pool: &&PoolConfig| PoolConfig { nodes: pool.slots(), supply: None, ..(*pool).clone() };
     let full: Vec<PoolConfig> = pools.iter().map(full).collect();
     let mut inventory = Inventory::new(&full, scenario.scheduler.placement);
+    if jobs.iter().any(|job| !job.needs.is_plain()) {
+        inventory = inventory.sharing(Workload::default());
+    }
     // Prefill replicas stand behind the deployments, in their order.
     let of_prefill = scenario.deployments.iter().filter(|raw| raw.disaggregated.is_some());
     let raws = scenario.deployments.iter().chain(of_prefill);
@@ -53,7 +57,10 @@ pub fn check(
         }
     }
     for (index, (config, raw)) in jobs.iter().zip(&scenario.jobs).enumerate() {
-        let shape = Shape::Gang { cards: config.cards };
+        let shape = match config.needs {
+            needs if needs.is_plain() => Shape::Gang { cards: config.cards },
+            needs => Shape::Part { cards: config.cards, needs },
+        };
         let claim = Claim {
             holder: Holder::Job(index as u32),
             options: config.options.iter().map(|option| (option.pool, shape)).collect(),
