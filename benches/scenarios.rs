@@ -6,11 +6,14 @@
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its table")]
 
+mod support;
+
 use std::path::Path;
 use std::process::Command;
 
 use fleetsim::scenario;
 use fleetsim::world::{RunOptions, run};
+use support::cpu_seconds;
 
 /// Name, file, values set, and whether `--step` is measured too.
 const SCENARIOS: [(&str, &str, &[&str], bool); 9] = [
@@ -90,12 +93,6 @@ fn measure(name: &str, plain: bool) {
 
 fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
-}
-
-/// CPU time of this process, user and system, from /proc/self/schedstat (nanoseconds on the CPU).
-fn cpu_seconds() -> f64 {
-    let text = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
-    text.split_whitespace().next().and_then(|nanos| nanos.parse::<f64>().ok()).unwrap_or(f64::NAN) / 1e9
 }
 
 /// The most memory this process ever had.

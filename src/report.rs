@@ -17,7 +17,7 @@ use crate::metrics::results::RunResults;
 
 pub use export::requests::{RequestRow, RequestsCsv};
 pub use terminal::terminal_summary;
-pub use wanted::{Plots, Record, Records, UnknownName, Wanted};
+pub use wanted::{Format, Plots, Record, Records, UnknownName, Wanted};
 
 use save::Saver;
 
@@ -93,12 +93,16 @@ pub fn prepare_folder(out: &Path) -> Result<(), ReportError> {
     Saver::new(out)?.probe()
 }
 
-/// Removes the files of an earlier run; `requests.csv` only where this run has none.
+/// Removes the files of an earlier run; of this one's, its table of requests is already there.
 fn discard_earlier(saver: &Saver, wanted: &Wanted) {
-    let tables = Record::ALL
-        .iter()
-        .filter(|(_, record)| *record != Record::Requests || !wanted.records.includes(Record::Requests));
-    tables.for_each(|(name, _)| saver.discard(&format!("{name}.csv")));
+    for (name, record) in Record::ALL {
+        let here = record == Record::Requests && wanted.records.includes(record);
+        for format in [Format::Csv, Format::Parquet] {
+            if !(here && format == wanted.format) {
+                saver.discard(&format!("{name}.{}", format.extension()));
+            }
+        }
+    }
     plots::ALL.iter().for_each(|plot| saver.discard(&format!("plots/{}.svg", plot.name)));
     ["summary.json", "scenario.toml", "report.html"].iter().for_each(|name| saver.discard(name));
 }
@@ -153,6 +157,12 @@ pub fn write_all(
     }
     if records.includes(Record::Timeseries) {
         saver.save("timeseries.csv", |file| export::timeseries::write(&results.timeseries, file))?;
+    }
+    if wanted.format == Format::Parquet {
+        for path in saver.written.iter_mut().filter(|path| path.extension().is_some_and(|kind| kind == "csv"))
+        {
+            *path = export::parquet::replace(path)?;
+        }
     }
     Ok(saver.written)
 }

@@ -12,6 +12,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use agreement::assert_agrees;
+use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use program::{
     AZURE, HOME, QUICKSTART_SHORT, Run, SMALL, assert_same_files, files, fleetsim_in, nanos, number,
     run_file, run_file_with, run_quickstart, run_text, write,
@@ -29,6 +30,18 @@ const PLOTS: [&str; 9] = [
     "spend_by_cause",
     "utilization",
 ];
+
+#[test]
+fn tables_as_parquet() {
+    let run = run_text(SMALL, &["--records", "all", "--format", "parquet", "--no-report"]);
+    for (name, rows) in [("requests", "id"), ("ledger", "time_s"), ("timeseries", "time_s")] {
+        let file = std::fs::File::open(run.out.join(format!("{name}.parquet"))).unwrap();
+        let reader = SerializedFileReader::new(file).unwrap();
+        let counted = small().table(&format!("{name}.csv")).cells(rows).len();
+        assert_eq!(reader.metadata().file_metadata().num_rows(), counted as i64, "{name}");
+        assert!(!run.out.join(format!("{name}.csv")).exists(), "{name}");
+    }
+}
 
 /// The quickstart with every table, run once for all tests that only look.
 fn quickstart() -> &'static Run {

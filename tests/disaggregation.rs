@@ -4,12 +4,14 @@ mod support;
 
 use fleetsim::metrics::results::Summary;
 use fleetsim::perf::{AffineStep, StepModel};
+use fleetsim::policies::autoscale::scheduled::{Scheduled, Steps};
+use fleetsim::policies::replay::Law;
 use fleetsim::policies::router::RouterKind;
 use fleetsim::scenario::load_text;
-use fleetsim::serving::{Handover, ReplicaLinks, Role};
+use fleetsim::serving::{Drain, Handover, Leftover, ReplicaLinks, Role, Scheduler};
 use fleetsim::traffic::{ArrivalProcess, Length, LengthDist, Lengths};
 use fleetsim::units::{Bytes, BytesPerSecond, Duration, Ticks};
-use fleetsim::world::{RunOptions, WorldConfig, run};
+use fleetsim::world::{RunOptions, ScalerPlan, WorldConfig, run};
 use support::{deployment, pool, stream, world};
 
 /// One prefill and one decode replica, each for one request at a time: a microsecond a prompt token, a millisecond an
@@ -89,6 +91,50 @@ fn a_cache_that_is_read_keeps_its_room() {
     assert!((190..=210).contains(&requests.completed), "{requests:?}");
 }
 
+/// Every scheduler on either side, and several outputs of a request: all that was asked is answered.
+#[test]
+fn any_scheduler_hands_over() {
+    for (_, before) in Scheduler::ALL {
+        for (_, after) in Scheduler::ALL {
+            let lengths =
+                Lengths::Independent { prompt: Length::constant(400), output: Length::constant(20) };
+            let mut config = tandem(1.0, ArrivalProcess::Poisson, lengths, 200.0, 1.0);
+            for (deployment, scheduler) in config.deployments.iter_mut().zip([after, before]) {
+                deployment.batching.max_batch_requests = 4;
+                deployment.batching.scheduler = scheduler;
+                deployment.batching.max_wait = Duration::from_nanos(50_000_000);
+            }
+            config.streams[0].terms.samples = 3;
+            let Summary { requests, deployments, .. } = summary(&config);
+            let left = requests.arrived - requests.completed;
+            assert!(left <= 2 && requests.rejected == 0, "{before:?} before {after:?}: {requests:?}");
+            let handover = deployments[0].handover.expect("it is disaggregated");
+            assert!(handover.handed_over.abs_diff(3 * requests.completed) <= 9, "{handover:?}");
+        }
+    }
+}
+
+/// A decode replica that is killed takes the caches on their way to it along; its requests begin anew elsewhere.
+#[test]
+fn what_is_on_the_way_is_lost_with_the_replica() {
+    let lengths = Lengths::Independent { prompt: Length::constant(1000), output: Length::constant(50) };
+    // A cache takes half a second.
+    let mut config = tandem(1.0, ArrivalProcess::Poisson, lengths, 200.0, 0.2);
+    config.deployments[0].replicas = 3;
+    config.deployments[0].batching.max_batch_requests = 8;
+    config.deployments[0].lifecycle.drain = Drain { timeout: Duration::ZERO, then: Leftover::Retry };
+    config.pools = vec![pool(4)];
+    let changes = vec![(Duration::ZERO, 3), (Duration::from_secs(5), 1)];
+    let steps = Some(Steps { period: Duration::from_secs(10), changes });
+    let law = Law::Scheduled(Box::new(Scheduled { least: 0, windows: Vec::new(), steps }));
+    config.scalers.push(ScalerPlan::blind(0, "scheduled", law, Duration::from_secs(1)));
+    let Summary { requests, deployments, .. } = summary(&config);
+    let handover = deployments[0].handover.expect("it is disaggregated");
+    assert!(handover.bytes_lost.is_some_and(|bytes| bytes >= 1e8), "{handover:?}");
+    assert_eq!(requests.failed + requests.rejected, 0);
+    assert!(requests.completed + 10 > requests.arrived, "{requests:?}");
+}
+
 const SOUND: &str = r#"
 duration = "1m"
 [[streams]]
@@ -132,6 +178,33 @@ fn a_scenario_that_says_so_is_disaggregated() {
     assert_eq!(handover.bytes_sent, cache * summary.requests.arrived as f64);
 }
 
+/// Prefill and decode replicas each with an autoscaler of their own: the scaler chooses the ratio.
+#[test]
+fn each_side_scales_by_itself() {
+    let scaled = SOUND
+        .replace("nodes = 3", "nodes = 8")
+        .replace("rate = \"2/s\"", "rate = \"60/s\"")
+        .replace("duration = \"1m\"", "duration = \"5m\"")
+        .replace(
+            "prefill = { replicas = 1 }",
+            "prefill = { replicas = { min = 1, max = 4 }, \
+             autoscaler = { policy = \"hpa\", metric = \"concurrency\", target = 2 } }",
+        )
+        .replace(
+            "decode = { replicas = 2 }",
+            "decode = { replicas = { min = 1, max = 4 }, \
+             autoscaler = { policy = \"hpa\", metric = \"concurrency\", target = 16 } }\n\
+             start = { image_pull = \"1s\", weight_load = \"5s\", warm_up = \"5s\" }",
+        );
+    let config = load(&scaled).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(config.scalers.iter().map(|scaler| scaler.deployment).collect::<Vec<_>>(), [0, 1]);
+    let results = run(&config, RunOptions::default()).expect("it runs");
+    let grew = |name: &str| {
+        results.decisions.iter().any(|row| row.target == name && row.current == 1.0 && row.done > 1.0)
+    };
+    assert!(grew("chat") && grew("chat/prefill"), "{:?}", results.decisions);
+}
+
 #[test]
 fn what_is_refused() {
     let errors = |from: &str, to: &str| {
@@ -143,6 +216,10 @@ fn what_is_refused() {
         errors("prefill = { replicas = 1 }\n", ""),
         errors("pools = [\"base\"]", "pools = [\"base\"]\nreplicas = 3"),
         errors("handover = { bandwidth = \"50 GB/s\" }\n", ""),
+        errors(
+            "pools = [\"base\"]",
+            "pools = [\"base\"]\nautoscaler = { policy = \"hpa\", metric = \"concurrency\", target = 2 }",
+        ),
         errors("decode = { replicas = 2 }", "decode = { replicas = 3 }"),
         errors("prefill = { replicas = 1 }", "prefill = { replicas = 1, routing = \"prefix-afinity\" }"),
         errors("prompt_tokens = 512", "prompt_tokens = 512\nsessions = { think = \"1s\" }"),

@@ -259,14 +259,10 @@ fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
     if let Some(engine) = &dice.engine {
         engine.apply(&mut config);
     }
-    // Prefill and decode replicas neither batch statically, nor change, nor make several outputs of a request.
-    let several = config.streams.iter().any(|stream| stream.terms.samples > 1);
-    let mends = dice.engine.is_none() && !several && dice.scaled.is_none();
-    if let Some(split) = dice.split.filter(|_| mends) {
-        disaggregate(&mut config, split);
+    if let Some(split) = dice.split {
+        disaggregate(&mut config, split, dice.seed);
     }
-    // Several outputs of a request neither.
-    if let Some((changes, start, drain, then, law)) = dice.scaled.as_ref().filter(|_| !several) {
+    if let Some((changes, start, drain, then, law)) = &dice.scaled {
         scale(&mut config, changes, *start, *drain, Leftover::ALL[*then].1);
         decide_by(&mut config, *law);
     }
@@ -297,8 +293,12 @@ fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
     config
 }
 
-/// Puts prefill replicas before the only deployment.
-fn disaggregate(config: &mut WorldConfig, (replicas, max_local_prefill, megabytes): (u32, u32, u32)) {
+/// Puts prefill replicas before the only deployment; they batch in whatever way.
+fn disaggregate(
+    config: &mut WorldConfig,
+    (replicas, max_local_prefill, megabytes): (u32, u32, u32),
+    seed: u64,
+) {
     let decode = &mut config.deployments[0];
     decode.options[0].links = Some(ReplicaLinks {
         kv_per_token: Bytes(1000),
@@ -315,6 +315,10 @@ fn disaggregate(config: &mut WorldConfig, (replicas, max_local_prefill, megabyte
     let mut prefill = decode.clone();
     (prefill.name, prefill.replicas, prefill.role) =
         ("prefill".to_owned(), replicas, Role::Prefill { decode: 0 });
+    let schedulers = Scheduler::ALL.len();
+    let at = Scheduler::ALL.iter().position(|(_, scheduler)| *scheduler == prefill.batching.scheduler);
+    let turned = (at.unwrap_or(0) + (seed / 16) as usize) % schedulers;
+    prefill.batching.scheduler = Scheduler::ALL[turned].1;
     config.pools[0] = pool(decode.replicas + replicas);
     config.deployments.push(prefill);
 }
@@ -322,14 +326,21 @@ fn disaggregate(config: &mut WorldConfig, (replicas, max_local_prefill, megabyte
 /// Makes the replicas of a world come and go. The pool has fewer cards than are sometimes wanted.
 fn scale(config: &mut WorldConfig, changes: &[(u64, u32)], start: u64, drain: u64, then: Leftover) {
     let ms = |ms: u64| Duration::from_nanos(ms * 1_000_000);
-    let served = &mut config.deployments[0];
-    served.lifecycle.start.weight_load = ms(start);
-    served.lifecycle.drain = Drain { timeout: ms(drain), then };
+    for served in &mut config.deployments {
+        served.lifecycle.start.weight_load = ms(start);
+        served.lifecycle.drain = Drain { timeout: ms(drain), then };
+    }
     let mut changes: Vec<(Duration, u32)> = changes.iter().map(|(at, n)| (ms(*at), *n)).collect();
     changes.sort_unstable();
-    let steps = Some(Steps { period: ms(4000), changes });
-    let law = Law::Scheduled(Box::new(Scheduled { least: 0, windows: Vec::new(), steps }));
-    config.scalers.push(ScalerPlan::blind(0, "scheduled", law, ms(100)));
+    let law = |period| {
+        let steps = Some(Steps { period: ms(period), changes: changes.clone() });
+        Law::Scheduled(Box::new(Scheduled { least: 0, windows: Vec::new(), steps }))
+    };
+    config.scalers.push(ScalerPlan::blind(0, "scheduled", law(4000), ms(100)));
+    // Prefill replicas come and go too, at other times.
+    if config.deployments.len() > 1 && start.is_multiple_of(2) {
+        config.scalers.push(ScalerPlan::blind(1, "scheduled", law(5000), ms(100)));
+    }
 }
 
 /// Gives the number of replicas to a law that looks at metrics, for most draws.
@@ -371,11 +382,11 @@ fn decide_by(config: &mut WorldConfig, law: usize) {
             (Law::Wva(Box::new(Wva::new(config))), feeds)
         }
         4 => {
-            let feed = feed("rps", Signal::Rps, false);
+            let feed = feed("tokens_per_s", Signal::TokensPerSecond, false);
             let model = Model::Autoregressive { order: 2, window: 20 };
             let config = PredictiveConfig {
                 metric: feed.name.clone(),
-                target: 4.0,
+                target: 40.0,
                 model,
                 horizon: 3,
                 margin: 0.1,
@@ -422,6 +433,7 @@ fn everything(config: &WorldConfig, plain: bool) -> (String, Witness) {
     witness.rejected = results.summary.requests.rejected;
     if let Some(handover) = results.summary.deployments[0].handover {
         (witness.handed_over, witness.local) = (handover.handed_over, handover.local);
+        witness.lost_bytes = handover.bytes_lost.unwrap_or(0.0) as u64;
     }
     witness.turns = results.summary.requests.completed;
     witness.completed = results.summary.requests.completed;
@@ -471,6 +483,8 @@ struct Witness {
     /// KV caches handed over, and prompts that stayed local beside them.
     handed_over: u64,
     local: u64,
+    /// Bytes of caches that were lost on the way.
+    lost_bytes: u64,
     /// Requests that were lost with their replica.
     failed: u64,
     /// Times that replicas were added or taken.
@@ -509,6 +523,7 @@ impl Witness {
         self.turns += other.turns;
         self.handed_over += other.handed_over;
         self.local += other.local;
+        self.lost_bytes += other.lost_bytes;
         self.failed += other.failed;
         self.decisions += other.decisions;
         self.moved += other.moved;
@@ -580,6 +595,7 @@ fn plain_and_fast_paths_agree_to_the_byte() {
         seen.turns,
         seen.handed_over,
         seen.local,
+        seen.lost_bytes,
         seen.failed,
         seen.decisions,
         seen.moved,

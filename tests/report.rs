@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use fleetsim::metrics::results::RunResults;
-use fleetsim::report::{Plots, Record, Records, Wanted, plots, terminal_summary, write_all};
+use fleetsim::report::{Format, Plots, Record, Records, Wanted, plots, terminal_summary, write_all};
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("report").join(name)
@@ -125,6 +125,7 @@ fn only_what_is_wanted() {
     assert_eq!(names(&Wanted::nothing()), ["summary.json", "scenario.toml"]);
     let some = Wanted {
         records: Records([Record::Ledger].into()),
+        format: Format::Csv,
         report: false,
         plots: "rate,spend".parse::<Plots>().expect("names of plots"),
     };
@@ -132,6 +133,9 @@ fn only_what_is_wanted() {
         names(&some),
         ["summary.json", "scenario.toml", "plots/rate.svg", "plots/spend.svg", "ledger.csv"]
     );
+    let typed = Wanted { format: Format::Parquet, ..some };
+    assert_eq!(names(&typed).last().map(String::as_str), Some("ledger.parquet"));
+    assert!(!out.path().join("ledger.csv").exists(), "a table of another format is left");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use fleetsim::sim::Seed;
+use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use plan_support::{SMALL, fits, fleetsim, folder, printed, program, refused};
 use serde_json::Value;
 
@@ -42,6 +43,21 @@ fn a_row_a_point() {
     // Five replicas do not fit on four cards: a row with its error.
     assert!(lines[10].starts_with("9,5,round-robin,,,"), "{}", lines[10]);
     assert!(lines[10].contains("has room for 4") || lines[10].contains("have room for 4"), "{}", lines[10]);
+
+    // The same cells, typed.
+    let told = printed(folder.path(), &with(&["--format", "parquet", "--out", "out/typed", "--json"]));
+    let told: Value = serde_json::from_str(&told).expect("JSON");
+    assert_eq!(told["file"], "out/typed/sweep.parquet");
+    let file = std::fs::File::open(folder.path().join("out/typed/sweep.parquet")).expect("a file");
+    let file = SerializedFileReader::new(file).expect("a Parquet file");
+    let schema = file.metadata().file_metadata().schema_descr();
+    let names: Vec<&str> = schema.columns().iter().map(|column| column.name()).collect();
+    assert_eq!(names.join(","), lines[0]);
+    assert_eq!(
+        [0, 1, 2, 3].map(|column| schema.column(column).physical_type().to_string()),
+        ["INT64", "INT64", "BYTE_ARRAY", "DOUBLE"]
+    );
+    assert_eq!(file.metadata().file_metadata().num_rows(), 10);
 
     // A point is what a run with its values says.
     let sets = ["--set", "deployments.chat.replicas=2", "--set", "deployments.chat.routing=round-robin"];

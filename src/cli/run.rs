@@ -10,7 +10,7 @@ use crate::metrics::results::RunResults;
 use crate::metrics::tpot;
 use crate::plan::metrics::MAIN;
 use crate::plan::replicate::Replications;
-use crate::report::{self, Plots, Record, Records, ReportError, RequestRow, RequestsCsv, Wanted};
+use crate::report::{self, Format, Plots, Record, Records, ReportError, RequestRow, RequestsCsv, Wanted};
 use crate::scenario::{self, Loaded};
 use crate::units::{Duration, Instant};
 use crate::world::{self, RunError, RunOptions, WorldConfig};
@@ -40,6 +40,9 @@ pub struct Args {
     /// [default: all but requests].
     #[arg(long, value_name = "LIST")]
     records: Option<Records>,
+    /// How the tables are written.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "csv")]
+    format: Format,
     /// The plots to write as files of their own: names, or `all`, `none`.
     #[arg(long, value_name = "LIST", default_value = "all")]
     plots: Plots,
@@ -63,7 +66,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let out = args.out.clone().unwrap_or_else(|| Path::new("out").join(&loaded.config.name));
     let records = args.records.clone().unwrap_or_default();
     let requests = records.includes(Record::Requests);
-    let wanted = Wanted { records, report: !args.no_report, plots: args.plots.clone() };
+    let (report, format) = (!args.no_report, args.format);
+    let wanted = Wanted { records, format, report, plots: args.plots.clone() };
     // Before the simulation, not after: a folder that cannot be written should not cost a run.
     report::prepare_folder(&out).map_err(|error| Failure::BadInput(format!("error: {error}")))?;
     let path = requests.then(|| out.join("requests.csv"));
@@ -139,7 +143,13 @@ fn simulate(
     let result = world::run(config, options);
     bar.finish_and_clear();
     let results = result.map_err(run_failed)?;
-    let finished = table.map_or(Ok(()), |table| table.finish().map(|_| ()));
+    let finished = table.map_or(Ok(()), |table| {
+        let path = table.finish()?;
+        match args.format {
+            Format::Csv => Ok(()),
+            Format::Parquet => report::export::parquet::replace(&path).map(|_| ()),
+        }
+    });
     Ok((results, failed.map_or(finished, Err)))
 }
 
@@ -185,7 +195,10 @@ fn table_row<'a>(row: &world::RequestRow<'a>) -> RequestRow<'a> {
         replica: departure.replica,
         queue_wait: departure.first_scheduled.map(since_arrival),
         ttft,
-        tpot: ttft.zip(e2e).and_then(|(ttft, e2e)| tpot(ttft, e2e, departure.output)),
+        tpot: ttft
+            .zip(e2e)
+            .filter(|_| !departure.from_cache)
+            .and_then(|(ttft, e2e)| tpot(ttft, e2e, departure.output)),
         e2e,
         outcome: row.outcome(),
         retries: u32::from(departure.retries) + u32::from(departure.attempt),

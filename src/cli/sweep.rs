@@ -16,7 +16,7 @@ use crate::plan::sweep::{Plan, Rows, Shard, fingerprint, merge};
 use crate::report::format::{NOTHING, count, plural, shorten};
 use crate::report::plots::PlotError;
 use crate::report::plots::charts::{HeatMap, Naming};
-use crate::report::{self};
+use crate::report::{self, Format};
 use crate::units::Duration;
 use crate::world::{self, RunOptions};
 
@@ -80,6 +80,9 @@ pub struct Args {
     /// times.
     #[arg(long, value_name = "ROWS,COLUMNS[,METRIC]")]
     pivot: Vec<String>,
+    /// How the table is written.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "csv")]
+    format: Format,
     /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
@@ -105,6 +108,9 @@ struct MergeArgs {
     /// Also lay a metric out by two axes, as `sweep --pivot` does.
     #[arg(long, value_name = "ROWS,COLUMNS[,METRIC]")]
     pivot: Vec<String>,
+    /// How the table is written.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "csv")]
+    format: Format,
     /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
@@ -174,7 +180,7 @@ fn sweep(args: &Args, scenario: &Path) -> Result<(), Failure> {
         &points.grid,
         &rows,
         &out,
-        Shown { json: args.json, quiet: args.quiet, pivot: &args.pivot },
+        Shown { json: args.json, quiet: args.quiet, pivot: &args.pivot, format: args.format },
         shard,
     )
 }
@@ -184,6 +190,7 @@ struct Shown<'a> {
     json: bool,
     quiet: bool,
     pivot: &'a [String],
+    format: Format,
 }
 
 /// `sweep --json`.
@@ -207,7 +214,11 @@ fn finish(
     let file = if shard.of > 1 {
         out.join(FILE)
     } else {
-        report::write_file(out, "sweep.csv", &plan.csv(grid, rows)).map_err(cannot_write)?
+        let table = report::write_file(out, "sweep.csv", &plan.csv(grid, rows)).map_err(cannot_write)?;
+        match shown.format {
+            Format::Csv => table,
+            Format::Parquet => report::export::parquet::replace(&table).map_err(cannot_write)?,
+        }
     };
     let mut tables = Vec::new();
     if shard.of == 1 {
@@ -252,7 +263,7 @@ fn merge_shards(args: &MergeArgs) -> Result<(), Failure> {
         &grid,
         &rows,
         &out,
-        Shown { json: args.json, quiet: args.quiet, pivot: &args.pivot },
+        Shown { json: args.json, quiet: args.quiet, pivot: &args.pivot, format: args.format },
         Shard::WHOLE,
     )
 }

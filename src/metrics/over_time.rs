@@ -57,7 +57,7 @@ impl StreamOverTime {
                 }
                 self.ttft.record(ttft);
                 self.e2e.record(e2e);
-                if let Some(tpot) = tpot(ttft, e2e, end.output) {
+                if let Some(tpot) = tpot(ttft, e2e, end.output).filter(|_| !end.at_once) {
                     self.tpot.record(tpot);
                 }
             }

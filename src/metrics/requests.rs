@@ -53,6 +53,8 @@ pub struct RequestEnd {
     pub output: u32,
     /// Outputs.
     pub samples: u16,
+    /// Whether all its tokens came at once, from a cache of responses: it has no time per token then.
+    pub at_once: bool,
     /// What became of it.
     pub ending: Ending,
 }
@@ -81,7 +83,7 @@ impl Limits {
     /// Whether a request meets its limits; `None` while that is open.
     fn judge(&self, end: &RequestEnd) -> Option<bool> {
         let within = |limit: Option<Duration>, value: Duration| limit.is_none_or(|limit| value <= limit);
-        let decoded = u64::from(end.output.saturating_sub(1));
+        let decoded = if end.at_once { 0 } else { u64::from(end.output.saturating_sub(1)) };
         match end.ending {
             Ending::Completed { ttft, e2e, .. } => Some(
                 within(self.ttft, ttft)
@@ -127,7 +129,7 @@ impl RequestStats {
             self.queue_wait.record(queue_wait);
             self.ttft.record(ttft);
             self.e2e.record(e2e);
-            if let Some(tpot) = tpot(ttft, e2e, end.output) {
+            if let Some(tpot) = tpot(ttft, e2e, end.output).filter(|_| !end.at_once) {
                 self.tpot.record(tpot);
             }
         }

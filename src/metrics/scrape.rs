@@ -29,13 +29,14 @@ pub enum Signal {
 
 impl Signal {
     /// All, with the names that scenarios use.
-    pub const ALL: [(&'static str, Self); 14] = [
+    pub const ALL: [(&'static str, Self); 15] = [
         ("concurrency", Self::Concurrency),
         ("running", Self::Running),
         ("queue_length", Self::QueueLength),
         ("rps", Self::Rps),
         ("kv_use", Self::KvUse),
         ("card_busy", Self::CardBusy),
+        ("tokens_per_s", Self::TokensPerSecond),
         ("ttft_p50", Self::Ttft(50)),
         ("ttft_p90", Self::Ttft(90)),
         ("ttft_p95", Self::Ttft(95)),

@@ -3,6 +3,7 @@
 pub mod decisions;
 pub mod jobs;
 pub mod ledger;
+pub mod parquet;
 pub mod requests;
 pub mod summary;
 pub mod timeseries;

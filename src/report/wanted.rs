@@ -10,6 +10,8 @@ use super::plots;
 pub struct Wanted {
     /// The tables.
     pub records: Records,
+    /// How the tables are written.
+    pub format: Format,
     /// Whether to write `report.html`.
     pub report: bool,
     /// The plots that become files of their own; the page always has all of its plots.
@@ -19,14 +21,35 @@ pub struct Wanted {
 impl Default for Wanted {
     /// Every table but `requests`, the page and all plots.
     fn default() -> Self {
-        Self { records: Records::default(), report: true, plots: Plots::All }
+        Self { records: Records::default(), format: Format::Csv, report: true, plots: Plots::All }
     }
 }
 
 impl Wanted {
     /// `summary.json` and `scenario.toml` only, for measuring speed.
     pub fn nothing() -> Self {
-        Self { records: Records(BTreeSet::new()), report: false, plots: Plots::Only(BTreeSet::new()) }
+        let (records, plots) = (Records(BTreeSet::new()), Plots::Only(BTreeSet::new()));
+        Self { records, format: Format::Csv, report: false, plots }
+    }
+}
+
+/// How tables are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// Text, a line a row.
+    #[default]
+    Csv,
+    /// Typed columns, compressed with Snappy.
+    Parquet,
+}
+
+impl Format {
+    /// What the names of its files end in.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Parquet => "parquet",
+        }
     }
 }
 

@@ -25,7 +25,7 @@ pub use autoscaler::RawAutoscaler;
 pub use deployment::{Parallelism, RawDeployment, StepTime, read as deployment};
 pub use disaggregated::{RawDisaggregated, RawSet};
 pub use job::{RawJob, Work, read as job};
-pub use lifecycle::{RawStart, Replicas};
+pub use lifecycle::RawStart;
 pub use market::{RawOwned, RawStock, RawZone};
 pub use node_autoscaler::{NodePolicy, RawNodeAutoscaler};
 pub use plan::{HorizonTerms, PlanSection, RegretTerms, plan};

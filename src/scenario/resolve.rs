@@ -19,13 +19,14 @@ mod streams;
 mod supply;
 mod weights;
 
-use super::problem::Problem;
+use std::borrow::Cow;
+
 use super::problem::Severity;
 use super::raw::{RawAutoscaler, RawDeployment, RawScenario, duplicates};
 use super::reading::Reading;
 use crate::fleet::PoolConfig;
 use crate::jobs::{JobConfig, JobList};
-use crate::serving::{DeploymentConfig, Role};
+use crate::serving::DeploymentConfig;
 use crate::sim::Seed;
 use crate::world::{PoolPlan, ScalerPlan, WorldConfig};
 use assumptions::Ledger;
@@ -46,20 +47,6 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
     let streams = streams::resolve(&scenario, &catalog, named, reading);
     let jobs = jobs::resolve(&scenario, &catalog, &pools, reading, &mut ledger);
     let job_trace = scheduler::job_trace(&scenario, &pools, reading, &mut ledger);
-    for (raw, stream) in scenario.streams.iter().zip(&streams) {
-        let Some(stream) = stream else { continue };
-        let cut = |index: &usize| named[*index].config.as_ref().is_some_and(|d| d.role != Role::Whole);
-        let changes = |index: &usize| scenario.deployments[*index].changes;
-        let unfit = |index: &usize| cut(index) || changes(index);
-        if stream.terms.samples > 1 && stream.deployments.iter().any(unfit) {
-            let message = format!(
-                "stream `{}` wants several outputs of each request, which replicas that hand over or come and go cannot make yet",
-                stream.traffic.name
-            );
-            let help = "take `samples` or `beam_width` out, or have replicas that do prompts and outputs";
-            reading.problem(Problem::error(raw.model.place, message).help(help));
-        }
-    }
     deployments::warn_unused(&scenario, &streams, reading);
     if reading.problems.iter().any(|problem| problem.severity == Severity::Error) {
         return None;
@@ -98,13 +85,15 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
     })
 }
 
-/// The autoscalers, by their deployments.
+/// The autoscalers, by their deployments; prefill replicas stand behind all others.
 fn scalers(scenario: &RawScenario) -> Vec<ScalerPlan> {
-    let of = |(deployment, raw): (usize, &RawDeployment)| {
+    let decode = scenario.deployments.iter().map(disaggregated::decode);
+    let prefill = scenario.deployments.iter().filter_map(disaggregated::prefill).map(Cow::Owned);
+    let of = |(deployment, raw): (usize, Cow<'_, RawDeployment>)| {
         let RawAutoscaler { name, law, interval, interval_at_zero, scrape, lag, feeds } =
             raw.autoscaler.clone()?;
         let bounds = raw.replicas.range;
         Some(ScalerPlan { deployment, name, law, interval, interval_at_zero, scrape, lag, bounds, feeds })
     };
-    scenario.deployments.iter().enumerate().filter_map(of).collect()
+    decode.chain(prefill).enumerate().filter_map(of).collect()
 }

@@ -8,7 +8,7 @@
 
 use super::config::{Handover, ReplicaLinks, Role};
 use super::request::{NONE, Phase, Slot};
-use super::room::{Context, Event, Serving, Standing};
+use super::room::{Context, Effect, Event, Serving, Standing};
 use crate::topology::{Flows, LinkId};
 use crate::units::{Bytes, BytesPerSecond, Duration, Instant};
 
@@ -16,6 +16,8 @@ use crate::units::{Bytes, BytesPerSecond, Duration, Instant};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Moving {
     slot: Slot,
+    from: u32,
+    to: u32,
     begun: Instant,
     bytes: u64,
     latency: Duration,
@@ -41,6 +43,10 @@ pub struct HandoverTotals {
     pub bytes_received: u128,
     /// Bytes on their way.
     pub bytes_moving: u128,
+    /// Transfers that ended with one of the replicas, and their bytes.
+    pub lost: u64,
+    /// Bytes of those.
+    pub bytes_lost: u128,
     /// How long those that arrived were on their way, added up.
     pub time: u128,
     /// Requests whose prompt stayed at a decode replica.
@@ -148,16 +154,15 @@ impl Serving {
 
     /// A prompt is processed: the request goes to where it is decoded.
     pub(super) fn hand_over(&mut self, ctx: &mut Context<'_>, slot: Slot) {
+        self.release_load(ctx, slot);
         let request = &mut self.requests[slot];
-        let (deployment, replica) = (request.deployment, request.replica);
-        let tokens = request.tokens();
         request.phase = Phase::Moving;
         request.stop = request.output;
         request.received = request.prompt;
         request.deployment = request.home;
         request.replica = NONE;
-        let place = self.replicas[replica as usize].place;
-        self.deployments[deployment as usize].remove_load(place as usize, tokens);
+        self.deployments[self.requests[slot].home as usize].gauge.arrived += 1;
+        self.set_key(slot);
         self.send(ctx, slot);
     }
 
@@ -172,10 +177,11 @@ impl Serving {
         let kv = owner.config.options[option].links.map_or(Bytes(0), |links| links.kv_per_token);
         let bytes = kv.0.saturating_mul(u64::from(prompt));
         self.requests[slot].phase = Phase::Moving;
+        self.replicas[to as usize].arriving += 1;
         owner.queued += 1;
         owner.handed.sent += 1;
         owner.handed.bytes_sent += u128::from(bytes);
-        let moving = Moving { slot, begun: ctx.now, bytes, latency: handover.latency };
+        let moving = Moving { slot, from, to, begun: ctx.now, bytes, latency: handover.latency };
         let path = self.fabric.path(from, to);
         self.fabric.flows.begin(ctx.now, moving, bytes, path);
         self.schedule_flows(ctx);
@@ -223,7 +229,9 @@ impl Serving {
 
     /// The blocks that a prefill replica keeps for a request are read, or will not be.
     pub(super) fn let_go(&mut self, ctx: &mut Context<'_>, slot: Slot) {
-        if let Some((from, blocks)) = self.requests[slot].held.take() {
+        if let Some((from, blocks)) = self.requests[slot].held.take()
+            && self.replicas[from as usize].standing != Standing::Gone
+        {
             let look = self.replicas[from as usize].replica.let_go(ctx.now, blocks);
             self.schedule_look(ctx, from, look);
         }
@@ -231,23 +239,79 @@ impl Serving {
 
     /// A KV cache has arrived.
     fn land(&mut self, ctx: &mut Context<'_>, moving: Moving) {
-        let Moving { slot, begun, bytes, .. } = moving;
+        let Moving { slot, to, begun, bytes, .. } = moving;
         let request = &mut self.requests[slot];
-        let (deployment, replica) = (request.deployment, request.replica);
+        let deployment = request.deployment;
+        self.replicas[to as usize].arriving -= 1;
         let owner = &mut self.deployments[deployment as usize];
         owner.handed.received += 1;
         owner.handed.bytes_received += u128::from(bytes);
         owner.handed.time += u128::from(ctx.now.since(begun).as_nanos());
         if request.phase == Phase::Abandoned {
-            return self.requests.remove(slot);
-        }
-        if self.replicas[replica as usize].standing == Standing::Gone {
-            owner.queued -= 1;
-            let then = owner.config.lifecycle.drain.then;
-            return self.go_on(ctx, slot, then);
+            self.requests.remove(slot);
+            return self.leave_if_drained(ctx, to);
         }
         request.phase = Phase::Waiting;
-        let look = self.replicas[replica as usize].replica.enqueue(ctx.now, slot, &self.requests);
-        self.schedule_look(ctx, replica, look);
+        let look = self.replicas[to as usize].replica.enqueue(ctx.now, slot, &self.requests);
+        self.schedule_look(ctx, to, look);
+    }
+
+    /// A replica is gone: what was on its way to it is lost, and what was read from it.
+    pub(super) fn break_off(&mut self, ctx: &mut Context<'_>, replica: u32) {
+        let mut broken =
+            self.fabric.flows.break_off(ctx.now, |moving| moving.from == replica || moving.to == replica);
+        let landed = std::mem::take(&mut self.fabric.landed);
+        // What is through is on its way to be known: its source may go.
+        let (lost, kept): (Vec<_>, Vec<_>) = landed.into_iter().partition(|(_, moving)| moving.to == replica);
+        self.fabric.landed = kept.into_iter().collect();
+        broken.extend(lost.into_iter().map(|(_, moving)| moving));
+        for moving in &broken {
+            let request = &mut self.requests[moving.slot];
+            let owner = &mut self.deployments[request.deployment as usize];
+            owner.handed.lost += 1;
+            owner.handed.bytes_lost += u128::from(moving.bytes);
+            self.replicas[moving.to as usize].arriving -= 1;
+            if request.phase != Phase::Abandoned {
+                owner.queued -= 1;
+                request.phase = Phase::Between;
+            }
+        }
+        // Those that wait for a decode replica with their cache here.
+        let mut stranded: Vec<Slot> = Vec::new();
+        for owner in &mut self.deployments {
+            if !matches!(owner.config.role, Role::Decode(_)) {
+                continue;
+            }
+            let (here, others): (Vec<Slot>, Vec<Slot>) = owner
+                .unrouted
+                .drain(..)
+                .partition(|slot| self.requests[*slot].held.is_some_and(|(from, _)| from == replica));
+            owner.unrouted = others.into();
+            for slot in here {
+                let request = &mut self.requests[slot];
+                if request.phase != Phase::Abandoned {
+                    owner.queued -= 1;
+                    request.phase = Phase::Between;
+                }
+                stranded.push(slot);
+            }
+        }
+        if broken.is_empty() && stranded.is_empty() {
+            return;
+        }
+        self.schedule_flows(ctx);
+        for slot in broken.iter().map(|moving| moving.slot).chain(stranded) {
+            self.let_go(ctx, slot);
+            if self.requests[slot].phase == Phase::Between {
+                self.release_load(ctx, slot);
+            }
+            let deployment = self.requests[slot].deployment;
+            ctx.tell(Effect::Load { deployment });
+            let then = self.deployments[deployment as usize].config.lifecycle.drain.then;
+            self.send_on(ctx, slot, then);
+        }
+        for moving in &broken {
+            self.leave_if_drained(ctx, moving.to);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! How requests go: answered, turned away, given up or lost.
 
 use super::request::{NONE, Phase, Slot};
-use super::room::{Context, Effect, Event, Outcome, Serving};
+use super::room::{Context, Departure, Effect, Event, Outcome, Serving};
 use super::totals::departure;
 
 impl Serving {
@@ -29,7 +29,7 @@ impl Serving {
             self.dissolve(ctx, slot);
             return self.depart(ctx, slot, Outcome::TimedOut);
         }
-        self.tell_departure(ctx, slot, Outcome::TimedOut);
+        self.tell_departure(ctx, slot, Outcome::TimedOut, false);
         self.withdraw(ctx, slot);
     }
 
@@ -39,7 +39,10 @@ impl Serving {
         let (phase, id, deployment) = (request.phase, request.replica, request.deployment);
         request.abandoned_in = phase;
         request.phase = Phase::Abandoned;
-        if id == NONE {
+        if phase == Phase::Between {
+            // Whoever has it sees that it is wanted no more.
+            self.let_go(ctx, slot);
+        } else if id == NONE {
             self.deployments[deployment as usize].queued -= 1;
         } else {
             let replica = &mut self.replicas[id as usize].replica;
@@ -63,7 +66,7 @@ impl Serving {
         if self.is_member(slot) {
             return self.member_departs(ctx, slot, outcome);
         }
-        if outcome == Outcome::Completed {
+        if outcome == Outcome::Completed && self.requests[slot].phase != Phase::Cached {
             let request = &self.requests[slot];
             if let Some(member) = self.replicas.get_mut(request.replica as usize) {
                 member.output_tokens += u64::from(request.output);
@@ -81,14 +84,16 @@ impl Serving {
             }
         }
         self.let_go(ctx, slot);
+        let from_cache = self.requests[slot].phase == Phase::Cached;
         self.requests[slot].phase = Phase::Done;
-        self.tell_departure(ctx, slot, outcome);
+        self.tell_departure(ctx, slot, outcome, from_cache);
         self.requests.remove(slot);
     }
 
-    fn tell_departure(&mut self, ctx: &mut Context<'_>, slot: Slot, outcome: Outcome) {
+    fn tell_departure(&mut self, ctx: &mut Context<'_>, slot: Slot, outcome: Outcome, from_cache: bool) {
         let place = self.release_load(ctx, slot);
         let request = &self.requests[slot];
-        ctx.tell(Effect::Departed(departure(request, place, ctx.now, outcome)));
+        let departure = Departure { from_cache, ..departure(request, place, ctx.now, outcome) };
+        ctx.tell(Effect::Departed(departure));
     }
 }

@@ -44,7 +44,17 @@ impl Serving {
         ctx.tell(Effect::Gone { replica });
         ctx.tell(Effect::Load { deployment: deployment as u32 });
         for slot in left {
-            self.go_on(ctx, slot, then);
+            self.send_on(ctx, slot, then);
+        }
+        self.break_off(ctx, replica);
+    }
+
+    /// A request in nobody's hands goes on elsewhere, unless its client went meanwhile, or the outputs that it
+    /// belongs to are wanted no more.
+    pub(super) fn send_on(&mut self, ctx: &mut Context<'_>, slot: Slot, then: Leftover) {
+        match self.requests[slot].phase {
+            Phase::Abandoned => self.requests.remove(slot),
+            _ => self.go_on(ctx, slot, then),
         }
     }
 
@@ -71,6 +81,7 @@ impl Serving {
         let (deployment, stop) = if begun { (home, output) } else { self.first_part(home, prompt, output) };
         let request = &mut self.requests[slot];
         (request.home, request.deployment, request.stop) = (home, deployment, stop.min(output));
+        self.set_key(slot);
         self.send(ctx, slot);
     }
 
@@ -134,7 +145,7 @@ impl Serving {
     /// A draining replica that has nothing left is gone.
     pub(super) fn leave_if_drained(&mut self, ctx: &mut Context<'_>, replica: u32) {
         let member = &mut self.replicas[replica as usize];
-        if member.standing == Standing::Draining && member.replica.is_empty() {
+        if member.standing == Standing::Draining && member.replica.is_empty() && member.arriving == 0 {
             member.standing = Standing::Gone;
             let (deployment, place) = (member.deployment as usize, member.place as usize);
             self.keep_counts(ctx.now, replica);

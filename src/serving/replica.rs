@@ -313,14 +313,15 @@ impl Replica {
         segment
     }
 
-    /// When an idle replica must be looked at: a static batch that is not full waits for its time.
+    /// When an idle replica must be looked at: a static batch that is not full waits for its time. One whose time
+    /// has come and that did not begin waits for blocks that are being read.
     fn wake(&mut self, now: Instant, requests: &Requests) -> Option<Instant> {
         if self.batching.scheduler != Scheduler::Static || self.queued() == 0 {
             return None;
         }
         let due = self.oldest(requests)?.saturating_add(self.batching.max_wait);
         self.generation = self.generation.wrapping_add(1);
-        Some(due.max(now))
+        (due > now).then_some(due)
     }
 
     /// Ends `n` iterations of the running segment.
@@ -348,7 +349,6 @@ impl Replica {
         } else {
             self.totals.tokens += u64::from(self.batch.shape.decode_requests) * n;
             self.batch.advance(self.boundary - n - self.paused, n);
-            self.totals.tokens += u64::from(self.batch.shape.decode_requests) * n;
             self.waiting.decoded(n);
         }
     }
@@ -411,7 +411,7 @@ impl Replica {
             self.batch.kv.take(held);
             requests[slot].held = Some((requests[slot].replica, held));
         }
-        requests[slot].phase = Phase::Done;
+        requests[slot].phase = if goes_on { Phase::Between } else { Phase::Done };
         finished.push(slot);
     }
 

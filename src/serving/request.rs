@@ -25,6 +25,8 @@ pub(crate) enum Phase {
     Decode,
     /// Its client has gone; it leaves the batch or the queue when that is next looked at.
     Abandoned,
+    /// Between two replicas, in the hands of whoever sends it on.
+    Between,
     /// Waits for its outputs, each of which is a request of its own.
     Group,
     /// Answered from the cache of responses; it leaves when the answer is there.

@@ -97,6 +97,8 @@ pub struct Departure {
     pub attempt: u16,
     /// How it ended.
     pub outcome: Outcome,
+    /// Whether its answer came from a cache of responses, all of it at once.
+    pub from_cache: bool,
 }
 
 /// What the world is told.
@@ -185,6 +187,8 @@ pub(super) struct Member {
     pub(super) standing: Standing,
     /// Requests sent to it.
     pub(super) sent: u64,
+    /// KV caches on their way to it.
+    pub(super) arriving: u32,
     /// When it began to compute last, and for how long it had before.
     busy_since: Instant,
     busy_before: Duration,
@@ -260,6 +264,7 @@ impl Serving {
             busy: false,
             standing: Standing::Ready,
             sent: 0,
+            arriving: 0,
             busy_since: ctx.now,
             busy_before: Duration::ZERO,
             output_tokens: 0,
@@ -288,14 +293,6 @@ impl Serving {
         let config = &self.deployments[deployment as usize].config;
         let keeps_prefixes = config.prefix_tokens.is_some();
         let terms = self.routes[usize::from(new.stream)].1;
-        let facts = RequestFacts {
-            arrival: ctx.now,
-            prompt: new.prompt,
-            output: new.output,
-            priority: terms.priority,
-            deadline: terms.deadline.map_or(Instant::MAX, |within| ctx.now.saturating_add(within)),
-        };
-        let mut order = config.batching.order;
         let output = match terms.kind {
             RequestKind::Generate => new.output.max(1),
             RequestKind::Embed => 0,
@@ -321,7 +318,7 @@ impl Serving {
             attempt: new.attempt,
             tenant: terms.tenant,
             preemptible: terms.preemptible,
-            key: order.decide(ctx.now, &facts).0,
+            key: 0,
             samples: if output > 0 { terms.samples.max(1) } else { 1 },
             sample: 0,
             parent: NONE,
@@ -348,6 +345,7 @@ impl Serving {
             after: NONE,
         };
         let slot = self.requests.insert(request);
+        self.set_key(slot);
         self.deployments[deployment as usize].gauge.arrived += 1;
         if !self.pass_front(ctx, slot) {
             return;
@@ -364,6 +362,21 @@ impl Serving {
             1 => self.send(ctx, slot),
             _ => self.fan_out(ctx, slot),
         }
+    }
+
+    /// Where a request stands in the order of the deployment that it is at.
+    pub(super) fn set_key(&mut self, slot: Slot) {
+        let request = &mut self.requests[slot];
+        let terms = self.routes[usize::from(request.stream)].1;
+        let facts = RequestFacts {
+            arrival: request.arrival,
+            prompt: request.prompt,
+            output: request.output.max(1),
+            priority: terms.priority,
+            deadline: terms.deadline.map_or(Instant::MAX, |within| request.arrival.saturating_add(within)),
+        };
+        let mut order = self.deployments[request.deployment as usize].config.batching.order;
+        request.key = order.decide(request.arrival, &facts).0;
     }
 
     /// Handles one of this room's events.
@@ -446,7 +459,7 @@ impl Serving {
             owner.too_long += u64::from(too_long);
             return self.depart(ctx, slot, Outcome::Rejected);
         }
-        if let Some(most) = owner.config.max_predicted_ttft
+        if let Some(most) = owner.config.max_predicted_ttft.filter(|_| !moves)
             && replica.predicted_ttft(ctx.now, self.requests[slot].prompt, &self.requests) > most
         {
             owner.turned_away += 1;
@@ -491,10 +504,10 @@ impl Serving {
         }
         self.schedule_look(ctx, id, look);
         for slot in finished.drain(..) {
-            if self.requests[slot].held.is_some() {
-                self.hand_over(ctx, slot);
-            } else {
-                self.depart(ctx, slot, Outcome::Completed);
+            match self.requests[slot].phase {
+                Phase::Between => self.hand_over(ctx, slot),
+                Phase::Abandoned => self.requests.remove(slot),
+                _ => self.depart(ctx, slot, Outcome::Completed),
             }
         }
         self.finished = finished;

@@ -136,5 +136,6 @@ pub(super) fn departure(
         retries: request.retries,
         attempt: request.attempt,
         outcome,
+        from_cache: false,
     }
 }

@@ -70,6 +70,19 @@ impl<T> Flows<T> {
         done.into_iter().map(|flow| flow.what).collect()
     }
 
+    /// Breaks off the transfers that `ends` names, in the order of their beginning.
+    pub fn break_off(&mut self, now: Instant, ends: impl Fn(&T) -> bool) -> Vec<T> {
+        if !self.flows.iter().any(|flow| ends(&flow.what)) {
+            return Vec::new();
+        }
+        self.progress(now);
+        let (broken, rest): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.flows).into_iter().partition(|flow| ends(&flow.what));
+        self.flows = rest;
+        self.share(now);
+        broken.into_iter().map(|flow| flow.what).collect()
+    }
+
     /// When the next transfer is through, if none begins before.
     pub fn next(&self) -> Option<Instant> {
         self.flows.iter().map(|flow| flow.through_at).min()

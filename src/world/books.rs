@@ -63,11 +63,11 @@ impl World<'_> {
         let (leased, ran) = (self.job_card_time(at), self.job_card_time_by_state(at));
         check(leased == ran, &|| format!("jobs held cards for {leased} card-ns, and ran for {ran}"))?;
         for (plan, totals) in self.config.deployments.iter().zip(totals) {
-            let HandoverTotals { bytes_sent, bytes_received, bytes_moving, .. } = totals.handed;
-            check(bytes_sent == bytes_received + bytes_moving, &|| {
+            let HandoverTotals { bytes_sent, bytes_received, bytes_moving, bytes_lost, .. } = totals.handed;
+            check(bytes_sent == bytes_received + bytes_moving + bytes_lost, &|| {
                 format!(
-                    "deployment {}: {bytes_sent} bytes of KV cache were handed over, {bytes_received} have arrived \
-                     and {bytes_moving} are on their way",
+                    "deployment {}: {bytes_sent} bytes of KV cache were handed over, {bytes_received} have arrived, \
+                     {bytes_moving} are on their way and {bytes_lost} were lost with a replica",
                     plan.name
                 )
             })?;

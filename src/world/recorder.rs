@@ -114,6 +114,7 @@ impl Recorder {
             prompt: departure.prompt,
             output: departure.output,
             samples: departure.samples,
+            at_once: departure.from_cache,
             ending,
         };
         self.streams[usize::from(departure.stream)].ended(now, &end);
@@ -132,6 +133,7 @@ impl Recorder {
             prompt: departure.prompt,
             output: departure.output,
             samples: departure.samples,
+            at_once: departure.from_cache,
             ending,
         };
         self.ended(departure, &ended);

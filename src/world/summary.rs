@@ -345,6 +345,7 @@ fn handover(totals: &HandoverTotals) -> HandoverSummary {
         local: totals.local,
         bytes_sent: totals.bytes_sent as f64,
         bytes_received: totals.bytes_received as f64,
+        bytes_lost: (totals.lost > 0).then_some(totals.bytes_lost as f64),
         mean_s: (totals.received > 0).then(|| totals.time as f64 / totals.received as f64 / 1e9),
     }
 }

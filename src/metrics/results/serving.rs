@@ -26,6 +26,9 @@ pub struct HandoverSummary {
     pub bytes_sent: f64,
     /// Bytes that arrived at decode replicas; less than `bytes_sent` by what is on its way at the end.
     pub bytes_received: f64,
+    /// Bytes that were lost with one of the replicas; absent where none were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_lost: Option<f64>,
     /// Mean time on the way, of those that arrived; null where none did.
     pub mean_s: Option<f64>,
 }

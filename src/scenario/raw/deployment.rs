@@ -138,7 +138,7 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>, clock: Start) -> 
     let precision = t.or("precision", &kinds::TEXT, "\"bf16\"", doc);
     let kv_precision = t.or("kv_precision", &kinds::TEXT, "\"bf16\"", "The format of the KV cache.");
     let doc = "The pools on which its replicas may run, in order of preference.";
-    let disaggregated = disaggregated(t, around);
+    let disaggregated = disaggregated(t, around, clock);
     let pools = t.list("pools", &kinds::REFERENCE, disaggregated.is_none(), doc);
     let parallelism = parallelism(t);
     let doc =

@@ -1,8 +1,10 @@
 //! `prefill`, `decode` and `handover` of a deployment.
 
 use super::Surroundings;
+use super::autoscaler::{self, RawAutoscaler};
 use super::batching::{self, RawSwap};
 use super::deployment::{Parallelism, StepTime, parallelism, step_time};
+use super::lifecycle::{self, Replicas};
 use crate::perf::constants;
 use crate::policies::router::RouterKind;
 use crate::scenario::kinds;
@@ -10,6 +12,7 @@ use crate::scenario::problem::{Place, Problem};
 use crate::scenario::reader::TableReader;
 use crate::scenario::reading::Sited;
 use crate::serving::Batching;
+use crate::traffic::Start;
 use crate::units::{BytesPerSecond, Duration};
 
 /// Prefill and decode replicas of one deployment.
@@ -27,7 +30,10 @@ pub struct RawSet {
     pub parallelism: Option<Sited<Parallelism>>,
     pub batching: Option<(Batching, RawSwap)>,
     pub routing: Option<RouterKind>,
-    pub replicas: u32,
+    pub replicas: Replicas,
+    /// Whether replicas may come and go during the run, and what chooses how many.
+    pub changes: bool,
+    pub autoscaler: Option<RawAutoscaler>,
     pub step_time: Option<StepTime>,
     pub kv_blocks: Option<u64>,
     pub place: Place,
@@ -43,12 +49,12 @@ pub struct RawHandover {
 }
 
 /// Reads the keys of a disaggregated deployment; `None` for any other.
-pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawDisaggregated> {
+pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>, clock: Start) -> Option<RawDisaggregated> {
     let doc =
         "Replicas that only process prompts; each request's KV cache then goes to a replica of `decode`.";
-    let prefill = t.table("prefill", doc, |t| set(t, around));
+    let prefill = t.table("prefill", doc, |t| set(t, around, clock));
     let doc = "Replicas that only decode, and process the prompts that stay local.";
-    let decode = t.table("decode", doc, |t| set(t, around));
+    let decode = t.table("decode", doc, |t| set(t, around, clock));
     let doc = "How requests go from prefill to decode replicas.";
     let handover = t.table_or_default("handover", doc, handover);
     if t.is_describing() {
@@ -72,11 +78,18 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawDisa
         let help = "write the number into each, as in prefill = { replicas = 2 }, and take it out here";
         t.problem(Problem::error(t.place_of("replicas"), message).help(help));
     }
+    if t.has("prefill") && t.has("decode") && t.has("autoscaler") {
+        let message = format!("{} has an autoscaler beside `prefill` and `decode`", t.noun());
+        let help =
+            "give each its own, as in prefill = { replicas = { min = 1, max = 4 }, autoscaler = { ... } }";
+        t.problem(Problem::error(t.place_of("autoscaler"), message).help(help));
+    }
     Some(RawDisaggregated { prefill: prefill?, decode: decode?, handover: handover? })
 }
 
-fn set(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawSet> {
-    let replicas = t.or("replicas", &kinds::COUNT, "1", "How many.");
+fn set(t: &mut TableReader<'_>, around: Surroundings<'_>, clock: Start) -> Option<RawSet> {
+    let replicas = lifecycle::replicas(t);
+    let autoscaler = autoscaler::read(t, around, replicas, clock);
     let doc = "The pools on which they may run; the deployment's when absent.";
     let pools = t.list("pools", &kinds::REFERENCE, false, doc).filter(|pools| !pools.is_empty());
     let absent = !t.has("parallelism");
@@ -94,7 +107,9 @@ fn set(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawSet> {
         parallelism,
         batching,
         routing: routing.map(|routing| *routing),
-        replicas: replicas.map_or(1, |replicas| *replicas),
+        replicas,
+        changes: t.has("autoscaler"),
+        autoscaler,
         step_time,
         kv_blocks: kv_blocks.map(|blocks| *blocks),
         place: t.place,

@@ -1,6 +1,9 @@
 //! Whether all deployments and jobs together find cards: replicas without any are an error, a job that waits
 //! for ever is warned of.
 
+use std::borrow::Cow;
+
+use super::disaggregated;
 use crate::fleet::{Claim, ClaimResult, Holder, Inventory, PoolConfig, Shape};
 use crate::jobs::JobConfig;
 use crate::policies::placement::Workload;
@@ -27,8 +30,8 @@ pub fn check(
         inventory = inventory.sharing(Workload::default());
     }
     // Prefill replicas stand behind the deployments, in their order.
-    let of_prefill = scenario.deployments.iter().filter(|raw| raw.disaggregated.is_some());
-    let raws = scenario.deployments.iter().chain(of_prefill);
+    let of_prefill = scenario.deployments.iter().filter_map(disaggregated::prefill).map(Cow::Owned);
+    let raws = scenario.deployments.iter().map(disaggregated::decode).chain(of_prefill);
     for (index, (config, raw)) in deployments.iter().zip(raws).enumerate() {
         let mut granted = 0;
         for replica in 0..config.replicas {

@@ -4,11 +4,10 @@ use std::borrow::Cow;
 
 use super::deployments::Deployment;
 use super::pools::Pool;
-use crate::policies::request_order::RequestOrder;
 use crate::scenario::problem::Problem;
-use crate::scenario::raw::{RawDeployment, RawDisaggregated, RawSet, Replicas};
+use crate::scenario::raw::{RawDeployment, RawDisaggregated, RawSet};
 use crate::scenario::reading::Reading;
-use crate::serving::{Batching, Handover, Role, Scheduler};
+use crate::serving::{Handover, Role};
 
 /// A deployment as its decode replicas see it; itself where it has none.
 pub fn decode(raw: &RawDeployment) -> Cow<'_, RawDeployment> {
@@ -35,7 +34,9 @@ fn with(raw: &RawDeployment, set: &RawSet) -> RawDeployment {
         batching,
         swap,
         routing: set.routing.unwrap_or(raw.routing),
-        replicas: Replicas { initial: set.replicas, range: None },
+        replicas: set.replicas,
+        changes: set.changes,
+        autoscaler: set.autoscaler.clone(),
         step_time: set.step_time.clone().or(raw.step_time),
         kv_blocks: set.kv_blocks.or(raw.kv_blocks),
         place: set.place,
@@ -60,8 +61,6 @@ pub fn tie(
         }
     }
     let last = found.len() - 1;
-    refuse_static(found, [index, last], raw, reading);
-    refuse_changes(found, [index, last], raw, pools, reading);
     if let Some(prefill) = &mut found[last].config {
         prefill.role = Role::Prefill { decode: index };
     }
@@ -98,45 +97,6 @@ pub fn tie(
             latency: handover.latency,
         });
     }
-}
-
-/// Other schedulers take blocks at once or wait for company, which caches that were handed over do not bear yet.
-fn refuse_static(found: &[Deployment], sides: [usize; 2], raw: &RawDeployment, reading: &mut Reading) {
-    let mut sides = sides.iter().filter_map(|side| found[*side].config.as_ref());
-    let plain =
-        |batching: &Batching| batching.scheduler == Scheduler::VllmV1 && batching.order == RequestOrder::Fcfs;
-    if sides.any(|side| !plain(&side.batching)) {
-        let message = format!(
-            "deployment `{}` has prefill and decode replicas, which know no scheduler but vllm-v1 and no order but fcfs yet",
-            *raw.name
-        );
-        let help = "take another scheduler, as in batching = { scheduler = \"vllm-v1\" }";
-        reading.problem(Problem::error(prefill_place(raw), message).help(help));
-    }
-}
-
-/// Replicas between which caches are handed over stay from the first instant to the last.
-fn refuse_changes(
-    found: &[Deployment],
-    sides: [usize; 2],
-    raw: &RawDeployment,
-    pools: &[Pool],
-    reading: &mut Reading,
-) {
-    let options = sides.iter().filter_map(|side| found[*side].config.as_ref()).flat_map(|side| &side.options);
-    let mut pools = options.map(|option| &pools[option.pool.index()]);
-    let changes = |pool: &Pool| pool.resolved.as_ref().is_some_and(|pool| pool.plan.fleet.supply.is_some());
-    let why = match (raw.changes, pools.find(|pool| changes(pool))) {
-        (true, _) => "an autoscaler".to_owned(),
-        (false, Some(pool)) => format!("pool `{}`, whose nodes come and go", pool.name),
-        (false, None) => return,
-    };
-    let message = format!(
-        "deployment `{}` has prefill and decode replicas, and {why}: replicas that hand over do not come and go yet",
-        *raw.name
-    );
-    let help = "give numbers of replicas on pools with a fixed number of nodes";
-    reading.problem(Problem::error(prefill_place(raw), message).help(help));
 }
 
 fn prefill_place(raw: &RawDeployment) -> crate::scenario::problem::Place {

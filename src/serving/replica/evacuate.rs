@@ -5,9 +5,9 @@ use crate::serving::request::{Phase, Requests, Slot};
 use crate::units::{Instant, Ticks};
 
 impl Replica {
-    /// True when nothing runs and nobody waits.
+    /// True when nothing runs, nobody waits and nothing is read from here.
     pub(crate) fn is_empty(&self) -> bool {
-        self.segment.is_none() && self.waiting.len() == 0
+        self.segment.is_none() && self.waiting.len() == 0 && self.held == 0
     }
 
     /// Stops at `now`, in the midst of an iteration, which is lost. All requests whose clients have not gone are
@@ -25,6 +25,7 @@ impl Replica {
             let generated = requests[slot].generated_by(self.decoded());
             self.leave(slot, requests);
             requests[slot].generated = generated;
+            requests[slot].phase = Phase::Between;
             left.push(slot);
         }
         left.reverse();
@@ -36,9 +37,13 @@ impl Replica {
             if requests[slot].phase == Phase::Abandoned {
                 requests.remove(slot);
             } else {
+                requests[slot].phase = Phase::Between;
                 left.push(slot);
             }
         }
+        // What was being read is lost; whoever read it is told apart.
+        self.batch.kv.give_back(self.held);
+        (self.held, self.read) = (0, 0);
         self.abandoned_waiting = 0;
         self.copying = Ticks::ZERO;
         self.waiting_tokens = 0;
