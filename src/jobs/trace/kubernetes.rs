@@ -94,7 +94,7 @@ fn row(pod: &Value) -> Result<Row, String> {
         begin = begin.min(time("startedAt")?);
         end = end.max(time("finishedAt")?);
     }
-    if !(end >= begin) {
+    if end < begin {
         return Err(format!("pod `{name}` never ran"));
     }
     let (mut cards, mut slices, mut slice_size, mut cpus, mut memory) = (0.0, 0.0, 0, 0.0, 0.0);
