@@ -12,6 +12,7 @@ mod events;
 mod fleet;
 mod hosted;
 mod job_cards;
+mod job_groups;
 mod money;
 mod node_scaler;
 mod recorder;

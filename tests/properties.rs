@@ -76,8 +76,8 @@ struct Dice {
     shared_prompt: Option<(u32, bool)>,
     /// Its requests are sessions of so many turns, and so many ms between them.
     sessions: Option<(u32, u64)>,
-    /// So many prefill replicas beside the others, which process prompts up to so many tokens themselves, and the
-    /// megabytes a second between them (no limit when zero).
+    /// So many prefill replicas beside the others, which process prompts up to so many tokens themselves,
+    /// and the megabytes a second between them (no limit when zero).
     split: Option<(u32, u32, u32)>,
     /// Several models share the replicas' cards.
     shared: Option<SharedDice>,
@@ -307,6 +307,7 @@ fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
             }],
             terms: Default::default(),
             extra: JobExtra::default(),
+            needs: Default::default(),
         })
         .collect();
     config.seed = Seed(dice.seed);

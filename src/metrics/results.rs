@@ -11,7 +11,7 @@ pub use engine::{
     AdapterSummary, ApiSummary, EngineSummary, ResponseCacheSummary, SpeculationSummary, SwapSummary,
     TenantSummary,
 };
-pub use jobs::JobsSummary;
+pub use jobs::{GanttRow, JobGroup, JobsSummary, MOST_GANTT_ROWS, MOST_GROUPS, WaitShare};
 
 use serde::Serialize;
 
@@ -577,6 +577,8 @@ pub struct RunResults {
     pub ledger: Vec<LedgerRow>,
     /// The jobs.
     pub jobs: Vec<JobRow>,
+    /// When jobs held which cards.
+    pub gantt: Vec<GanttRow>,
     /// The decisions.
     pub decisions: Vec<DecisionRow>,
     /// What the results rest on.

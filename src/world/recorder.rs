@@ -7,6 +7,7 @@ use super::RequestRow;
 use super::config::WorldConfig;
 use crate::fleet::{Holder, Lease, LeaseId, PoolId};
 use crate::jobs::JobList;
+use crate::metrics::results::{GanttRow, MOST_GANTT_ROWS};
 use crate::metrics::{
     CardRecorder, DeploymentOverTime, Ending, Limits, ReplicaCounts, RequestEnd, RequestStats, Steps,
     StreamOverTime, TimeSpent, bucket_width,
@@ -37,6 +38,11 @@ pub(super) struct Recorder {
     pub(super) jobs_running: Steps,
     /// The pool and nodes of each job that was placed.
     pub(super) job_places: Vec<Option<(PoolId, Box<[u32]>)>>,
+    /// Fragmented cards of each pool in each bucket, at its first change; the last bucket that has one.
+    fragmented: Vec<Vec<f64>>,
+    /// When jobs held which cards.
+    pub(super) gantt: Vec<GanttRow>,
+    pool_names: Vec<String>,
     cards: CardRecorder,
     busy_since: BTreeMap<LeaseId, Instant>,
     deployment_names: Vec<String>,
@@ -68,6 +74,9 @@ impl Recorder {
             jobs_queued: Steps::new(bucket),
             jobs_running: Steps::new(bucket),
             job_places: vec![None; jobs.len()],
+            fragmented: pools().map(|_| Vec::new()).collect(),
+            gantt: Vec::new(),
+            pool_names: pools().map(|pool| pool.name.clone()).collect(),
             cards: CardRecorder::new(
                 bucket,
                 pools().map(|pool| (pool.name.as_str(), pool.slots(), pool.cards_per_node)),
@@ -172,10 +181,30 @@ impl Recorder {
         self.jobs_running.set(now, running);
     }
 
+    /// Jobs have changed what is free: keeps what is fragmented, once in each bucket.
+    pub(super) fn fragmented(&mut self, now: Instant, of: impl Fn(PoolId) -> f64) {
+        let bucket = (now.as_nanos() / self.bucket.as_nanos()) as usize;
+        for (pool, seen) in (0u16..).zip(&mut self.fragmented) {
+            if seen.len() <= bucket {
+                let before = seen.last().copied().unwrap_or(0.0);
+                seen.resize(bucket, before);
+                seen.push(of(PoolId(pool)));
+            }
+        }
+    }
+
+    /// Fragmented cards of a pool in each bucket; nothing when nobody looked.
+    pub(super) fn fragmented_cards(&self, pool: usize, buckets: usize) -> Option<Vec<Option<f64>>> {
+        let seen = &self.fragmented[pool];
+        let last = *seen.last()?;
+        Some((0..buckets).map(|bucket| Some(seen.get(bucket).copied().unwrap_or(last))).collect())
+    }
+
     /// A lease begins or ceases to compute.
     pub(super) fn busy(&mut self, now: Instant, id: LeaseId, lease: Option<&Lease>, busy: bool) {
         let Some(lease) = lease else { return };
-        let cards: u64 = lease.nodes.iter().map(|(_, mask)| u64::from(mask.count_ones())).sum();
+        // Shared cards are counted by the inventory.
+        let cards = if lease.is_part() { 0 } else { u64::from(lease.cards()) };
         let steps = &mut self.busy_cards[lease.pool.index()];
         if busy {
             steps.set(now, steps.value() + cards);
@@ -201,6 +230,18 @@ impl Recorder {
             Holder::Job(job) => self.jobs.name(job),
         };
         self.cards.held(lease.pool.index(), &lease.nodes, lease.since, now, name);
+        if let Holder::Job(job) = lease.holder
+            && self.gantt.len() < MOST_GANTT_ROWS
+        {
+            self.gantt.push(GanttRow {
+                job: name.to_owned(),
+                queue: self.jobs.queue(job).to_owned(),
+                pool: self.pool_names[lease.pool.index()].clone(),
+                from: lease.since,
+                to: now,
+                nodes: lease.nodes.iter().map(|(node, mask)| (*node, mask.count_ones())).collect(),
+            });
+        }
     }
 
     /// So many cards of a pool are leased from now on.

@@ -39,6 +39,7 @@ impl World<'_> {
             time: self.stream_times(),
             ledger: self.ledger_rows(),
             jobs: self.job_rows(),
+            gantt: std::mem::take(&mut self.recorder.gantt),
             decisions: std::mem::take(&mut self.decisions),
             assumptions: self.config.assumptions.clone(),
             cards: self.recorder.take_cards(end),
@@ -346,6 +347,10 @@ impl World<'_> {
         (summary.slowdown, summary.rho, summary.jain) = (fair.slowdown, fair.rho, fair.jain);
         let (work, time) = self.jobs.work_and_time(self.end);
         summary.goodput = (time > 0.0).then(|| work / time);
+        (summary.by_size, summary.by_queue, summary.by_user) = self.job_groups();
+        if summary.submitted > 1 {
+            summary.waits = self.wait_shares();
+        }
         summary.wait_s = wait.quantiles();
         summary.jct_s = jct.quantiles();
         summary.makespan_s = first.zip(last).map(|(first, last)| last.since(first).as_secs_f64());

@@ -52,6 +52,10 @@ impl World<'_> {
             add(metric::ALLOCATED_CARDS, leased);
             add(metric::BUSY_CARDS, self.recorder.busy_cards[pool].means(end));
             add(metric::SPEND_USD, self.spend_over_time(|record| self.ledger.owner(record.account) == pool));
+            let buckets = end.as_nanos().div_ceil(bucket.as_nanos()) as usize;
+            if let Some(values) = self.recorder.fragmented_cards(pool, buckets) {
+                add(metric::FRAGMENTED_CARDS, values);
+            }
         }
         for cause in Cause::ALL {
             let values = self.spend_over_time(|record| record.cause == cause);

@@ -5,7 +5,7 @@
 pub mod engine;
 
 use fleetsim::billing::{Purchase, Tariff};
-use fleetsim::fleet::{PoolConfig, PoolId};
+use fleetsim::fleet::{Host, PoolConfig, PoolId};
 use fleetsim::perf::{AffineStep, StepModel};
 use fleetsim::policies::router::RouterKind;
 use fleetsim::serving::{Batching, DeploymentConfig, ReplicaOption, Role};
@@ -27,6 +27,7 @@ pub fn pool(nodes: u32) -> PoolPlan {
             nodes,
             cards_per_node: 1,
             supply: None,
+            host: Host::default(),
         },
         tariff: Tariff {
             purchase: Purchase::OnDemand,

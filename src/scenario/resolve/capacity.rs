@@ -7,6 +7,7 @@ use super::deployments::Found;
 use super::disaggregated;
 use crate::fleet::{Claim, ClaimResult, Holder, Inventory, PoolConfig, Shape};
 use crate::jobs::JobConfig;
+use crate::policies::placement::Workload;
 use crate::scenario::problem::Problem;
 use crate::scenario::raw::{RawDeployment, RawScenario};
 use crate::scenario::reading::{Reading, Sited};
@@ -26,6 +27,9 @@ pub fn check(
     let full = |pool: &&PoolConfig| PoolConfig { nodes: pool.slots(), supply: None, ..(*pool).clone() };
     let full: Vec<PoolConfig> = pools.iter().map(full).collect();
     let mut inventory = Inventory::new(&full, scenario.scheduler.placement);
+    if jobs.iter().any(|job| !job.needs.is_plain()) {
+        inventory = inventory.sharing(Workload::default());
+    }
     // Prefill replicas stand behind the deployments, in their order.
     let of_prefill = scenario.deployments.iter().filter_map(disaggregated::prefill).map(Cow::Owned);
     let raws = scenario.deployments.iter().map(disaggregated::decode).chain(of_prefill);
@@ -61,7 +65,10 @@ pub fn check(
         }
     }
     for (index, (config, raw)) in jobs.iter().zip(&scenario.jobs).enumerate() {
-        let shape = Shape::Gang { cards: config.cards };
+        let shape = match config.needs {
+            needs if needs.is_plain() => Shape::Gang { cards: config.cards },
+            needs => Shape::Part { cards: config.cards, needs },
+        };
         let claim = Claim {
             holder: Holder::Job(index as u32),
             options: config.options.iter().map(|option| (option.pool, shape)).collect(),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Case, Load, Logged, disaggregated};
 use crate::billing::{Purchase, Tariff};
-use crate::fleet::{PoolConfig, PoolId};
+use crate::fleet::{Host, PoolConfig, PoolId};
 use crate::perf::constants::{Constants, Engine, KV_BLOCK_TOKENS};
 use crate::perf::{
     BatchShape, Fit, ParallelismPlan, PlanError, Replica, Roofline, StepModel, auto_plan, fit, weight_bytes,
@@ -444,6 +444,7 @@ impl SetUp {
                     nodes: self.replicas.div_ceil(per_node),
                     cards_per_node: case.node.cards.max(self.plan.cards()),
                     supply: None,
+                    host: Host::default(),
                 },
                 tariff: Tariff {
                     purchase: Purchase::OnDemand,
