@@ -4,6 +4,7 @@
 //! its requests; the blocks in use are those of its requests; nothing here knows of prices, pools' nodes or
 //! other rooms.
 
+mod account;
 mod affinity;
 mod batch;
 mod config;
@@ -25,6 +26,7 @@ mod speculate;
 mod totals;
 mod waiting;
 
+pub use account::{TimeCause, TimeSpent};
 pub use config::{
     Batching, DeploymentConfig, Drain, Handover, HostMemory, Leftover, Lifecycle, Preemption, ReplicaLinks,
     ReplicaOption, RequestKind, RequestTerms, Role, Scheduler, StartUp, StreamRoute,

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::account::{Account, TimeSpent, WaitClock};
 use super::config::{DeploymentConfig, RequestKind, RequestTerms, StreamRoute};
 use super::deployment::Deployment;
 use super::front::{Gate, Responses, TenantLimits};
@@ -97,6 +98,8 @@ pub struct Departure {
     pub attempt: u16,
     /// How it ended.
     pub outcome: Outcome,
+    /// What its time went to; complete where it was completed.
+    pub spent: TimeSpent,
     /// Whether its answer came from a cache of responses, all of it at once.
     pub from_cache: bool,
 }
@@ -252,8 +255,9 @@ impl Serving {
     pub fn add_replica(&mut self, ctx: &mut Context<'_>, deployment: usize, option: usize) -> u32 {
         let id = self.replicas.len() as u32;
         let owner = &mut self.deployments[deployment];
-        let replica = Replica::new(id, &owner.config, option, self.plain);
-        let place = owner.add_replica(id, owner.config.options[option].kv_blocks) as u32;
+        let replica =
+            Replica::new(id, &owner.config, option, WaitClock::new(ctx.now, owner.expecting), self.plain);
+        let place = owner.add_replica(ctx.now, id, owner.config.options[option].kv_blocks) as u32;
         let mut replica = replica;
         replica.first_tokens = owner.latencies.is_some().then(Vec::new);
         self.replicas.push(Member {
@@ -341,6 +345,7 @@ impl Serving {
             joined_context: 0,
             growing: false,
             finishes_at: 0,
+            account: Account::new(),
             before: NONE,
             after: NONE,
         };
@@ -392,6 +397,7 @@ impl Serving {
             Event::TimeOut { stream } => self.time_out(ctx, stream),
             Event::Answer { slot, .. } => {
                 self.requests[slot].first_token = Some(ctx.now);
+                self.requests[slot].account.close(ctx.now);
                 self.depart(ctx, slot, Outcome::Completed);
             }
         }
@@ -433,7 +439,7 @@ impl Serving {
         let routed =
             if owner.unrouted.is_empty() { owner.route(ctx.now, &self.requests[slot]) } else { None };
         let Some(place) = routed else {
-            owner.unrouted.push_back(slot);
+            owner.hold(ctx.now, slot, &mut self.requests[slot]);
             owner.queued += 1;
             ctx.tell(Effect::Load { deployment });
             return;
@@ -474,7 +480,7 @@ impl Serving {
             return;
         }
         owner.queued += 1;
-        let look = self.replicas[id as usize].replica.enqueue(ctx.now, slot, &self.requests);
+        let look = self.replicas[id as usize].replica.enqueue(ctx.now, slot, &mut self.requests);
         self.schedule_look(ctx, id, look);
         ctx.tell(Effect::Load { deployment });
     }
