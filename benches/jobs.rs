@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use fleetsim::billing::{Purchase, Tariff};
-use fleetsim::fleet::{PoolConfig, PoolId};
+use fleetsim::fleet::{Host, PoolConfig, PoolId};
 use fleetsim::jobs::{JobList, JobTerms};
 use fleetsim::policies::placement::PlacementKind;
 use fleetsim::policies::queue_order::{Durations, QueueOrder};
@@ -92,6 +92,7 @@ fn main() {
                     nodes,
                     cards_per_node: 8,
                     supply: None,
+                    host: Host::default(),
                 },
                 tariff: Tariff {
                     purchase: Purchase::OnDemand,
@@ -107,6 +108,8 @@ fn main() {
             }],
             node_scaler: None,
             deployments: Vec::new(),
+            apis: Vec::new(),
+            hosts: Vec::new(),
             scalers: Vec::new(),
             jobs: Vec::new(),
             job_trace: Some(Arc::clone(&list)),

@@ -16,7 +16,7 @@ use fleetsim::world::{RunOptions, run};
 use support::cpu_seconds;
 
 /// Name, file, values set, and whether `--step` is measured too.
-const SCENARIOS: [(&str, &str, &[&str], bool); 9] = [
+const SCENARIOS: [(&str, &str, &[&str], bool); 10] = [
     ("quickstart", "scenarios/quickstart.toml", &[], true),
     (
         "azure-conversation",
@@ -25,6 +25,7 @@ const SCENARIOS: [(&str, &str, &[&str], bool); 9] = [
         true,
     ),
     ("serving-1m", "scenarios/bench/serving-1m.toml", &[], true),
+    ("serving-1m-two", "scenarios/bench/serving-1m-two.toml", &[], false),
     ("serving-50m", "scenarios/bench/serving-50m.toml", &[], false),
     ("long-decode", "scenarios/bench/long-decode.toml", &[], true),
     ("fleet-800", "scenarios/bench/fleet-800.toml", &[], false),

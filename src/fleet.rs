@@ -6,9 +6,12 @@
 mod claim;
 mod config;
 mod delay;
+mod ends;
 mod inventory;
 mod nodes;
 mod pool;
+mod shared_then;
+mod shares;
 mod stock_trace;
 mod supply;
 mod usage;
@@ -17,7 +20,7 @@ mod what_if;
 pub use claim::{
     Claim, ClaimId, ClaimResult, Grant, Holder, Lease, LeaseId, LeasePhase, PendingReason, Shape, Waiting,
 };
-pub use config::{PoolConfig, PoolId};
+pub use config::{Host, PoolConfig, PoolId};
 pub use delay::Delay;
 pub use inventory::Inventory;
 pub use nodes::{Effect, Event, NodeView, Nodes, Stage, Tally, Why};

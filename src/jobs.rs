@@ -12,4 +12,7 @@ mod trace;
 pub use config::{Checkpoint, JobConfig, JobExtra, JobOption, JobTerms};
 pub use list::JobList;
 pub use room::{Ask, Cards, Effect, Event, JobState, Jobs, WaitReason};
-pub use trace::{JobTrace, JobTraceConfig, JobTraceError, JobTraceFormat};
+pub use trace::{
+    Against, Demand, Fitted, JobDescription, JobTrace, JobTraceConfig, JobTraceError, JobTraceFormat,
+    Refusal, TracePool,
+};

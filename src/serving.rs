@@ -4,6 +4,8 @@
 //! its requests; the blocks in use are those of its requests; nothing here knows of prices, pools' nodes or
 //! other rooms.
 
+mod account;
+mod adapters;
 mod affinity;
 mod batch;
 mod config;
@@ -12,6 +14,7 @@ mod front;
 mod gauges;
 mod group;
 mod handover;
+mod hosts;
 mod kv;
 mod leave;
 mod lifecycle;
@@ -25,14 +28,18 @@ mod speculate;
 mod totals;
 mod waiting;
 
+pub use account::{TimeCause, TimeSpent};
+pub use adapters::AdapterTotals;
 pub use config::{
-    Batching, DeploymentConfig, Drain, Handover, HostMemory, Leftover, Lifecycle, Preemption, ReplicaLinks,
-    ReplicaOption, RequestKind, RequestTerms, Role, Scheduler, StartUp, StreamRoute,
+    Batching, DeploymentConfig, Drain, Handover, HostConfig, HostMemory, Leftover, Lifecycle, Preemption,
+    ReplicaLinks, ReplicaOption, RequestKind, RequestTerms, Role, Scheduler, SharedCards, StartUp,
+    StreamRoute, WeightSource,
 };
 pub(crate) use front::Gate;
 pub use front::{CacheHits, CacheTotals, RateLimit, ResponseCache, TenantLimits};
 pub use gauges::{DeploymentGauge, Latencies, ReplicaGauge};
 pub use handover::HandoverTotals;
+pub use hosts::SwapTotals;
 pub use replica::PrefixTotals;
 pub use room::{Departure, Effect, Event, NewRequest, Outcome, Serving};
 pub use speculate::{Draft, Speculation, SpeculationTotals};

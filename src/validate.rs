@@ -9,6 +9,7 @@
 mod bench;
 mod calibrate;
 mod collectives;
+mod fit;
 mod inference;
 mod names;
 mod own_run;
@@ -20,16 +21,16 @@ mod training;
 
 use std::path::{Path, PathBuf};
 
-pub use calibrate::{Calibration, LeftOut, Settings, calibrate};
+pub use calibrate::{Calibration, LeftOut, LeftOutOverall, Scored, Settings, calibrate};
 pub use own_run::{Figure, Machine, correct, is_own_run};
 pub use report::{Compared, Group, Overall, Report, Skipped};
 pub use table::ValidateError;
 
 use bench::Readings;
-use report::Row;
+use report::{Row, Skip};
 use table::{Kind, Table};
 
-use crate::perf::constants::Constants;
+use crate::perf::constants::{Block, Constants};
 
 /// Compares every row of these files with the model; a folder stands for the files in it that are known. Without
 /// files, the project's own small table.
@@ -86,7 +87,7 @@ impl Tables {
         table::files(paths)?.into_iter().map(one).collect::<Result<_, _>>().map(Self)
     }
 
-    /// At most so many rows of each group of simulated runs.
+    /// At most so many simulated runs of each group.
     fn thinned(self, most: usize) -> Self {
         let thin = |source| match source {
             Source::Bench(readings) => Source::Bench(readings.thinned(most)),
@@ -96,15 +97,56 @@ impl Tables {
     }
 
     fn rows(&self, constants: &Constants) -> Result<Vec<Row>, ValidateError> {
-        let mut rows = Vec::new();
+        let mut rows: Vec<Row> = Vec::new();
         for source in &self.0 {
-            rows.extend(match source {
-                Source::Bench(readings) => readings.compare(constants),
-                Source::Training(table) => training::rows(table, constants),
-                Source::Collectives(table) => collectives::rows(table, constants),
-                Source::Log(path) => requests::rows(path, constants)?,
-            });
+            for mut of_row in source.rows(constants, &|_| true)? {
+                // A row with several metrics counts as one when it is skipped.
+                if of_row.iter().all(Result::is_err) {
+                    of_row.truncate(1);
+                }
+                rows.append(&mut of_row);
+            }
         }
         Ok(rows)
+    }
+
+    /// The rows that set one block of constants: the same ones in the same order for all constants, errors in place of
+    /// those that are not wanted.
+    fn block(
+        &self,
+        constants: &Constants,
+        block: Block,
+        kept: &(dyn Fn(&Compared) -> bool + Sync),
+    ) -> Vec<Row> {
+        let sources = self.0.iter().filter(|source| source.block() == block);
+        // Logs were read once without a fault.
+        let rows = sources.flat_map(|source| source.rows(constants, kept).unwrap_or_default());
+        let wanted = |row: Compared| if kept(&row) { Ok(row) } else { Err(Skip::unwanted()) };
+        rows.flatten().map(|row| row.and_then(wanted)).collect()
+    }
+}
+
+impl Source {
+    const fn block(&self) -> Block {
+        match self {
+            Self::Bench(_) | Self::Log(_) => Block::Serving,
+            Self::Training(_) => Block::Training,
+            Self::Collectives(_) => Block::Collectives,
+        }
+    }
+
+    /// What comes out for each row, metric by metric.
+    fn rows(
+        &self,
+        constants: &Constants,
+        kept: &(dyn Fn(&Compared) -> bool + Sync),
+    ) -> Result<Vec<Vec<Row>>, ValidateError> {
+        let one_each = |rows: Vec<Row>| rows.into_iter().map(|row| vec![row]).collect();
+        Ok(match self {
+            Self::Bench(readings) => readings.compare(constants, kept),
+            Self::Training(table) => one_each(training::rows(table, constants)),
+            Self::Collectives(table) => one_each(collectives::rows(table, constants)),
+            Self::Log(path) => one_each(requests::rows(path, constants)?),
+        })
     }
 }

@@ -19,15 +19,20 @@ use program::{
 };
 use serde_json::Value;
 
-const PLOTS: [&str; 9] = [
+const PLOTS: [&str; 14] = [
     "cards",
+    "forecast",
+    "jobs",
     "latency",
     "latency_over_time",
+    "nodes",
     "overview",
     "queue",
     "rate",
+    "scaling",
     "spend",
     "spend_by_cause",
+    "time_by_cause",
     "utilization",
 ];
 
@@ -119,9 +124,12 @@ fn the_summary_has_its_fields() {
     let quantiles = "{max,mean,p50,p90,p95,p99}";
     let latency = format!("{{e2e_s{quantiles},queue_wait_s{quantiles},tpot_s{quantiles},ttft_s{quantiles}}}");
     let requests = "{arrived,completed,failed,in_flight,rejected,timed_out}";
+    let group = format!(
+        "{{completed,jct_s{quantiles},makespan_s,name,slowdown{quantiles},submitted,wait_s{quantiles}}}"
+    );
     let jobs = format!(
-        "{{completed,failed,goodput,jain,jct_s{quantiles},makespan_s,queued,rho{quantiles},running,\
-         slowdown{quantiles},submitted,wait_s{quantiles}}}"
+        "{{by_size[{group}],by_user[{group}],completed,failed,goodput,jain,jct_s{quantiles},makespan_s,queued,\
+         rho{quantiles},running,slowdown{quantiles},submitted,wait_s{quantiles},waits[{{cause,jobs,wait_hours}}]}}"
     );
     for (field, wanted) in [
         ("schema_version", ""),

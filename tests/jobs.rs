@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fleetsim::fleet::PoolId;
-use fleetsim::jobs::{Checkpoint, JobExtra, JobList, JobTerms, JobTrace, JobTraceConfig, JobTraceFormat};
+use fleetsim::jobs::{
+    Checkpoint, JobExtra, JobList, JobTerms, JobTrace, JobTraceConfig, JobTraceFormat, TracePool,
+};
 use fleetsim::metrics::results::{JobRow, RunResults};
 use fleetsim::policies::placement::PlacementKind;
 use fleetsim::policies::queue_order::{
@@ -75,6 +77,7 @@ fn world(
         deployments: Vec::new(),
         jobs: Vec::new(),
         node_scaler: None,
+        hosts: Vec::new(),
         scalers: Vec::new(),
         job_trace: Some(list),
         queue_order: order,
@@ -130,7 +133,7 @@ proptest! {
     /// Whatever the order and placement: every job is done, held all its cards in every run or none, and no
     /// card was held by two at once.
     #[test]
-    fn gangs_are_whole_and_cards_have_one_holder(jobs in workload(10), which in 0usize..11, placing in 0usize..7) {
+    fn gangs_are_whole_and_cards_have_one_holder(jobs in workload(10), which in 0usize..11, placing in 0usize..14) {
         let (order, placement) = (orders().swap_remove(which), PlacementKind::ALL[placing].1);
         let results = simulate(&world(Arc::new(list(&jobs)), 3, 4, order, placement));
         prop_assert_eq!(results.summary.jobs.completed, jobs.len() as u64);
@@ -175,8 +178,8 @@ proptest! {
         }
     }
 
-    /// EASY against a simulation that looks at everything at every second, and that asserts the promise to the
-    /// first of the queue.
+    /// EASY against a simulation that looks at everything at every second, and that asserts the promise to
+    /// the first of the queue.
     #[test]
     fn easy_is_the_textbooks_and_keeps_its_promise(jobs in workload(8)) {
         let config = world(Arc::new(list(&jobs)), 8, 1, QueueOrder::Easy, PlacementKind::BestFit);
@@ -355,7 +358,8 @@ fn traces_are_read_and_run() {
             file,
             format,
             queues: Vec::new(),
-            pools: vec![(PoolId(0), cards)],
+            throughputs: None,
+            pools: vec![TracePool::of_cards(PoolId(0), cards)],
             skip_bad_rows: true,
         });
         let trace = trace.expect("it can be read");
@@ -455,4 +459,81 @@ fn circles_are_found() {
     assert_eq!(list.cycle(), Some(vec![2, 3]));
     list.set_extra(0, after(&[0]));
     assert_eq!(list.cycle(), Some(vec![0]));
+}
+
+/// `trace describe` and `trace fit` on a trace of jobs: what is wrong with it, whether it can be served,
+/// and jobs like it.
+#[test]
+fn traces_of_jobs_are_described_and_fitted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("jobs.csv");
+    let mut text = "id,submit_s,duration_s,accelerators,user\n".to_owned();
+    for job in 0..200 {
+        text += &format!("{job},{},{},{},u{}\n", 60 * job, 100 + job, 1 + job % 4, job % 3);
+    }
+    text += "late,30,,1,u0\nhuge,12000,10,900,u1\n";
+    std::fs::write(&file, text).expect("it can be written");
+    let fleetsim = |arguments: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_fleetsim"))
+            .arg("trace")
+            .args(arguments)
+            .arg(&file)
+            .output()
+            .expect("it runs");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+        assert!(output.status.success(), "{}", text(output.stderr));
+        text(output.stdout)
+    };
+    let described = fleetsim(&["describe", "--cards", "4"]);
+    for what in [
+        "1 × `duration_s` is missing (first: line 202)",
+        "200 of 201 jobs would be admitted",
+        "it wants 900 cards, and its largest pool has 4 (first: line 203)",
+        "The queue can never drain: 2.09 times",
+    ] {
+        assert!(described.contains(what), "{what:?} is not in:\n{described}");
+    }
+    let json: serde_json::Value =
+        serde_json::from_str(&fleetsim(&["describe", "--cards", "40", "--json"])).expect("JSON");
+    assert_eq!((json["rows"].as_u64(), json["left_out"].as_u64()), (Some(202), Some(1)));
+    assert_eq!(
+        (json["cluster"]["admitted"].as_u64(), json["cluster"]["drains"].as_bool()),
+        (Some(200), Some(true))
+    );
+    let fitted = fleetsim(&["fit", "--jobs", "50"]);
+    assert_eq!(fitted.lines().count(), 51);
+    assert_eq!(fitted, fleetsim(&["fit", "--jobs", "50"]));
+}
+
+/// Jobs that share cards: whatever comes, no card and no host is given out twice over, and all is done in
+/// the end.
+#[test]
+fn shared_cards_balance() {
+    use fleetsim::policies::placement::Needs;
+    let order = |place: usize| orders().swap_remove(place);
+    for (number, (_, placement)) in PlacementKind::ALL.into_iter().enumerate() {
+        let jobs: Vec<Job> = (0..40)
+            .map(|job| Job {
+                submit: job * 3 % 50,
+                cards: 1 + (job % 5 == 0) as u32 * 5,
+                duration: 5 + job * 7 % 30,
+                padding: job % 4,
+                user: (job % 2) as u32,
+            })
+            .collect();
+        let mut list = list(&jobs);
+        for job in 0..40 {
+            let part = if jobs[job as usize].cards == 1 { [250, 0, 460, 900][job as usize % 4] } else { 0 };
+            let (cpu_milli, memory_mib) = (1000 * (job % 3), 512 * (job % 5));
+            list.set_needs(job, Needs { card_milli: part, cpu_milli, memory_mib });
+        }
+        let mut config = world(Arc::new(list), 3, 4, order(number % 11), placement);
+        config.pools[0].fleet.host = fleetsim::fleet::Host {
+            cpu_milli: Some(4000),
+            memory_mib: Some(4096),
+            nodes_per_switch: Some(2),
+        };
+        let results = simulate(&config);
+        assert_eq!(results.summary.jobs.completed, 40, "{placement:?}");
+    }
 }

@@ -43,6 +43,7 @@ fn takes(every: Duration) -> (f64, f64) {
         job_trace: Some(Arc::new(list)),
         queue_order: QueueOrder::Fifo,
         placement: PlacementKind::FirstFit,
+        hosts: Vec::new(),
         scalers: Vec::new(),
         node_scaler: None,
         assumptions: Vec::new(),

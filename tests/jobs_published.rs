@@ -1,14 +1,14 @@
 //! Published results of other schedulers on real traces, against ours: one table.
 
+mod published_support;
 mod support;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fleetsim::fleet::PoolId;
 use fleetsim::jobs::{
-    JobConfig, JobExtra, JobList, JobOption, JobTerms, JobTrace, JobTraceConfig, JobTraceFormat,
+    JobConfig, JobExtra, JobList, JobOption, JobTerms, JobTrace, JobTraceConfig, JobTraceFormat, TracePool,
 };
 use fleetsim::metrics::results::RunResults;
 use fleetsim::policies::placement::PlacementKind;
@@ -16,17 +16,8 @@ use fleetsim::policies::queue_order::{Durations, Objective, QueueOrder, RoundsCo
 use fleetsim::sim::Seed;
 use fleetsim::units::{Duration, Flop, Instant};
 use fleetsim::world::{RunOptions, WorldConfig, run};
+use published_support::{Row, data, openb};
 use support::pool;
-
-/// A published figure, ours, and how far ours may be off.
-struct Row {
-    source: &'static str,
-    figure: String,
-    published: f64,
-    ours: f64,
-    /// At most so far off; `None` where chance decides.
-    within: Option<f64>,
-}
 
 fn world(
     list: Arc<JobList>,
@@ -54,6 +45,7 @@ fn world(
         job_trace: Some(list),
         queue_order: order,
         placement,
+        hosts: Vec::new(),
         scalers: Vec::new(),
         node_scaler: None,
         tenants: Vec::new(),
@@ -64,15 +56,6 @@ fn world(
 
 fn simulate(config: &WorldConfig) -> RunResults {
     run(config, RunOptions::default()).expect("the scenario is right and its books balance")
-}
-
-fn data(name: &str) -> Option<PathBuf> {
-    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/jobs")).join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    eprintln!("skipped: ../shared/data/jobs/{name} is not there");
-    None
 }
 
 /// Helios' simulator with consolidating placement and strict head-of-line (Hu et al., SC 2021, artifact): every
@@ -90,7 +73,8 @@ fn helios(rows: &mut Vec<Row>) {
             file: file.clone(),
             format: JobTraceFormat::Helios,
             queues: vec![cluster.to_owned()],
-            pools: vec![(PoolId(0), nodes * 8)],
+            throughputs: None,
+            pools: vec![TracePool::of_cards(PoolId(0), nodes * 8)],
             skip_bad_rows: false,
         });
         let jobs = Arc::new(trace.expect("the trace is right").jobs);
@@ -223,6 +207,7 @@ fn gavel(rows: &mut Vec<Row>) {
             options: (0..3).filter_map(option).collect(),
             terms: JobTerms::default(),
             extra: JobExtra::default(),
+            needs: Default::default(),
         });
     }
     let jobs = Arc::new(jobs);
@@ -268,6 +253,7 @@ fn published_results_are_met() {
     helios(&mut rows);
     batsim(&mut rows);
     gavel(&mut rows);
+    openb::rows(&mut rows);
     println!(
         "{:8} {:44} {:>12} {:>12} {:>8} {:>8}",
         "source", "figure", "published", "ours", "off", "allowed"

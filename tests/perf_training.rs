@@ -6,6 +6,7 @@ use fleetsim::perf::{
     Attention, CardSpec, ModelDims, NodeSpec, PlanError, TrainingJob, TrainingState, cards_for_weights,
     training_throughput,
 };
+use fleetsim::topology::{Gang, Pattern, Wiring};
 use fleetsim::units::{Bytes, BytesPerSecond};
 
 fn node(card: &str, scale_out_gb_s: Option<f64>) -> NodeSpec {
@@ -194,4 +195,43 @@ fn published_tables() {
         errors.len(),
         errors[errors.len() / 2]
     );
+}
+
+/// Two gangs of two nodes each, whose leaves have links up as wide as one node's network: a gang that spans two leaves
+/// keeps its speed while the other stays under one leaf, and waits twice as long for the bytes of its gradients when
+/// the other crosses the same links.
+#[test]
+fn two_gangs_on_one_uplink() {
+    let (model, node) = (model("llama-3.1-8b"), node("H100-SXM5", Some(50.0)));
+    let fabric = node.fabric(4, 2, Wiring::Plain, 2.0).expect("a fabric");
+    let gang = |nodes: [u32; 2]| Gang { nodes: nodes.to_vec(), pattern: Pattern::Ring };
+    let step = |mine: [u32; 2], others: &[Gang]| {
+        let all: Vec<Gang> = std::iter::once(gang(mine)).chain(others.iter().cloned()).collect();
+        let share = fabric.shares(&all).expect("nodes of the fabric")[0];
+        let node = node.sharing(&share);
+        let job = TrainingJob {
+            sharded: Some(false),
+            batch_tokens: Some(16 * 4096),
+            ..TrainingJob::new(&model, &node, 16)
+        };
+        let job = TrainingJob { tp: Some(8), ..job };
+        (training_throughput(&job).expect("it fits"), share)
+    };
+    let (alone, _) = step([0, 2], &[]);
+    let (near, near_share) = step([0, 1], &[gang([2, 3])]);
+    let (shared, share) = step([0, 2], &[gang([1, 3])]);
+    assert_eq!(near.step, alone.step);
+    assert!(share.contended && !near_share.contended);
+    // The graph: the uplink of 50 GB/s carries both gangs.
+    assert_eq!(share.bandwidth.as_f64(), 25e9);
+    assert_eq!(fabric.score(&gang([0, 2]), &[gang([1, 3])]).expect("nodes of the fabric"), 0.5);
+    let overlap = Constants::PUBLISHED.training_overlap;
+    let traffic = |step: &fleetsim::perf::TrainingStep| {
+        assert!(step.exposed.as_secs_f64() > 0.0, "{step}");
+        step.exposed.as_secs_f64() + overlap * step.compute.as_secs_f64()
+    };
+    let found = traffic(&shared) / traffic(&alone);
+    assert!((found / 2.0 - 1.0).abs() < 0.05, "{found}");
+    // Nothing else changed.
+    assert_eq!((shared.compute, shared.tensor_parallel), (alone.compute, alone.tensor_parallel));
 }

@@ -59,6 +59,15 @@ fn auto_takes_several_nodes_where_it_must() {
     assert!(resolved.contains("tp = 8, pp = 2"), "{resolved}");
 }
 
+/// The 61 layers of a mixture of experts make no equal stages over two nodes, whose cards share the experts instead.
+#[test]
+fn auto_divides_experts_where_layers_do_not_divide() {
+    let loaded = load("model = \"deepseek-v3\"\nprecision = \"fp8\"", H100, SLO).expect("sound");
+    assert_eq!(label(&loaded), "fp8, TP=1 DP=16 EP=16 on base (16 H100-SXM5 cards)");
+    let results = run(&loaded.config, RunOptions::default()).expect("it runs");
+    assert!(results.summary.requests.completed > 10);
+}
+
 #[test]
 fn auto_says_what_it_rejected_and_why() {
     let choices = [

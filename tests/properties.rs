@@ -23,7 +23,10 @@ use fleetsim::policies::autoscale::wva::{Wva, WvaConfig};
 use fleetsim::policies::replay::Law;
 use fleetsim::policies::request_order::RequestOrder;
 use fleetsim::policies::router::RouterKind;
-use fleetsim::serving::{Drain, Handover, Leftover, ReplicaLinks, Role, Scheduler};
+use fleetsim::serving::{
+    DeploymentConfig, Drain, Handover, HostConfig, Leftover, ReplicaLinks, Role, Scheduler, SharedCards,
+    WeightSource,
+};
 use fleetsim::sim::Seed;
 use fleetsim::traffic::{
     ArrivalProcess, ClosedConfig, Cv, Length, LengthDist, Lengths, PrefixedConfig, Sessions, SharedPart,
@@ -68,16 +71,22 @@ struct Dice {
     /// Replicas from certain times on, in ms of a period of 4 s; how long they start and drain, in ms.
     scaled: Option<Scaled>,
     /// A trace whose prompts share beginnings: (time in ms, which of a few documents, prompt tokens, output).
-    shared: Vec<(u64, u64, u32, u32)>,
+    traced: Vec<(u64, u64, u32, u32)>,
     /// The first stream's prompts share a beginning of so many tokens, or so many hundredths of themselves.
     shared_prompt: Option<(u32, bool)>,
     /// Its requests are sessions of so many turns, and so many ms between them.
     sessions: Option<(u32, u64)>,
-    /// So many prefill replicas beside the others, which process prompts up to so many tokens themselves, and the
-    /// megabytes a second between them (no limit when zero).
+    /// So many prefill replicas beside the others, which process prompts up to so many tokens themselves,
+    /// and the megabytes a second between them (no limit when zero).
     split: Option<(u32, u32, u32)>,
+    /// Several models share the replicas' cards.
+    shared: Option<SharedDice>,
     engine: Option<EngineDice>,
 }
+
+/// How many models, of how many units of memory each and how many of these a host has beyond the largest, which of them
+/// are pinned, milliseconds to load a unit and to wait before one in use has to go.
+type SharedDice = (Vec<u64>, u64, usize, u64, u64);
 
 fn dice() -> impl Strategy<Value = Dice> {
     let rate = prop_oneof![Just(20.0), 0.5f64..40.0];
@@ -105,15 +114,23 @@ fn dice() -> impl Strategy<Value = Dice> {
         0.4,
         (changes, prop_oneof![Just(0u64), 1u64..1500], drain, 0usize..3, 0usize..10),
     );
+    let models = (
+        prop::collection::vec(1u64..4, 2..4),
+        0u64..6,
+        0usize..5,
+        prop_oneof![Just(0u64), 1u64..300],
+        prop_oneof![Just(0u64), 1u64..2000],
+    );
+    let models = prop::option::weighted(0.4, models);
     let others =
-        (prop::option::of(1u32..20), jobs, shared, profile, scaled, (shared_prompt, sessions, split));
+        (prop::option::of(1u32..20), jobs, shared, profile, scaled, (shared_prompt, sessions, split, models));
     (traffic, replica, limits, step_ns, others, engine_dice()).prop_map(
         |(
             (seed, rate, cv, max_prompt, max_output),
             (servers, spare, replicas, kv_blocks, block_tokens, window),
             (timeout_ms, max_queued, router),
             (a, b, c, d),
-            (users, jobs, shared, profile, scaled, (shared_prompt, sessions, split)),
+            (users, jobs, traced, profile, scaled, (shared_prompt, sessions, split, shared)),
             engine,
         )| Dice {
             seed,
@@ -136,6 +153,7 @@ fn dice() -> impl Strategy<Value = Dice> {
             jobs,
             scaled,
             shared,
+            traced,
             shared_prompt,
             sessions,
             split,
@@ -150,7 +168,7 @@ const HASH_TOKENS: u32 = 2;
 /// A trace in Mooncake's form. Prompts of one document begin alike; the hashes of a prompt are those of its
 /// document's blocks, the last one its own when it is not whole.
 fn shared_prompts(dice: &Dice) -> String {
-    let mut rows = dice.shared.clone();
+    let mut rows = dice.traced.clone();
     rows.sort_unstable();
     let size = u64::from(HASH_TOKENS * dice.block_tokens);
     let mut lines = String::new();
@@ -244,7 +262,7 @@ fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
             ..config.streams[0].clone()
         });
     }
-    if !dice.shared.is_empty() {
+    if !dice.traced.is_empty() {
         let file = folder.join(format!("{}.jsonl", dice.seed));
         std::fs::write(&file, shared_prompts(dice)).expect("the folder is there");
         config.deployments[0].prefix_tokens = Some(HASH_TOKENS * dice.block_tokens);
@@ -261,6 +279,9 @@ fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
     }
     if let Some(split) = dice.split {
         disaggregate(&mut config, split, dice.seed);
+    }
+    if let Some(shared) = dice.shared.as_ref().filter(|_| dice.split.is_none() && dice.scaled.is_none()) {
+        share(&mut config, shared);
     }
     if let Some((changes, start, drain, then, law)) = &dice.scaled {
         scale(&mut config, changes, *start, *drain, Leftover::ALL[*then].1);
@@ -286,6 +307,7 @@ fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
             }],
             terms: Default::default(),
             extra: JobExtra::default(),
+            needs: Default::default(),
         })
         .collect();
     config.seed = Seed(dice.seed);
@@ -320,6 +342,60 @@ fn disaggregate(
     prefill.batching.scheduler = Scheduler::ALL[turned].1;
     config.pools[0] = pool(decode.replicas + replicas);
     config.deployments.push(prefill);
+}
+
+/// Puts several models on the cards of the only deployment's replicas.
+fn share(config: &mut WorldConfig, (units, spare, pinned, load_ms, patience_ms): &SharedDice) {
+    let gb = |units: u64| Bytes(units * 1_000_000_000);
+    // So many milliseconds for a unit of the weights.
+    let rate = |ms: f64| match *load_ms {
+        0 => BytesPerSecond(f64::INFINITY),
+        own => BytesPerSecond(1e12 / (own as f64 * ms)),
+    };
+    let first = config.deployments[0].clone();
+    config.deployments = (units.iter().enumerate())
+        .map(|(at, units)| DeploymentConfig {
+            name: format!("model{at}"),
+            shared: Some(SharedCards {
+                host: 0,
+                weights: gb(*units),
+                footprint: gb(*units),
+                capacity: gb(*units),
+                pinned: at == *pinned && *spare >= 3,
+            }),
+            ..first.clone()
+        })
+        .collect();
+    let models = units.len();
+    while config.streams.len() < models {
+        let mut further = config.streams[0].clone();
+        further.traffic.name = format!("further{}", config.streams.len());
+        config.streams.push(further);
+    }
+    for (at, stream) in config.streams.iter_mut().enumerate() {
+        stream.deployments = vec![at % models];
+    }
+    for deployment in &mut config.deployments {
+        deployment.options[0].adapters.resize(config.streams.len(), Ticks::ZERO);
+        if first.adapter_slots == 0 {
+            deployment.options[0].adapters.clear();
+        }
+    }
+    config.pools[0].fleet.cards_per_node = 2;
+    config.hosts = vec![HostConfig {
+        name: "hosts".to_owned(),
+        members: (0..models).collect(),
+        memory: gb(units.iter().max().expect("there are some") + spare),
+        sources: vec![
+            WeightSource::Peer { bandwidth: rate(0.2) },
+            WeightSource::HostMemory { bandwidth: rate(0.5), size: gb(3) },
+            WeightSource::Disk { bandwidth: rate(1.0) },
+        ],
+        into_cards: Some(rate(0.5)),
+        warm_up: Duration::from_nanos(1_000_000 * (load_ms % 3)),
+        patience: Duration::from_nanos(patience_ms * 1_000_000),
+        affinity: spare % 2 == 0,
+    }];
 }
 
 /// Makes the replicas of a world come and go. The pool has fewer cards than are sometimes wanted.
@@ -443,14 +519,19 @@ fn everything(config: &WorldConfig, plain: bool) -> (String, Witness) {
     witness.swapped = results.summary.deployments[0].engine.swapped_blocks.unwrap_or(0);
     let (engine, streams) = (results.summary.deployments[0].engine, &results.summary.streams);
     witness.kept = engine.speculation.map_or(0, |drafts| drafts.kept_tokens);
+    witness.adapters = engine.adapters.map_or(0, |adapters| adapters.loads);
+    let swaps = results.summary.deployments.iter().filter_map(|deployment| deployment.engine.swaps);
+    (witness.swaps, witness.evictions) =
+        swaps.fold((0, 0), |(loads, evictions), swaps| (loads + swaps.loads, evictions + swaps.evictions));
     witness.turned_away = engine.turned_away.unwrap_or(0);
     witness.cached = streams.iter().filter_map(|stream| stream.response_cache).map(|cache| cache.hits).sum();
     witness.limited = results.summary.tenants.iter().map(|tenant| tenant.rate_limited).sum();
     witness.prefix_hits = prefix_cache.map_or(0, |cache| cache.found_blocks);
     write!(
         text,
-        "{summary}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}",
+        "{summary}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}",
         results.timeseries,
+        results.time,
         results.distributions,
         results.ledger,
         results.jobs,
@@ -503,6 +584,10 @@ struct Witness {
     embedded: u64,
     /// Completed requests with several outputs.
     grouped: u64,
+    /// Adapters loaded; models loaded on shared hosts, and evicted.
+    adapters: u64,
+    swaps: u64,
+    evictions: u64,
     /// Completed requests by scheduler, and by order.
     schedulers: [u64; Scheduler::ALL.len()],
     orders: [u64; RequestOrder::ALL.len()],
@@ -534,6 +619,9 @@ impl Witness {
         self.limited += other.limited;
         self.embedded += other.embedded;
         self.grouped += other.grouped;
+        self.adapters += other.adapters;
+        self.swaps += other.swaps;
+        self.evictions += other.evictions;
         self.schedulers.iter_mut().zip(other.schedulers).for_each(|(sum, more)| *sum += more);
         self.orders.iter_mut().zip(other.orders).for_each(|(sum, more)| *sum += more);
         self
@@ -606,6 +694,9 @@ fn plain_and_fast_paths_agree_to_the_byte() {
         seen.limited,
         seen.embedded,
         seen.grouped,
+        seen.adapters,
+        seen.swaps,
+        seen.evictions,
         seen.profile_iterations,
     ];
     let hard = hard.iter().chain(&seen.schedulers).chain(&seen.orders);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use comfy_table::{Table, presets};
 
+use super::validate::document;
 use super::{Failure, print};
 use crate::catalog::Precision;
 use crate::perf::constants::Constants;
@@ -15,18 +16,23 @@ pub struct Args {
     /// Tables of measurements as `validate` takes them, or a folder of them. Can be given several times.
     #[arg(long, value_name = "FILE", required = true)]
     data: Vec<PathBuf>,
-    /// Rows of a group of simulated runs at most; fewer are faster.
-    #[arg(long, value_name = "N", default_value_t = 8)]
-    rows_per_group: usize,
-    /// Rounds over all constants.
-    #[arg(long, value_name = "N", default_value_t = 4)]
+    /// Simulated runs of a source, accelerator, model and engine at most that a fit takes; fewer are faster. Scores
+    /// take all rows.
+    #[arg(long, value_name = "N", default_value_t = 6)]
+    runs_per_group: usize,
+    /// Rounds over all constants at most.
+    #[arg(long, value_name = "N", default_value_t = 6)]
     rounds: u32,
     /// Fit this constant only; can be given several times.
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
-    /// Fit again without each source or each accelerator, and score that fit on it.
-    #[arg(long, value_name = "WHAT", value_parser = ["sources", "accelerators"])]
+    /// Fit again without each source, accelerator or model, from neutral values, and score that fit on it.
+    #[arg(long, value_name = "WHAT", value_parser = ["sources", "accelerators", "models"])]
     leave_out: Option<String>,
+    /// Write the scores of what was left out into this Markdown file, between the lines `<!-- left out: WHAT -->` and
+    /// `<!-- end -->`.
+    #[arg(long, value_name = "FILE", requires = "leave_out")]
+    document: Option<PathBuf>,
     /// The card of your own run, when DATA are results of `vllm bench serve --save-result` (*.json).
     #[arg(long, value_name = "CARD")]
     accelerator: Option<String>,
@@ -67,16 +73,21 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         }
     }
     let settings = Settings {
-        rows_per_group: args.rows_per_group,
+        runs_per_group: args.runs_per_group,
         rounds: args.rounds,
         only: args.only.clone(),
         leave_out: args.leave_out.as_deref().map(|what| match what {
             "sources" => LeftOut::Source,
-            _ => LeftOut::Accelerator,
+            "accelerators" => LeftOut::Accelerator,
+            _ => LeftOut::Model,
         }),
     };
     let calibration = calibrate(&args.data, &settings, |line| eprintln!("{line}"))
         .map_err(|error| Failure::BadInput(format!("error: {error}")))?;
+    if let (Some(path), Some(what)) = (&args.document, &args.leave_out) {
+        document::replace(path, &format!("left out: {what}"), &markdown(&calibration, what))
+            .map_err(|why| Failure::Failed(format!("error: {why}")))?;
+    }
     if args.json {
         let json =
             serde_json::to_string_pretty(&calibration).map_err(|error| Failure::Failed(error.to_string()))?;
@@ -121,30 +132,78 @@ fn own_runs(args: &Args) -> Result<(), Failure> {
 
 fn text(calibration: &Calibration) -> String {
     let mut constants = Table::new();
-    constants.load_style(presets::NOTHING).set_header(["constant", "published", "fitted"]);
+    constants.load_style(presets::NOTHING).set_header(["constant", "neutral", "published", "fitted"]);
     for constant in &calibration.constants {
         constants.add_row([
             constant.name.to_owned(),
+            format!("{:.4}", constant.neutral),
             format!("{:.4}", constant.published),
             format!("{:.4}", constant.fitted),
         ]);
     }
     let mut text = format!(
-        "{constants}\n\nObjective: {:.4} before, {:.4} after\n",
-        calibration.before, calibration.after
+        "{constants}\n\nObjective: {:.4} with neutral values, {:.4} fitted, {:.4} as published\n",
+        calibration.before, calibration.after, calibration.published
     );
     if !calibration.left_out.is_empty() {
         let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_header(["left out", "rows", "with it", "without it"]);
+        let header = ["left out", "kind", "rows", "published", "without it", "signed"];
+        table.load_style(presets::NOTHING).set_header(header);
         for scored in &calibration.left_out {
             table.add_row([
                 scored.group.clone(),
+                scored.kind.to_owned(),
                 scored.rows.to_string(),
-                format!("{:.1} %", scored.with * 100.0),
-                format!("{:.1} %", scored.without * 100.0),
+                percent(scored.with),
+                percent(scored.without),
+                format!("{:+.1} %", scored.signed * 100.0),
             ]);
         }
         text += &format!("\n{table}\n");
+        let mut table = Table::new();
+        let header = ["metric", "groups", "rows", "published", "left out", "p90 left out"];
+        table.load_style(presets::NOTHING).set_header(header);
+        for metric in &calibration.left_out_overall {
+            table.add_row([
+                metric.metric.clone(),
+                metric.groups.to_string(),
+                metric.rows.to_string(),
+                percent(metric.with),
+                percent(metric.without),
+                percent(metric.p90_without),
+            ]);
+        }
+        text += &format!("\nEach group by the fit that did not see it\n{table}\n");
+    }
+    text
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}
+
+/// The scores as Markdown.
+fn markdown(calibration: &Calibration, what: &str) -> String {
+    let mut text = String::from(
+        "| metric | groups | rows | seen | left out | p90 left out |\n|---|---:|---:|---:|---:|---:|\n",
+    );
+    for metric in &calibration.left_out_overall {
+        let (with, without) = (percent(metric.with), percent(metric.without));
+        let (name, groups, rows) = (&metric.metric, metric.groups, metric.rows);
+        text += &format!(
+            "| {name} | {groups} | {rows} | {with} | {without} | {} |\n",
+            percent(metric.p90_without)
+        );
+    }
+    let one = what.trim_end_matches('s');
+    text += &format!("\n| {one} | kind | rows | seen | left out | signed |\n|---|---|---:|---:|---:|---:|\n");
+    for scored in &calibration.left_out {
+        let (with, without) = (percent(scored.with), percent(scored.without));
+        let (group, kind, rows) = (&scored.group, scored.kind, scored.rows);
+        text += &format!(
+            "| {group} | {kind} | {rows} | {with} | {without} | {:+.1} % |\n",
+            scored.signed * 100.0
+        );
     }
     text
 }

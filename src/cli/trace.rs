@@ -1,5 +1,6 @@
 //! `fleetsim trace`: look at a real trace, or make observations of a recording.
 
+mod jobs;
 mod plots;
 mod print;
 
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::Failure;
+use crate::jobs::JobTraceFormat;
 use crate::policies::replay::observations;
 use crate::traffic::describe::describe;
 use crate::traffic::{TraceFormat, TrafficError};
@@ -23,9 +25,33 @@ pub struct Args {
 enum Verb {
     Describe(DescribeArgs),
     Convert(ConvertArgs),
+    Fit(FitArgs),
 }
 
-/// Print a trace's rate, burstiness and lengths, and draw them.
+/// Make jobs like those of a trace of jobs.
+///
+/// Kept are how often jobs have each number of cards, the durations of each such class, how much users
+/// overestimate, and how many jobs come in each hour of the day. The jobs are printed as a generic trace.
+#[derive(Debug, clap::Args)]
+struct FitArgs {
+    /// The trace, plain or gzip; rows that cannot be used are left out
+    file: PathBuf,
+    /// Its format; told from its first line when not given
+    #[arg(long, value_name = "FORMAT", value_parser = job_format_parser())]
+    format: Option<JobTraceFormat>,
+    /// How many jobs [default: as many as the trace has]
+    #[arg(long, value_name = "N")]
+    jobs: Option<u64>,
+    /// The seed of their draws
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Where to write them [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// Print what a trace is like and what is wrong with it: of requests rate, burstiness and lengths, drawn as
+/// well; of jobs sizes, durations, and whether a cluster can serve them.
 ///
 /// The whole file is read and checked: what is wrong with it is said with its line. With --json the plots
 /// are drawn only when --out is given.
@@ -34,8 +60,10 @@ struct DescribeArgs {
     /// The trace, plain or gzip
     file: PathBuf,
     /// Its format; told from its first line when not given
-    #[arg(long, value_name = "FORMAT", value_parser = format_parser())]
-    format: Option<TraceFormat>,
+    #[arg(long, value_name = "FORMAT", value_parser = any_format_parser())]
+    format: Option<AnyFormat>,
+    #[command(flatten)]
+    cluster: jobs::Cluster,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -46,9 +74,9 @@ struct DescribeArgs {
 
 /// Make observations for `policy replay` of Prometheus range queries.
 ///
-/// Each FILE is what /api/v1/query_range returned. Series become metrics under their names, series with a `pod`
-/// label metrics of pods, and kube-state-metrics' counts of replicas become replicas. The observations, a JSON line a
-/// tick, go to standard output or to --out.
+/// Each FILE is what /api/v1/query_range returned. Series become metrics under their names, series with a
+/// `pod` label metrics of pods, and kube-state-metrics' counts of replicas become replicas. The
+/// observations, a JSON line a tick, go to standard output or to --out.
 #[derive(Debug, clap::Args)]
 struct ConvertArgs {
     /// Exports, JSON
@@ -59,15 +87,52 @@ struct ConvertArgs {
     out: Option<PathBuf>,
 }
 
-fn format_parser() -> impl TypedValueParser<Value = TraceFormat> {
-    PossibleValuesParser::new(TraceFormat::ALL.map(TraceFormat::name))
-        .try_map(|name| TraceFormat::from_name(&name).ok_or("no such format"))
+/// A format of either kind of trace; `csv` is both, and what the header says.
+#[derive(Debug, Clone, Copy)]
+enum AnyFormat {
+    Requests(TraceFormat),
+    Jobs(JobTraceFormat),
+}
+
+fn any_format_parser() -> impl TypedValueParser<Value = AnyFormat> {
+    let mut names: Vec<&'static str> = TraceFormat::ALL.iter().map(|format| format.name()).collect();
+    names.extend(JobTraceFormat::ALL.iter().map(|(name, _)| *name));
+    names.dedup();
+    PossibleValuesParser::new(names).try_map(|name| {
+        let requests = TraceFormat::from_name(&name).map(AnyFormat::Requests);
+        requests.or_else(|| job_format(&name).map(AnyFormat::Jobs)).ok_or("no such format")
+    })
+}
+
+fn job_format(name: &str) -> Option<JobTraceFormat> {
+    JobTraceFormat::ALL.iter().find(|(known, _)| *known == name).map(|(_, format)| *format)
+}
+
+fn job_format_parser() -> impl TypedValueParser<Value = JobTraceFormat> {
+    PossibleValuesParser::new(JobTraceFormat::ALL.map(|(name, _)| name))
+        .try_map(|name| job_format(&name).ok_or("no such format"))
+}
+
+/// The format of a trace of jobs by its first line; a file that cannot be read is somebody else's error.
+fn sniffed(file: &Path) -> Option<JobTraceFormat> {
+    JobTraceFormat::of(file).ok().flatten()
+}
+
+fn run_fit(args: &FitArgs) -> Result<(), Failure> {
+    let Some(format) = args.format.or_else(|| sniffed(&args.file)) else {
+        let shown = args.file.display();
+        return Err(Failure::BadInput(format!(
+            "error: {shown} is no trace of jobs by its first line; say what it is with --format"
+        )));
+    };
+    jobs::fit(&args.file, format, (args.jobs, args.seed), args.out.as_deref())
 }
 
 pub fn run(args: Args) -> Result<(), Failure> {
     match args.verb {
         Verb::Describe(args) => run_describe(&args),
         Verb::Convert(args) => run_convert(&args),
+        Verb::Fit(args) => run_fit(&args),
     }
 }
 
@@ -97,7 +162,19 @@ impl From<TrafficError> for Failure {
 }
 
 fn run_describe(args: &DescribeArgs) -> Result<(), Failure> {
-    let description = describe(&args.file, args.format)?;
+    let (requests, of_jobs) = match args.format {
+        Some(AnyFormat::Jobs(format)) => (None, Some(format)),
+        Some(AnyFormat::Requests(format)) => {
+            // A generic table is what its header says.
+            let generic = format.name() == "csv";
+            (Some(format), sniffed(&args.file).filter(|found| generic && *found == JobTraceFormat::Csv))
+        }
+        None => (None, sniffed(&args.file)),
+    };
+    if let Some(format) = of_jobs {
+        return jobs::describe(&args.file, format, &args.cluster, args.json);
+    }
+    let description = describe(&args.file, requests)?;
     let name = name_of(&args.file);
     if args.json {
         print::out(&print::json(&args.file, &description))?;

@@ -1,6 +1,6 @@
 //! `fleetsim validate`: the simulator against published measurements.
 
-mod document;
+pub(super) mod document;
 
 use std::path::PathBuf;
 
@@ -26,6 +26,10 @@ pub struct Args {
     /// Write the error tables and plots of predicted against measured values to this folder.
     #[arg(long, value_name = "DIR")]
     document: Option<PathBuf>,
+    /// Write the errors by source and metric into this Markdown file, between the lines `<!-- errors -->` and
+    /// `<!-- end -->`.
+    #[arg(long, value_name = "FILE")]
+    into: Option<PathBuf>,
     /// Compare with another value of one of the model's constants; can be given several times.
     #[arg(long, value_name = "NAME=VALUE")]
     constant: Vec<String>,
@@ -42,6 +46,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     if let Some(folder) = &args.document {
         document::write(folder, &report, &rows).map_err(|why| Failure::Failed(format!("error: {why}")))?;
+    }
+    if let Some(path) = &args.into {
+        document::replace(path, "errors", &document::by_source(&rows))
+            .map_err(|why| Failure::Failed(format!("error: {why}")))?;
     }
     if args.json {
         let json =

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::config::PoolId;
+use crate::policies::placement::Needs;
 use crate::units::Instant;
 
 /// Who wants or holds cards. The inventory only tells holders apart; what they are it does not care.
@@ -26,6 +27,14 @@ pub enum Shape {
     Gang {
         /// How many.
         cards: u32,
+    },
+    /// The same, of cards that may be shared, with CPUs and memory of the host beside them; all on one node
+    /// where one has so many cards.
+    Part {
+        /// How many; none for work of the host alone.
+        cards: u32,
+        /// What of each card, and of the host.
+        needs: Needs,
     },
 }
 
@@ -61,6 +70,8 @@ pub struct Lease {
     pub option: usize,
     /// The cards: for each node its number and a bit for each card.
     pub nodes: Vec<(u32, u128)>,
+    /// What of each of these cards, and of the hosts beside them.
+    pub needs: Needs,
     /// Since when.
     pub since: Instant,
     /// Whether they compute now.
@@ -129,13 +140,36 @@ pub enum PendingReason {
         /// Cards wanted.
         wanted: u32,
     },
+    /// Enough cards are free together, but not the CPUs or memory beside them.
+    Host {
+        /// Free cards in the best pool.
+        free: u32,
+        /// Cards wanted.
+        wanted: u32,
+        /// What of the host.
+        needs: Needs,
+    },
+    /// No card has so much free.
+    Share {
+        /// Thousandths of a card wanted.
+        card_milli: u16,
+    },
 }
 
 impl Lease {
+    /// How many cards.
+    pub fn cards(&self) -> u32 {
+        self.nodes.iter().map(|(_, mask)| mask.count_ones()).sum()
+    }
+
+    /// True when its cards may have other holders beside.
+    pub fn is_part(&self) -> bool {
+        self.needs.card_milli != 0
+    }
+
     /// Card-nanoseconds from the lease's beginning to `now`.
     pub fn card_nanos(&self, now: Instant) -> u128 {
-        let cards: u32 = self.nodes.iter().map(|(_, mask)| mask.count_ones()).sum();
-        u128::from(cards) * u128::from(now.since(self.since).as_nanos())
+        u128::from(self.cards()) * u128::from(now.since(self.since).as_nanos())
     }
 }
 
@@ -147,13 +181,23 @@ impl Shape {
             Self::OneNode { cards } | Self::Gang { cards } => {
                 (cards / cards_per_node, cards % cards_per_node)
             }
+            Self::Part { cards, .. } if cards <= cards_per_node => (0, cards),
+            Self::Part { cards, .. } => (cards / cards_per_node, cards % cards_per_node),
+        }
+    }
+
+    /// What it asks for beside whole cards.
+    pub fn needs(self) -> Needs {
+        match self {
+            Self::OneNode { .. } | Self::Gang { .. } => Needs::default(),
+            Self::Part { needs, .. } => needs,
         }
     }
 
     /// How many cards.
     pub fn cards(self) -> u32 {
         match self {
-            Self::OneNode { cards } | Self::Gang { cards } => cards,
+            Self::OneNode { cards } | Self::Gang { cards } | Self::Part { cards, .. } => cards,
         }
     }
 }
@@ -165,6 +209,18 @@ impl fmt::Display for PendingReason {
             Self::TooFewFree { free, wanted } => write!(f, "wants {wanted} cards, {free} are free"),
             Self::Fragmented { free, on_one_node, wanted } => {
                 write!(f, "wants {wanted} cards together; {free} are free, at most {on_one_node} on one node")
+            }
+            Self::Host { free, wanted, needs } => {
+                let (cpus, gib) = (f64::from(needs.cpu_milli) / 1e3, f64::from(needs.memory_mib) / 1024.0);
+                let cards = if *wanted == 1 { "card" } else { "cards" };
+                write!(
+                    f,
+                    "wants {wanted} {cards} with {cpus} CPUs and {gib:.0} GiB; {free} cards are free, but no node has \
+                     so much beside them"
+                )
+            }
+            Self::Share { card_milli } => {
+                write!(f, "wants {} of a card; none has so much free", f64::from(*card_milli) / 1e3)
             }
         }
     }

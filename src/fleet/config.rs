@@ -25,6 +25,19 @@ pub struct PoolConfig {
     pub cards_per_node: u32,
     /// Where nodes come from and how they are lost; none when the same nodes are there throughout.
     pub supply: Option<Supply>,
+    /// What a node has beside its cards.
+    pub host: Host,
+}
+
+/// What a node has beside its cards, as far as it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Host {
+    /// Thousandths of CPUs.
+    pub cpu_milli: Option<u32>,
+    /// Memory in MiB.
+    pub memory_mib: Option<u32>,
+    /// Nodes that hang off one switch, in order of their numbers; all of the pool when absent.
+    pub nodes_per_switch: Option<u32>,
 }
 
 impl PoolConfig {

@@ -6,10 +6,12 @@ use super::claim::{
     Claim, ClaimId, ClaimResult, Grant, Holder, Lease, LeaseId, LeasePhase, PendingReason, Shape, Waiting,
 };
 use super::config::{PoolConfig, PoolId};
+use super::ends::Ends;
 use super::pool::{NodeCards, Pool};
 use super::usage::PoolUsage;
 use super::what_if::{Reservation, WhatIf};
-use crate::policies::placement::{Placement, PlacementKind};
+use crate::policies::placement::{Largest, Needs, Placement, PlacementKind, Scorer, WHOLE, Workload};
+use crate::policies::queue_order::EndOrder;
 use crate::sim::Seed;
 use crate::units::Instant;
 
@@ -18,6 +20,10 @@ use crate::units::Instant;
 pub struct Inventory {
     pools: Vec<Pool>,
     placement: Placement,
+    /// How nodes are scored, where cards are shared, hosts count or the placement asks for it.
+    scorer: Option<Scorer>,
+    /// Whether claims are weighed over all their pools, whatever the placement.
+    together: bool,
     leases: Vec<Option<Lease>>,
     /// Places in `leases` that can be used again.
     vacant: Vec<u32>,
@@ -35,6 +41,8 @@ impl Inventory {
         Self {
             pools,
             placement: Placement { kind: placement, draws: Seed(1).stream("placement") },
+            scorer: None,
+            together: false,
             leases: Vec::new(),
             vacant: Vec::new(),
             pending: BTreeMap::new(),
@@ -47,6 +55,69 @@ impl Inventory {
     pub fn seeded(mut self, seed: Seed) -> Self {
         self.placement.draws = seed.stream("placement");
         self
+    }
+
+    /// Keeps account of parts of cards, of CPUs and of host memory from now on, and scores nodes;
+    /// `workload` is what is typical. Nothing may be leased yet.
+    #[must_use]
+    pub fn sharing(mut self, workload: Workload) -> Self {
+        let host = |pool: &Pool| pool.host.cpu_milli.unwrap_or(0);
+        let cards = |pool: &Pool| pool.cards_per_node * u32::from(WHOLE);
+        let largest = Largest {
+            cpu_milli: self.pools.iter().map(host).max().unwrap_or(0),
+            card_milli: self.pools.iter().map(cards).max().unwrap_or(0),
+        };
+        let scorer = Scorer::new(self.placement.kind, largest, workload);
+        self.pools.iter_mut().for_each(|pool| pool.share(scorer.by_kind()));
+        self.scorer = Some(scorer);
+        self
+    }
+
+    /// Weighs claims over all their pools, whatever the placement: the pools are one large one. Only where
+    /// [`Inventory::sharing`] is on.
+    #[must_use]
+    pub fn together(mut self) -> Self {
+        self.together = true;
+        self
+    }
+
+    /// The placement.
+    pub fn placement(&self) -> PlacementKind {
+        self.placement.kind
+    }
+
+    /// True when [`Inventory::sharing`] is on.
+    pub fn shares(&self) -> bool {
+        self.scorer.is_some()
+    }
+
+    /// Thousandths of cards of a pool's ready nodes that are free, and of these those that are of no use to
+    /// the typical workload, in the mean. Nothing where no account of parts is kept.
+    pub fn fragments(&self, pool: PoolId) -> Option<(u64, f64)> {
+        let (scorer, shares) = (self.scorer.as_ref()?, self.pools[pool.index()].shares.as_ref()?);
+        Some(shares.groups().fold((0, 0.0), |(free, lost), (node, count)| {
+            let nodes = count as u64;
+            let fragments = scorer.workload.fragments(node);
+            (free + nodes * u64::from(node.total_milli()), lost + nodes as f64 * fragments)
+        }))
+    }
+
+    /// Cards of a pool's ready nodes that are free and of no use to a workload where they lie, in the mean
+    /// over it.
+    pub fn fragmented(&self, pool: PoolId, workload: &Workload) -> f64 {
+        let pool = &self.pools[pool.index()];
+        let milli: f64 = match &pool.shares {
+            Some(shares) => {
+                shares.groups().map(|(node, count)| count as f64 * workload.fragments(node)).sum()
+            }
+            None => pool.fragments(workload),
+        };
+        milli / f64::from(WHOLE)
+    }
+
+    /// Whether a lease lies under several switches of its pool.
+    pub fn is_spread(&self, lease: &Lease) -> bool {
+        self.pools[lease.pool.index()].is_spread(lease)
     }
 
     /// Cards for a holder from the first option that has them now; a refusal leaves nothing pending.
@@ -69,9 +140,63 @@ impl Inventory {
         found.ok_or_else(|| self.why_pending(options))
     }
 
+    /// Keeps in mind which leases would be given back first, as [`Inventory::expect`] is told.
+    pub fn keep_ends(&mut self, order: EndOrder) {
+        for pool in &mut self.pools {
+            pool.ends = Some(Ends::new(order, pool.states.len() as u32, pool.cards_per_node));
+        }
+    }
+
+    /// A lease that was just granted is expected to end then; `tie` tells those of the same end apart.
+    pub fn expect(&mut self, id: LeaseId, end: Instant, tie: u32) {
+        let Some(lease) = self.leases.get(id.0 as usize).and_then(Option::as_ref) else { return };
+        if let Some(ends) = &mut self.pools[lease.pool.index()].ends {
+            let place = ends.place(end, tie);
+            ends.add(&lease.nodes, id, place);
+        }
+    }
+
+    /// By when a claim would fit, if leases were given back in their order, and which of them those are
+    /// that lie where it would fit then, in that order; all that end at the same time count when
+    /// `together`, and none is taken to end before `soon`. The outer `None` when ends are not kept or gangs
+    /// lie anywhere, the inner one when it would never fit.
+    pub fn fits_by(
+        &mut self,
+        pool: PoolId,
+        shape: Shape,
+        together: Option<Instant>,
+    ) -> Option<Option<(Instant, Vec<LeaseId>)>> {
+        if self.placement.kind.splits() || self.scorer.is_some() {
+            return None;
+        }
+        let Pool { ends, masks, cards_per_node, .. } = &mut self.pools[pool.index()];
+        let ends = ends.as_mut()?;
+        let free = |node: u32| masks[node as usize].count_ones();
+        let Some(place) = ends.fits_at(shape, *cards_per_node, free) else { return Some(None) };
+        let (mut at, mut by) = (ends.end(place), place);
+        if let Some(soon) = together {
+            at = at.max(soon);
+            by = ends.last_at(at);
+        }
+        let (whole, rest) = shape.whole_and_rest(*cards_per_node);
+        let mut nodes = if whole > 0 { ends.nodes_by(*cards_per_node, by, free) } else { Vec::new() };
+        if rest > 0 {
+            nodes.extend(ends.nodes_by(rest, by, free));
+        }
+        let mut leases: Vec<_> = nodes.into_iter().flat_map(|node| ends.until(node, by)).collect();
+        leases.sort_unstable();
+        leases.dedup();
+        Some(Some((at, leases.into_iter().map(|(_, lease)| lease).collect())))
+    }
+
     /// What would be free in a pool if leases were given back.
     pub fn what_if(&self, pool: PoolId, shape: Shape) -> WhatIf<'_> {
         WhatIf::new(pool, &self.pools[pool.index()], shape, self.placement.kind)
+    }
+
+    /// Cards of a pool of which something is free.
+    pub fn cards_with_room(&self, pool: PoolId) -> u32 {
+        self.pools[pool.index()].cards_with_room()
     }
 
     /// Free cards of each node of a pool that has any.
@@ -113,7 +238,11 @@ impl Inventory {
             return Vec::new();
         };
         self.vacant.push(id.0);
-        self.pools[lease.pool.index()].give_back(now, &lease);
+        let pool = &mut self.pools[lease.pool.index()];
+        if let Some(ends) = &mut pool.ends {
+            ends.remove(&lease.nodes, id);
+        }
+        pool.give_back(now, &lease);
         self.grant_pending(now)
     }
 
@@ -211,18 +340,107 @@ impl Inventory {
     /// are those of the leases.
     pub fn is_balanced(&self) -> bool {
         (0u16..).zip(&self.pools).all(|(number, pool)| {
-            let own = self.leases().map(|(_, lease)| lease).filter(|lease| lease.pool == PoolId(number));
+            let own = self.leases.iter().flatten().filter(move |lease| lease.pool == PoolId(number));
             pool.is_balanced(own)
         })
     }
 
-    fn try_grant(&mut self, now: Instant, holder: Holder, options: &[(PoolId, Shape)]) -> Option<LeaseId> {
-        let (option, pool, nodes) = options.iter().enumerate().find_map(|(option, (pool, shape))| {
-            let nodes = self.pools[pool.index()].find(now, *shape, &mut self.placement)?;
-            Some((option, *pool, nodes))
+    /// The option that a claim gets and its cards there.
+    fn find(&mut self, now: Instant, options: &[(PoolId, Shape)]) -> Option<(usize, Vec<(u32, u128)>)> {
+        let Some(mut scorer) = self.scorer.take() else {
+            return options.iter().enumerate().find_map(|(option, (pool, shape))| {
+                Some((option, self.pools[pool.index()].find(now, *shape, &mut self.placement)?))
+            });
+        };
+        let found = if scorer.is_random() {
+            self.draw(options, &mut scorer)
+        } else {
+            self.find_best(options, &mut scorer)
+        };
+        self.scorer = Some(scorer);
+        found
+    }
+
+    /// The same by scores, where cards are shared or hosts count.
+    fn find_best(
+        &mut self,
+        options: &[(PoolId, Shape)],
+        scorer: &mut Scorer,
+    ) -> Option<(usize, Vec<(u32, u128)>)> {
+        let mut best: Option<(i64, usize, u32)> = None;
+        for (option, (pool, shape)) in options.iter().enumerate() {
+            let state = &mut self.pools[pool.index()];
+            if shape.cards() > state.cards_per_node {
+                // Gangs of several nodes are not scored: the first pool that has room.
+                match state.shared_gang(*shape, scorer, &mut self.placement) {
+                    Some(nodes) => return Some((option, nodes)),
+                    None => continue,
+                }
+            }
+            let Some((score, node)) = state.best_shared(*shape, scorer) else { continue };
+            if best.is_none_or(|(most, ..)| score > most) {
+                best = Some((score, option, node));
+            }
+            if !scorer.kind.scores() && !self.together {
+                break;
+            }
+        }
+        let (_, option, node) = best?;
+        let (pool, shape) = options[option];
+        let pool = &self.pools[pool.index()];
+        Some((option, pool.shared_cards(node, shape, scorer, &mut self.placement)))
+    }
+
+    /// The same at random: each node that fits with the same probability.
+    fn draw(
+        &mut self,
+        options: &[(PoolId, Shape)],
+        scorer: &mut Scorer,
+    ) -> Option<(usize, Vec<(u32, u128)>)> {
+        let mut counts = Vec::new();
+        for (option, (pool, shape)) in options.iter().enumerate() {
+            let state = &mut self.pools[pool.index()];
+            if shape.cards() > state.cards_per_node {
+                match state.shared_gang(*shape, scorer, &mut self.placement) {
+                    Some(nodes) => return Some((option, nodes)),
+                    None => continue,
+                }
+            }
+            let want = shape.needs().on_node(shape.cards(), shape.cards());
+            let count = state.shares.as_ref().map_or(0, |shares| shares.count_fitting(&want));
+            counts.push((option, want, count));
+            if count > 0 && !self.together {
+                break;
+            }
+        }
+        let total: u64 = counts.iter().map(|(.., count)| count).sum();
+        let mut place = if total > 0 { self.placement.draws.below(total) } else { return None };
+        let (option, want, _) = counts.into_iter().find(|(.., count)| {
+            let here = place < *count;
+            place -= if here { 0 } else { *count };
+            here
         })?;
+        let (pool, shape) = options[option];
+        let pool = &self.pools[pool.index()];
+        let node = pool.shares.as_ref()?.nth_fitting(&want, place)?;
+        Some((option, pool.shared_cards(node, shape, scorer, &mut self.placement)))
+    }
+
+    /// The score of the best node of a pool for a claim that one node can take; nothing where it does not
+    /// fit, or where nodes are not scored.
+    pub fn score(&mut self, pool: PoolId, shape: Shape) -> Option<i64> {
+        let pool = &mut self.pools[pool.index()];
+        let fits = shape.cards() <= pool.cards_per_node;
+        let scorer = self.scorer.as_mut().filter(|_| fits)?;
+        Some(pool.best_shared(shape, scorer)?.0)
+    }
+
+    fn try_grant(&mut self, now: Instant, holder: Holder, options: &[(PoolId, Shape)]) -> Option<LeaseId> {
+        let (option, nodes) = self.find(now, options)?;
+        let (pool, shape) = options[option];
+        let needs = shape.needs();
         let phase = LeasePhase::default();
-        let lease = Lease { holder, pool, option, nodes, since: now, busy: false, phase };
+        let lease = Lease { holder, pool, option, nodes, needs, since: now, busy: false, phase };
         self.pools[pool.index()].take(now, &lease);
         let lease = Some(lease);
         if let Some(id) = self.vacant.pop() {
@@ -250,15 +468,26 @@ impl Inventory {
     }
 
     fn why_pending(&self, options: &[(PoolId, Shape)]) -> PendingReason {
-        let best = options.iter().max_by_key(|(pool, _)| self.pools[pool.index()].free_cards());
+        let best = options.iter().max_by_key(|(pool, _)| self.pools[pool.index()].cards_with_room());
         let Some((pool, shape)) = best else { return PendingReason::TooFewFree { free: 0, wanted: 0 } };
         let pool = &self.pools[pool.index()];
-        let (free, wanted) = (pool.free_cards(), shape.cards());
+        let (free, wanted, needs) = (pool.cards_with_room(), shape.cards(), shape.needs());
         if free < wanted {
-            PendingReason::TooFewFree { free, wanted }
-        } else {
-            PendingReason::Fragmented { free, on_one_node: pool.free.most_free(), wanted }
+            return PendingReason::TooFewFree { free, wanted };
         }
+        if let Some(shares) = &pool.shares {
+            let here = wanted.min(pool.cards_per_node);
+            let cards_alone =
+                Needs { card_milli: needs.card_milli, ..Needs::default() }.on_node(here, wanted);
+            let one_node = wanted <= pool.cards_per_node;
+            if one_node && shares.groups().any(|(node, _)| node.fits(&cards_alone)) {
+                return PendingReason::Host { free, wanted, needs };
+            }
+            if needs.card_milli != 0 && wanted == 1 {
+                return PendingReason::Share { card_milli: needs.card_milli };
+            }
+        }
+        PendingReason::Fragmented { free, on_one_node: pool.free.most_free(), wanted }
     }
 }
 
@@ -266,6 +495,8 @@ impl Inventory {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    use super::super::config::Host;
 
     fn pool(nodes: u32, cards_per_node: u32) -> PoolConfig {
         PoolConfig {
@@ -276,6 +507,7 @@ mod tests {
             nodes,
             cards_per_node,
             supply: None,
+            host: Host::default(),
         }
     }
 

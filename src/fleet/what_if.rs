@@ -6,6 +6,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use super::claim::{Lease, Shape};
 use super::config::PoolId;
 use super::pool::Pool;
+use super::shared_then::SharedThen;
 use crate::policies::placement::PlacementKind;
 
 /// Cards that must be free at a later time.
@@ -56,6 +57,7 @@ pub struct WhatIf<'a> {
     /// Other nodes with enough free cards for the rest.
     partial: usize,
     total: u32,
+    shared: Option<SharedThen<'a>>,
 }
 
 impl<'a> WhatIf<'a> {
@@ -63,7 +65,8 @@ impl<'a> WhatIf<'a> {
         let rest = shape.whole_and_rest(pool.cards_per_node).1;
         let whole = pool.free.with_free(pool.cards_per_node);
         let enough = if rest == 0 { 0 } else { pool.free.count_enough(rest) - whole };
-        let splits = placement.splits() && matches!(shape, Shape::Gang { .. });
+        let shared = pool.shares.as_ref().map(|shares| SharedThen::new(shares, shape, pool.cards_per_node));
+        let splits = placement.splits() && matches!(shape, Shape::Gang { .. }) && shared.is_none();
         Self {
             id,
             pool,
@@ -74,11 +77,15 @@ impl<'a> WhatIf<'a> {
             whole,
             partial: enough,
             total: pool.free_cards(),
+            shared,
         }
     }
 
     /// Whether the claim would fit.
     pub fn fits(&self) -> bool {
+        if let Some(shared) = &self.shared {
+            return shared.fits();
+        }
         let (whole, rest) = self.shape.whole_and_rest(self.pool.cards_per_node);
         if self.splits {
             return self.total >= self.shape.cards();
@@ -100,6 +107,9 @@ impl<'a> WhatIf<'a> {
     fn change(&mut self, lease: &Lease, back: bool) {
         if lease.pool != self.id {
             return;
+        }
+        if let Some(shared) = &mut self.shared {
+            return shared.change(lease, back);
         }
         let rest = self.shape.whole_and_rest(self.pool.cards_per_node).1;
         for (node, mask) in &lease.nodes {
@@ -137,6 +147,9 @@ impl<'a> WhatIf<'a> {
     /// then, the lowest numbers; under the other placements those of which least is free now, so that least is
     /// kept from others, and of several the highest numbers.
     pub fn reservation(&self) -> Reservation {
+        if let Some(shared) = &self.shared {
+            return Reservation { pool: self.id, nodes: shared.nodes() };
+        }
         let per_node = self.pool.cards_per_node;
         let mut nodes = Vec::new();
         if self.splits {

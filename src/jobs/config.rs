@@ -1,6 +1,7 @@
 //! What a job is made of.
 
 use crate::fleet::PoolId;
+use crate::policies::placement::Needs;
 use crate::units::{Duration, Flop, Instant};
 
 /// A gang of cards that works for a time.
@@ -22,6 +23,8 @@ pub struct JobConfig {
     pub terms: JobTerms,
     /// What most jobs have not.
     pub extra: JobExtra,
+    /// What it needs beside whole cards.
+    pub needs: Needs,
 }
 
 /// What most jobs have not.
@@ -34,6 +37,9 @@ pub struct JobExtra {
     pub limit: Option<Duration>,
     /// Jobs, by number, that must have ended, however, before it may start.
     pub after: Vec<u32>,
+    /// How long it takes on each of its pools when it lies under several switches; as long as otherwise
+    /// when absent.
+    pub spread: Vec<Duration>,
 }
 
 /// How a job saves its state.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::config::{JobConfig, JobExtra, JobOption, JobTerms};
-use crate::fleet::PoolId;
+use crate::fleet::{PoolId, Shape};
+use crate::policies::placement::{Needs, Workload};
 use crate::policies::queue_order::JobFacts;
 use crate::units::{Duration, Flop, Instant};
 
@@ -23,6 +24,9 @@ pub struct JobList {
     /// What is known of each option beside its pool; a job that is not here takes its duration everywhere.
     options: BTreeMap<u32, Vec<JobOption>>,
     extras: BTreeMap<u32, JobExtra>,
+    /// What jobs need beside whole cards, by [`JobFacts::needs`] less one.
+    needs: Vec<Needs>,
+    need_numbers: BTreeMap<Needs, u32>,
 }
 
 /// Texts by number, each kept once.
@@ -67,6 +71,7 @@ impl JobList {
         );
         self.options.insert(job, config.options.clone());
         self.set_extra(job, config.extra.clone());
+        self.set_needs(job, config.needs);
         job
     }
 
@@ -110,6 +115,7 @@ impl JobList {
             estimate: terms.estimate.unwrap_or(duration),
             deadline: terms.deadline.unwrap_or(Instant::MAX),
             cards,
+            needs: 0,
             places,
             user: self.users.number(user),
             queue: self.queues.number(queue),
@@ -130,6 +136,7 @@ impl JobList {
             let texts = (other.name(job), other.user(job), other.queue(job));
             let number =
                 self.push(texts, facts.submit, (facts.cards, facts.duration), other.pools(job), terms);
+            self.set_needs(number, other.needs(job));
             if let Some(options) = other.options.get(&job) {
                 self.options.insert(number, options.clone());
             }
@@ -178,6 +185,16 @@ impl JobList {
         &self.queues.texts[self.facts(job).queue as usize]
     }
 
+    /// The user of a number.
+    pub fn user_name(&self, user: u32) -> &str {
+        &self.users.texts[user as usize]
+    }
+
+    /// The queue of a number.
+    pub fn queue_name(&self, queue: u32) -> &str {
+        &self.queues.texts[queue as usize]
+    }
+
     /// The number of a user, if it has jobs.
     pub fn user_number(&self, user: &str) -> Option<u32> {
         self.users.numbers.get(user).copied()
@@ -198,10 +215,70 @@ impl JobList {
         &self.places
     }
 
-    /// How long a job takes on one of its pools.
+    /// How long a job takes on one of its pools; behind these options stand those for the same pools with
+    /// the job spread over several switches, where that makes a difference.
     pub fn duration(&self, job: u32, option: usize) -> Duration {
+        if let Some(spread) = option.checked_sub(self.pools(job).len()) {
+            let known = self.extras.get(&job).and_then(|extra| extra.spread.get(spread));
+            return known.copied().unwrap_or_else(|| self.duration(job, 0));
+        }
         let of = self.options.get(&job).and_then(|options| options.get(option));
         of.map_or(self.facts(job).duration, |option| option.duration)
+    }
+
+    /// The pool of one of a job's options.
+    pub fn pool_of(&self, job: u32, option: usize) -> PoolId {
+        let pools = self.pools(job);
+        pools[option % pools.len().max(1)]
+    }
+
+    /// Which option stands for a job that lies under several switches of the pool of this one.
+    pub fn spread_option(&self, job: u32, option: usize) -> usize {
+        let known = self.extras.get(&job).is_some_and(|extra| extra.spread.len() > option);
+        if known { option + self.pools(job).len() } else { option }
+    }
+
+    /// Says how long a job takes on each of its pools, and what is known of that.
+    pub fn set_options(&mut self, job: u32, options: Vec<JobOption>) {
+        self.options.insert(job, options);
+    }
+
+    /// Says what a job needs beside whole cards.
+    pub fn set_needs(&mut self, job: u32, needs: Needs) {
+        if needs.is_plain() {
+            return;
+        }
+        let next = self.needs.len() as u32 + 1;
+        let number = *self.need_numbers.entry(needs).or_insert(next);
+        if number == next {
+            self.needs.push(needs);
+        }
+        self.facts[job as usize].needs = number;
+    }
+
+    /// What a job needs beside whole cards.
+    pub fn needs(&self, job: u32) -> Needs {
+        let number = self.facts(job).needs as usize;
+        number.checked_sub(1).map_or(Needs::default(), |place| self.needs[place])
+    }
+
+    /// True when some job needs more than whole cards.
+    pub fn has_needs(&self) -> bool {
+        !self.needs.is_empty()
+    }
+
+    /// What a job claims.
+    pub fn shape(&self, job: u32) -> Shape {
+        let (cards, needs) = (self.facts(job).cards, self.needs(job));
+        if needs.is_plain() { Shape::Gang { cards } } else { Shape::Part { cards, needs } }
+    }
+
+    /// What all jobs ask of a node, for placements that go by what is typical.
+    pub fn workload(&self) -> Workload {
+        Workload::of((0..self.len() as u32).map(|job| {
+            let cards = self.facts(job).cards;
+            self.needs(job).on_node(cards, cards)
+        }))
     }
 
     /// Says what a job has that most have not.
@@ -245,6 +322,7 @@ impl JobList {
 
     /// FLOP that a job does in its time on one of its pools; none is known of a job from a trace.
     pub fn flop(&self, job: u32, option: usize) -> Flop {
+        let option = option % self.pools(job).len().max(1);
         let of = self.options.get(&job).and_then(|options| options.get(option));
         of.map_or(Flop::ZERO, |option| option.flop)
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::list::JobList;
 use super::progress::Pace;
 use crate::fleet::{PendingReason, PoolId};
-use crate::policies::queue_order::{Cluster, FleetFacts, Order, QueueOrder, Step};
+use crate::policies::queue_order::{Cluster, EndOrder, FleetFacts, Order, QueueOrder, Step};
 use crate::sim::Ctx;
 use crate::units::{Duration, Flop, Instant};
 
@@ -63,6 +63,9 @@ pub trait Cards: Cluster {
     /// Why there are none now.
     fn start(&mut self, now: Instant, job: u32, ask: Ask) -> Result<usize, PendingReason>;
 
+    /// A job that was just started should end then, by what the queue order knows.
+    fn expect(&mut self, job: u32, end: Instant);
+
     /// Takes a job's cards back.
     fn stop(&mut self, now: Instant, job: u32);
 }
@@ -76,6 +79,19 @@ pub enum WaitReason {
     Rule(&'static str),
     /// Jobs that must end before it.
     Jobs,
+}
+
+impl WaitReason {
+    /// What kind of reason it is, in a word or two.
+    pub fn cause(&self) -> &'static str {
+        match self {
+            Self::Cards(PendingReason::TooFewFree { .. }) => "not enough cards",
+            Self::Cards(PendingReason::Fragmented { .. } | PendingReason::Share { .. }) => "fragmented",
+            Self::Cards(PendingReason::Host { .. }) => "host",
+            Self::Rule(rule) => rule.split(':').next().unwrap_or(rule),
+            Self::Jobs => "dependency",
+        }
+    }
 }
 
 impl fmt::Display for WaitReason {
@@ -133,6 +149,8 @@ pub struct Jobs {
     list: Arc<JobList>,
     states: Vec<JobState>,
     order: Box<dyn Order>,
+    /// Whether the order says when jobs should end.
+    keeps_ends: bool,
     /// Jobs by submission, and how many of them have been scheduled.
     by_submission: Vec<u32>,
     scheduled: usize,
@@ -162,12 +180,14 @@ impl Jobs {
                 behind.entry(*other).or_default().push(job);
             }
         }
+        let order = order.start(list.all_facts(), fleet);
         Self {
             before,
             behind,
             fresh: Vec::new(),
             states: vec![JobState::default(); list.len()],
-            order: order.start(list.all_facts(), fleet),
+            keeps_ends: order.ends().is_some(),
+            order,
             by_submission,
             scheduled: 0,
             decides_at: None,
@@ -176,6 +196,12 @@ impl Jobs {
             flop_of_stopped: Vec::new(),
             list,
         }
+    }
+
+    /// In which order running jobs are taken to give their cards back, where the queue order says when they
+    /// end.
+    pub fn ends(&self) -> Option<EndOrder> {
+        self.order.ends()
     }
 
     /// Schedules the first submission; each schedules the next.
@@ -290,6 +316,9 @@ impl Jobs {
                 let end = ctx.now.saturating_add(needed.min(allowed));
                 ctx.at(end, Event::Finish { job, run: state.runs });
                 self.order.started(ctx.now, job, self.list.facts(job), end);
+                if self.keeps_ends {
+                    cards.expect(job, self.order.end(job));
+                }
             }
         }
     }
@@ -407,7 +436,7 @@ impl Jobs {
         let share = done.as_secs_f64() / here.as_secs_f64().max(f64::MIN_POSITIVE);
         let flop = Flop((self.list.flop(job, option).as_f64() * share.min(1.0)) as u128);
         if flop != Flop::ZERO {
-            self.flop_of_stopped.push((self.list.pools(job)[option], flop));
+            self.flop_of_stopped.push((self.list.pool_of(job, option), flop));
         }
         self.running -= 1;
         self.waiting += 1;
@@ -475,7 +504,7 @@ impl Jobs {
             let whole = self.list.duration(job, option).as_secs_f64().max(f64::MIN_POSITIVE);
             let share = (ran.as_secs_f64() / whole).min(1.0);
             let flop = Flop((self.list.flop(job, option).as_f64() * share) as u128);
-            Some((self.list.pools(job)[option], flop))
+            Some((self.list.pool_of(job, option), flop))
         };
         (0u32..).zip(&self.states).filter_map(last_run).chain(self.flop_of_stopped.iter().copied())
     }
@@ -492,81 +521,4 @@ fn scaled(time: Duration, from: Duration, to: Duration) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::jobs::{Checkpoint, JobExtra, JobTerms};
-    use crate::policies::queue_order::Shadow;
-
-    /// One card, for whom it is.
-    struct OneCard(Option<u32>);
-
-    impl Cluster for OneCard {
-        fn free(&self, _pool: u16) -> u32 {
-            u32::from(self.0.is_none())
-        }
-        fn reserve(&mut self, _: u32, _: &mut dyn Iterator<Item = (Instant, u32)>) -> Option<Shadow> {
-            None
-        }
-        fn victims(&self, _: u32, _: &mut dyn Iterator<Item = u32>) -> Option<Vec<u32>> {
-            None
-        }
-    }
-
-    impl Cards for OneCard {
-        fn start(&mut self, _: Instant, job: u32, _: Ask) -> Result<usize, PendingReason> {
-            match self.0 {
-                Some(_) => Err(PendingReason::TooFewFree { free: 0, wanted: 1 }),
-                None => {
-                    self.0 = Some(job);
-                    Ok(0)
-                }
-            }
-        }
-        fn stop(&mut self, _: Instant, _: u32) {
-            self.0 = None;
-        }
-    }
-
-    /// Runs one job of 100 s that loses its card at these times, and says when it ends and what was lost.
-    fn losing(checkpoint: Option<Checkpoint>, losses: &[u64]) -> (f64, f64, f64) {
-        let at = |seconds| Instant::ZERO + Duration::from_secs(seconds);
-        let mut list = JobList::default();
-        let work = Duration::from_secs(100);
-        list.push(("long", "", ""), Instant::ZERO, (1, work), &[PoolId(0)], JobTerms::default());
-        list.set_extra(0, JobExtra { checkpoint, ..JobExtra::default() });
-        let fleet =
-            FleetFacts { cards: vec![1], types: vec![0], places: vec![vec![0]], ..FleetFacts::default() };
-        let mut jobs = Jobs::new(Arc::new(list), &QueueOrder::Fifo, &fleet);
-        let (mut cards, mut queue, mut effects) = (OneCard(None), Vec::new(), Vec::new());
-        jobs.begin(&mut Ctx::new(Instant::ZERO, &mut queue, &mut effects));
-        let mut losses = losses.iter().map(|second| at(*second)).peekable();
-        while let Some(place) = (0..queue.len()).min_by_key(|place| queue[*place].0) {
-            if let Some(loss) = losses.next_if(|loss| *loss <= queue[place].0) {
-                let mut ctx = Ctx::new(loss, &mut queue, &mut effects);
-                jobs.lose_lease(&mut ctx, &mut cards, 0);
-                continue;
-            }
-            let (now, event) = queue.remove(place);
-            jobs.handle(&mut Ctx::new(now, &mut queue, &mut effects), &mut cards, event);
-        }
-        let state = jobs.state(0);
-        let end = state.finished.expect("it is done").as_secs_f64();
-        (end, state.lost.as_secs_f64(), jobs.work_and_time(at(0)).0)
-    }
-
-    /// Checkpoints of 2 after every 10. It loses its card at 30, in the third stretch of work: 20 are saved, 6
-    /// lost; 5 to restore, then 80 of work with seven checkpoints. Without any all 30 are lost.
-    #[test]
-    fn what_the_last_checkpoint_holds_is_kept() {
-        let s = Duration::from_secs;
-        let checkpoint = Checkpoint { write: s(2), restore: s(5), every: Some(s(10)) };
-        assert_eq!(losing(Some(checkpoint), &[]), (118.0, 0.0, 100.0));
-        assert_eq!(losing(Some(checkpoint), &[30]), (30.0 + 5.0 + 80.0 + 14.0, 6.0, 100.0));
-        // Lost again while it restores: nothing more is lost but time.
-        assert_eq!(losing(Some(checkpoint), &[30, 33]), (33.0 + 5.0 + 80.0 + 14.0, 6.0, 100.0));
-        assert_eq!(losing(None, &[30]), (130.0, 30.0, 100.0));
-        // Only saved when it is stopped, which it never is.
-        let never = Checkpoint { every: None, ..checkpoint };
-        assert_eq!(losing(Some(never), &[30]), (135.0, 30.0, 100.0));
-    }
-}
+mod tests;

@@ -2,11 +2,25 @@
 //!
 //! Formats: the generic CSV (`id, submit_s, duration_s, accelerators` and optional columns); Philly as
 //! published in one table (`timestamp, duration, num_gpus, gpu_time, cluster`; msr-fiddle/philly-traces);
-//! Helios' simulator input (`job_id, vc, nodes_in_vc, submit_s, duration, gpu_num`); and the Standard Workload
-//! Format 2.2 (Feitelson, cs.huji.ac.il/labs/parallel/workload/swf.html), where a processor is a card. Rows
-//! may stand in any order; the run's beginning is the time 0 of the file, for Philly its earliest time.
+//! Helios' simulator input (`job_id, vc, nodes_in_vc, submit_s, duration, gpu_num`); the Standard Workload
+//! Format 2.2 (Feitelson, cs.huji.ac.il/labs/parallel/workload/swf.html), where a processor is a card;
+//! Alibaba's GPU traces of 2020 (`pai_task_table.csv`) and 2023 (OpenB's list of pods); Gavel's jobs, as a
+//! table with a duration for each accelerator or as its own trace with a table of throughputs; what Slurm's
+//! `sacct` and `kubectl get pods` print. Rows may stand in any order; the run's beginning is the time 0 of
+//! the file, for dates the earliest.
 
 mod columns;
+mod describe;
+mod fit;
+mod gavel_trace;
+mod kubernetes;
+mod published;
+mod slurm;
+#[cfg(test)]
+mod tests;
+
+pub use describe::{Against, Demand, JobDescription, Refusal};
+pub use fit::Fitted;
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -15,10 +29,11 @@ use std::path::{Path, PathBuf};
 use flate2::bufread::MultiGzDecoder;
 use thiserror::Error;
 
-use super::config::JobTerms;
+use super::config::{JobOption, JobTerms};
 use super::list::JobList;
-use crate::fleet::PoolId;
-use crate::units::{Duration, Instant};
+use crate::fleet::{Host, PoolConfig, PoolId};
+use crate::policies::placement::Needs;
+use crate::units::{Duration, Flop, Instant};
 use columns::{Row, rows};
 
 /// The formats that a scenario can name.
@@ -32,12 +47,135 @@ pub enum JobTraceFormat {
     Helios,
     /// Standard Workload Format.
     Swf,
+    /// Alibaba's pods of 2023.
+    OpenB,
+    /// Alibaba's tasks of 2020.
+    Alibaba2020,
+    /// Gavel's jobs.
+    Gavel,
+    /// Slurm's `sacct --parsable2`.
+    Slurm,
+    /// `kubectl get pods -A -o json`.
+    Kubernetes,
 }
 
 impl JobTraceFormat {
     /// All formats, with the names that scenarios use.
-    pub const ALL: [(&'static str, Self); 4] =
-        [("csv", Self::Csv), ("philly", Self::Philly), ("helios", Self::Helios), ("swf", Self::Swf)];
+    pub const ALL: [(&'static str, Self); 11] = [
+        ("csv", Self::Csv),
+        ("philly", Self::Philly),
+        ("helios", Self::Helios),
+        ("swf", Self::Swf),
+        ("openb", Self::OpenB),
+        ("alibaba-2023", Self::OpenB),
+        ("alibaba-2020", Self::Alibaba2020),
+        ("gavel", Self::Gavel),
+        ("slurm", Self::Slurm),
+        ("sacct", Self::Slurm),
+        ("kubernetes", Self::Kubernetes),
+    ];
+
+    /// Its name in scenarios.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, format)| *format == self).map_or("", |(name, _)| name)
+    }
+
+    /// Whether times are dates, of which the earliest is the beginning.
+    fn has_dates(self) -> bool {
+        matches!(self, Self::Philly | Self::Slurm | Self::Kubernetes)
+    }
+
+    /// The format of a file by its first line, if it is a trace of jobs.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn of(file: &Path) -> io::Result<Option<Self>> {
+        let mut first = String::new();
+        open(file)?.take(4096).read_line(&mut first)?;
+        let has = |names: &[&str], parts: char| {
+            let columns: Vec<&str> = first.trim().split(parts).map(str::trim).collect();
+            names.iter().all(|name| columns.contains(name))
+        };
+        let tables: [(&[&str], Self); 6] = [
+            (&["submit_s", "duration_s", "accelerators"], Self::Csv),
+            (&published::PHILLY, Self::Philly),
+            (&published::HELIOS, Self::Helios),
+            (&["cpu_milli", "num_gpu", "gpu_milli"], Self::OpenB),
+            (&["job_name", "inst_num", "plan_gpu"], Self::Alibaba2020),
+            (&published::GAVEL, Self::Gavel),
+        ];
+        let table = tables.iter().find(|(names, _)| has(names, ',')).map(|(_, format)| *format);
+        let ends = |ending: &str| file.to_string_lossy().trim_end_matches(".gz").ends_with(ending);
+        Ok(match table {
+            Some(format) => Some(format),
+            None if has(&slurm::NEEDED, '|') => Some(Self::Slurm),
+            None if first.starts_with(';') || ends(".swf") => Some(Self::Swf),
+            None if ends(".json") && first.trim_start().starts_with('{') => Some(Self::Kubernetes),
+            None => None,
+        })
+    }
+}
+
+/// A pool that jobs may run on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TracePool {
+    /// The pool.
+    pub id: PoolId,
+    /// Its name, for messages.
+    pub name: String,
+    /// All its cards.
+    pub cards: u32,
+    /// Cards of a node.
+    pub cards_per_node: u32,
+    /// The accelerator on its nodes.
+    pub accelerator: String,
+    /// What a node has beside cards.
+    pub host: Host,
+}
+
+impl TracePool {
+    /// A pool of which only its cards matter: all on one node.
+    pub fn of_cards(id: PoolId, cards: u32) -> Self {
+        Self {
+            id,
+            name: String::new(),
+            cards,
+            cards_per_node: cards,
+            accelerator: String::new(),
+            host: Host::default(),
+        }
+    }
+
+    /// A pool of a fleet, with all the nodes that it can have.
+    pub fn from_config(id: PoolId, pool: &PoolConfig) -> Self {
+        Self {
+            id,
+            name: pool.name.clone(),
+            cards: pool.slots() * pool.cards_per_node,
+            cards_per_node: pool.cards_per_node,
+            accelerator: pool.accelerator.clone(),
+            host: pool.host,
+        }
+    }
+
+    /// Whether it has an accelerator by this name; several names are parted by `|`. Letters and digits
+    /// count, and one name may say more than the other: `v100` is `V100-SXM2-16GB`.
+    fn has(&self, wanted: &str) -> bool {
+        Self::same_accelerator(&self.accelerator, wanted)
+    }
+
+    /// Whether an accelerator may go by a name, or by one of several.
+    pub fn same_accelerator(accelerator: &str, wanted: &str) -> bool {
+        let plain = |text: &str| -> String {
+            text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+        };
+        let own = plain(accelerator);
+        wanted
+            .split('|')
+            .map(plain)
+            .filter(|name| !name.is_empty())
+            .any(|name| own == name || !own.is_empty() && (own.contains(&name) || name.contains(&own)))
+    }
 }
 
 /// What to read, and for which pools.
@@ -49,8 +187,10 @@ pub struct JobTraceConfig {
     pub format: JobTraceFormat,
     /// Only jobs of these queues (Helios' and Philly's virtual clusters); all when empty.
     pub queues: Vec<String>,
-    /// Where the jobs may run, in order of preference, with the cards of each pool; at least one.
-    pub pools: Vec<(PoolId, u32)>,
+    /// Gavel's table of throughputs, when the trace is its own.
+    pub throughputs: Option<PathBuf>,
+    /// Where the jobs may run, in order of preference; at least one.
+    pub pools: Vec<TracePool>,
     /// Leave out rows that cannot be used, instead of refusing the trace.
     pub skip_bad_rows: bool,
 }
@@ -123,17 +263,25 @@ impl JobTrace {
     pub fn read(config: &JobTraceConfig) -> Result<Self, JobTraceError> {
         let read = |source| JobTraceError::Read { file: config.file.clone(), source };
         let reader = open(&config.file).map_err(read)?;
-        let mut kept: Vec<Row> = Vec::new();
+        let mut kept: Vec<(Row, Vec<PoolId>)> = Vec::new();
         let (mut left_out, mut examples) = (0, Vec::new());
-        rows(reader, &config.file, config.format, &mut |line, row| {
-            let row = row.and_then(|row| checked(row, config));
+        rows(reader, &config.file, config.format, config.throughputs.as_deref(), &mut |line, row| {
+            let ours = |row: &Row| config.queues.is_empty() || config.queues.contains(&row.queue);
+            // What is wrong with a row of another queue is nobody's business here.
+            let row = match row {
+                Ok(row) if !ours(&row) => return,
+                row => row.and_then(|row| {
+                    makes_sense(&row, config.format)?;
+                    let pools = admitted(&row, &config.pools)?;
+                    Ok((row, pools))
+                }),
+            };
             match row {
-                Ok(row) if config.queues.is_empty() || config.queues.contains(&row.queue) => {
+                Ok(row) => {
                     if kept.len() < MOST_JOBS {
                         kept.push(row);
                     }
                 }
-                Ok(_) => {}
                 Err(why) => {
                     left_out += 1;
                     if examples.len() < EXAMPLES {
@@ -149,12 +297,11 @@ impl JobTrace {
             return Err(JobTraceError::Empty { file: config.file.clone() });
         }
         // Rows of the same time keep their order.
-        kept.sort_by(|a, b| a.submit_s.total_cmp(&b.submit_s));
-        // Only Philly's times are dates; in the other formats 0 is the beginning.
-        let first = if config.format == JobTraceFormat::Philly { kept[0].submit_s } else { 0.0 };
-        let pools: Vec<PoolId> = config.pools.iter().map(|(pool, _)| *pool).collect();
+        kept.sort_by(|(a, _), (b, _)| a.submit_s.total_cmp(&b.submit_s));
+        // Of dates the earliest is the beginning; in the other formats 0 is.
+        let first = if config.format.has_dates() { kept[0].0.submit_s } else { 0.0 };
         let mut jobs = JobList::default();
-        for row in &kept {
+        for (row, pools) in &kept {
             let at = |seconds: f64| Instant::from_secs_f64(seconds - first);
             let terms = JobTerms {
                 priority: row.priority,
@@ -162,20 +309,35 @@ impl JobTrace {
                 deadline: row.deadline_s.map(at),
             };
             let texts = (row.id.as_str(), row.user.as_str(), row.queue.as_str());
-            jobs.push(
+            let duration = |pool: &PoolId| {
+                let on = config.pools.iter().find(|other| other.id == *pool)?;
+                row.durations.iter().find(|(kind, _)| on.has(kind)).map(|(_, seconds)| *seconds)
+            };
+            let on_first = pools.first().and_then(duration).unwrap_or(row.duration_s);
+            let job = jobs.push(
                 texts,
                 at(row.submit_s),
-                (row.cards, Duration::from_secs_f64(row.duration_s)),
-                &pools,
+                (row.cards, Duration::from_secs_f64(on_first)),
+                pools,
                 terms,
             );
+            jobs.set_needs(job, needs(row));
+            if !row.durations.is_empty() {
+                let option = |pool: &PoolId| JobOption {
+                    pool: *pool,
+                    duration: Duration::from_secs_f64(duration(pool).unwrap_or(row.duration_s)),
+                    flop: Flop::ZERO,
+                    label: String::new(),
+                };
+                jobs.set_options(job, pools.iter().map(option).collect());
+            }
         }
         Ok(Self { jobs, left_out, examples })
     }
 }
 
-/// A row whose figures make sense on these pools.
-fn checked(row: Row, config: &JobTraceConfig) -> Result<Row, String> {
+/// Whether the figures of a row make sense, wherever it is to run.
+fn makes_sense(row: &Row, format: JobTraceFormat) -> Result<(), String> {
     let time = |name: &str, value: f64| {
         if value.is_finite() && (0.0..=LONGEST_S).contains(&value) {
             return Ok(());
@@ -183,21 +345,83 @@ fn checked(row: Row, config: &JobTraceConfig) -> Result<Row, String> {
         Err(format!("{name} of {value} s is not a time of at most 100 years"))
     };
     time("a duration", row.duration_s)?;
+    row.durations.iter().try_for_each(|(kind, seconds)| time(&format!("a duration on {kind}"), *seconds))?;
     time("an estimate", row.estimate_s.unwrap_or(0.0))?;
     time("a deadline", row.deadline_s.unwrap_or(0.0))?;
-    if config.format == JobTraceFormat::Philly {
-        // A date; its distance from the first is what counts.
-        if !row.submit_s.is_finite() {
-            return Err("the time of submission is none".to_owned());
-        }
-    } else {
+    if !format.has_dates() {
         time("a time of submission", row.submit_s)?;
+    } else if !row.submit_s.is_finite() {
+        return Err("the time of submission is none".to_owned());
     }
-    let most = config.pools.iter().map(|(_, cards)| *cards).max().unwrap_or(0);
-    match row.cards {
-        0 => Err("it wants no card".to_owned()),
-        cards if cards > most => Err(format!("it wants {cards} cards, and its largest pool has {most}")),
-        _ => Ok(row),
+    for (what, value) in [("CPUs", row.cpus), ("MiB of memory", row.memory_mib)] {
+        if !(value.is_finite() && (0.0..=4e6).contains(&value)) {
+            return Err(format!("it wants {value} {what}"));
+        }
+    }
+    if row.cards == 0 && !row.hosts { Err("it wants no card".to_owned()) } else { Ok(()) }
+}
+
+fn needs(row: &Row) -> Needs {
+    Needs {
+        card_milli: row.card_milli,
+        cpu_milli: (row.cpus * 1000.0).round() as u32,
+        memory_mib: row.memory_mib.round() as u32,
+    }
+}
+
+/// The pools on which a job may run, in their order.
+///
+/// # Errors
+/// Why it is not admitted to any.
+fn admitted(row: &Row, pools: &[TracePool]) -> Result<Vec<PoolId>, String> {
+    let typed = |pool: &&TracePool| {
+        let by_row = row.accelerator_type.is_empty() || pool.has(&row.accelerator_type);
+        by_row && (row.durations.is_empty() || row.durations.iter().any(|(kind, _)| pool.has(kind)))
+    };
+    let of_type: Vec<&TracePool> = pools.iter().filter(typed).collect();
+    if of_type.is_empty() {
+        let mut have: Vec<&str> = pools.iter().map(|pool| pool.accelerator.as_str()).collect();
+        have.sort_unstable();
+        have.dedup();
+        let wanted = match row.durations.first() {
+            Some((kind, _)) if row.accelerator_type.is_empty() => kind,
+            _ => &row.accelerator_type,
+        };
+        return Err(format!("it wants the accelerator `{wanted}`, and its pools have {}", have.join(", ")));
+    }
+    let most = of_type.iter().map(|pool| pool.cards).max().unwrap_or(0);
+    if row.cards > most {
+        return Err(format!("it wants {} cards, and its largest pool has {most}", row.cards));
+    }
+    let needs = needs(row);
+    let mut why = None;
+    let fits = |pool: &&&TracePool| {
+        let want = needs.on_node(row.cards.min(pool.cards_per_node), row.cards);
+        let host = [
+            ("CPUs", want.cpu_milli, pool.host.cpu_milli, 1000.0),
+            ("GiB of memory", want.memory_mib, pool.host.memory_mib, 1024.0),
+        ];
+        let lacks =
+            host.into_iter().find(|(_, wanted, has, _)| *wanted > 0 && has.is_none_or(|has| has < *wanted));
+        if let Some((what, wanted, has, unit)) = lacks {
+            let wanted = f64::from(wanted) / unit;
+            why.get_or_insert_with(|| match has {
+                Some(has) => {
+                    format!("it wants {wanted:.1} {what} on a node, and a node of its pools has {:.1}", f64::from(has) / unit)
+                }
+                None => format!(
+                    "it wants {wanted:.1} {what} on a node, and how many its pools' nodes have is not known: give them \
+                     `cpus` and `memory`"
+                ),
+            });
+        }
+        lacks.is_none() && row.cards <= pool.cards
+    };
+    let ids: Vec<PoolId> = of_type.iter().filter(fits).map(|pool| pool.id).collect();
+    if ids.is_empty() {
+        Err(why.unwrap_or_else(|| "it fits on none of its pools".to_owned()))
+    } else {
+        Ok(ids)
     }
 }
 
@@ -209,117 +433,4 @@ fn open(file: &Path) -> io::Result<Box<dyn BufRead>> {
         return Ok(Box::new(BufReader::new(unpacked)));
     }
     Ok(Box::new(reader))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Write as _;
-
-    fn read(format: JobTraceFormat, text: &str, skip_bad_rows: bool) -> Result<JobTrace, String> {
-        let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
-        file.write_all(text.as_bytes()).expect("it can be written");
-        let config = JobTraceConfig {
-            file: file.path().to_owned(),
-            format,
-            queues: Vec::new(),
-            pools: vec![(PoolId(0), 16)],
-            skip_bad_rows,
-        };
-        let name = file.path().display().to_string();
-        JobTrace::read(&config).map_err(|error| error.to_string().replace(&name, "FILE"))
-    }
-
-    /// (name, submission, duration, cards, user, queue, estimate) of each job, times in seconds.
-    fn table(trace: &JobTrace) -> Vec<(String, f64, f64, u32, String, String, f64)> {
-        let jobs = &trace.jobs;
-        let row = |job| {
-            let facts = jobs.facts(job);
-            let s = |duration: Duration| duration.as_secs_f64();
-            let (user, queue) = (jobs.user(job).to_owned(), jobs.queue(job).to_owned());
-            let submit = facts.submit.as_secs_f64();
-            (
-                jobs.name(job).to_owned(),
-                submit,
-                s(facts.duration),
-                facts.cards,
-                user,
-                queue,
-                s(facts.estimate),
-            )
-        };
-        (0..jobs.len() as u32).map(row).collect()
-    }
-
-    fn job(
-        name: &str,
-        times: [f64; 3],
-        cards: u32,
-        user: &str,
-        queue: &str,
-    ) -> (String, f64, f64, u32, String, String, f64) {
-        (name.to_owned(), times[0], times[1], cards, user.to_owned(), queue.to_owned(), times[2])
-    }
-
-    #[test]
-    fn generic_csv_in_any_order_of_rows_and_columns() {
-        let text =
-            "accelerators,id,duration_s,submit_s,user,estimate_s,queue\n2,b,3.5,10,ann,,q\n1,a,2,1,,60,\n";
-        let trace = read(JobTraceFormat::Csv, text, false).expect("it is right");
-        let expected = [job("a", [1.0, 2.0, 60.0], 1, "", ""), job("b", [10.0, 3.5, 3.5], 2, "ann", "q")];
-        assert_eq!(table(&trace), expected);
-    }
-
-    #[test]
-    fn philly_begins_with_its_earliest_job() {
-        let text = "timestamp,duration,num_gpus,gpu_time,cluster\n2017-10-09 07:01:55,66.0,1,66.0,11cb48\n\
-                    2017-10-08 07:01:50,2951.0,2,5902.0,6214e9\n";
-        let trace = read(JobTraceFormat::Philly, text, false).expect("it is right");
-        let expected = [
-            job("2", [0.0, 2951.0, 2951.0], 2, "", "6214e9"),
-            job("1", [86_405.0, 66.0, 66.0], 1, "", "11cb48"),
-        ];
-        assert_eq!(table(&trace), expected);
-    }
-
-    #[test]
-    fn swf_takes_requested_processors_and_time() {
-        let text = "; Version: 2.2\n\n 1 5 -1 60 4 -1 -1 8 300 -1 1 7 2 1 3 1 -1 -1\n\
-                    2 6 -1 30 2 -1 -1 -1 -1 -1 1 8 2 1 -1 -1 -1 -1\n";
-        let trace = read(JobTraceFormat::Swf, text, false).expect("it is right");
-        let expected = [job("1", [5.0, 60.0, 300.0], 8, "7", "3"), job("2", [6.0, 30.0, 30.0], 2, "8", "")];
-        assert_eq!(table(&trace), expected);
-    }
-
-    #[test]
-    fn bad_rows_are_named_or_left_out_when_asked() {
-        let text =
-            "id,submit_s,duration_s,accelerators\na,0,,1\nb,0,5,0\nc,0,5,17\nd,-1,5,1\ne,0,5,1\nf,0,1e12,1\n";
-        let error = read(JobTraceFormat::Csv, text, false).expect_err("five rows are bad");
-        assert_eq!(
-            error,
-            "FILE: 5 rows cannot be used: line 2: `duration_s` is missing; line 3: it wants no card; line 4: it \
-             wants 17 cards, and its largest pool has 16; line 5: a time of submission of -1 s is not a time of at \
-             most 100 years; line 7: a duration of 1000000000000 s is not a time of at most 100 years"
-        );
-        let trace = read(JobTraceFormat::Csv, text, true).expect("one row is left");
-        assert_eq!((trace.jobs.len(), trace.left_out, trace.examples.len()), (1, 5, 5));
-    }
-
-    #[test]
-    fn what_is_not_modelled_is_refused() {
-        let text = "id,submit_s,duration_s,accelerators,cards_fraction\na,0,5,1,0.5\nb,0,5,1,1\n";
-        let error = read(JobTraceFormat::Csv, text, false).expect_err("half a card");
-        assert_eq!(error, "FILE: 1 rows cannot be used: line 2: `cards_fraction` is not built yet");
-        let error =
-            read(JobTraceFormat::Csv, "id,submit,duration_s,accelerators\n", false).expect_err("header");
-        assert_eq!(
-            error,
-            "FILE: the header has no column `submit_s`; its columns: id, submit, duration_s, accelerators"
-        );
-        assert_eq!(
-            read(JobTraceFormat::Swf, "; nothing\n", false).expect_err("empty"),
-            "FILE: no job is left to run"
-        );
-    }
 }

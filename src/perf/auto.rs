@@ -51,9 +51,9 @@ pub fn auto_plan(replica: &Replica<'_>) -> Result<AutoPlan, PlanError> {
 
 /// The plan of least cost that fits and keeps a promise. All cards of a pool cost the same, so that is the one of
 /// fewest cards: tensor parallelism in powers of two that divide the heads within a node, then stages of whole
-/// nodes. It fits when its KV cache holds [`KV_BUDGET_TOKENS`] tokens, or sixteen full contexts of a model for
-/// which that is less. It keeps the promise when a request that is alone on the replica does: what a batch of
-/// many takes is for the simulation to say.
+/// nodes; for mixtures of experts also ranks of attention that share the experts among them. It fits when its KV
+/// cache holds [`KV_BUDGET_TOKENS`] tokens, or sixteen full contexts of a model for which that is less. It keeps the
+/// promise when a request that is alone on the replica does: what a batch of many takes is for the simulation to say.
 ///
 /// Where none does both, the one with the largest KV cache of those that keep the promise is taken; else the
 /// smallest with room for its KV cache, or the one with the most, and what it misses is said. `replica.plan` is
@@ -121,11 +121,24 @@ fn candidates(replica: &Replica<'_>, nodes: u32) -> Vec<ParallelismPlan> {
     let degrees = (0..31).map(|exponent| 1u32 << exponent).take_while(|tp| *tp <= node.cards.max(1));
     let mut plans: Vec<_> =
         degrees.filter(|tp| heads.is_multiple_of(*tp)).map(ParallelismPlan::tensor).collect();
-    let whole = node.cards > 0 && heads.is_multiple_of(node.cards) && node.scale_out.is_some();
-    if whole {
+    let reaches = node.cards > 0 && node.scale_out.is_some();
+    if reaches && heads.is_multiple_of(node.cards) {
         let stages = 2..=nodes.min(MOST_STAGES).min(replica.model.layers);
         let equal = stages.filter(|pp| replica.model.layers.is_multiple_of(*pp));
         plans.extend(equal.map(|pp| ParallelismPlan { pp, ..ParallelismPlan::tensor(node.cards) }));
+    }
+    if let Some(experts) = replica.model.experts {
+        // Ranks of attention that share the experts, over any power of two of a node's cards and over whole nodes.
+        let within = (1..31).map(|exponent| 1u32 << exponent).take_while(|cards| *cards <= node.cards);
+        let over = (2..=nodes.min(MOST_STAGES)).filter(|_| reaches).map(|nodes| nodes * node.cards);
+        let ranks = within.chain(over).map(|dp| {
+            let ep =
+                (1..=dp).rev().find(|ep| dp.is_multiple_of(*ep) && experts.per_layer.is_multiple_of(*ep));
+            ParallelismPlan { tp: 1, pp: 1, dp, ep: ep.unwrap_or(1) }
+        });
+        plans.extend(ranks);
+        // Of as many cards, layers cut first: a request alone is served soonest so.
+        plans.sort_by_key(|plan| plan.cards());
     }
     plans
 }

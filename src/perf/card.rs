@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::constants;
+use super::plan::PlanError;
 use crate::catalog::Precision;
-use crate::topology::{HostShape, Interconnect, Link, NodeShape, NodeTopology, TopologyError};
+use crate::topology::{
+    Fabric, FabricShape, HostShape, Interconnect, Link, NodeShape, NodeTopology, Share, TopologyError, Wiring,
+};
 use crate::units::{Bytes, BytesPerSecond, FlopPerSecond};
 
 /// What the performance model needs to know of an accelerator. The catalogue's entry converts into it.
@@ -81,6 +84,34 @@ impl CardSpec {
 }
 
 impl NodeSpec {
+    /// The same node with what its place in a fabric leaves it of its network.
+    #[must_use]
+    pub fn sharing(&self, share: &Share) -> Self {
+        Self { scale_out: Some(share.bandwidth), ..self.clone() }
+    }
+
+    /// A fabric of two tiers over so many of these nodes; a hop takes half of what two nodes under one leaf are apart.
+    ///
+    /// # Errors
+    /// When the node's network is not known, or no such fabric can be built.
+    pub fn fabric(
+        &self,
+        nodes: u32,
+        nodes_per_leaf: u32,
+        wiring: Wiring,
+        oversubscription: f64,
+    ) -> Result<Fabric, PlanError> {
+        let bandwidth = self.scale_out.ok_or_else(|| PlanError::UnknownScaleOut {
+            cards: nodes.saturating_mul(self.cards),
+            nodes,
+            per_node: self.cards,
+            card: self.card.name.clone(),
+            node: self.name.clone(),
+        })?;
+        let node = Link { bandwidth, latency: constants::SCALE_OUT_LATENCY / 2 };
+        Ok(FabricShape { nodes, nodes_per_leaf, wiring, node, oversubscription }.build()?)
+    }
+
     /// The node's graph.
     ///
     /// # Errors

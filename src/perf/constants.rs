@@ -17,7 +17,7 @@ use crate::units::{Bytes, BytesPerSecond, Duration};
 
 mod fitted;
 
-pub use fitted::{Constant, Constants};
+pub use fitted::{Block, Constant, Constants};
 
 // ---- Families of cards, engines ----------------------------------------------------------------------------
 

@@ -109,6 +109,11 @@ impl ModelDims {
         }
     }
 
+    /// Whether keys and values are kept as one latent vector (MLA).
+    pub const fn is_latent(&self) -> bool {
+        matches!(self.attention, Attention::Latent { .. })
+    }
+
     /// Parameters of the input embedding and the output head (one matrix when tied).
     pub fn embedding_parameters(&self) -> u64 {
         let matrix = u64::from(self.vocabulary) * u64::from(self.hidden);

@@ -181,10 +181,11 @@ impl Roofline {
         let logits = traffic.reduce.seconds(f64::from(model.vocabulary)) - traffic.reduce.seconds(0.0);
         let expert_layers = model.experts.map_or(0.0, |experts| f64::from(experts.layers));
         let layers = f64::from(model.layers);
+        let latent = if model.is_latent() { k.latent_layer_us } else { 0.0 };
+        let launches =
+            factors.launches * (layers * (k.layer_us + latent) + expert_layers * k.expert_layer_us);
         Ok(Self {
-            fixed: 1e-6
-                * (k.iteration_us * factors.iteration
-                    + factors.launches * (layers * k.layer_us + expert_layers * k.expert_layer_us)),
+            fixed: 1e-6 * (k.iteration_us * factors.iteration + launches),
             fixed_prefill: 1e-6
                 * factors.launches
                 * (layers * k.prefill_layer_us + expert_layers * k.prefill_expert_layer_us),
@@ -195,7 +196,7 @@ impl Roofline {
             per_prompt: 1e-6 * k.prompt_us,
             guesses: 0.0,
             layers,
-            launches: 1e-6 * factors.launches * (layers * k.layer_us + expert_layers * k.expert_layer_us),
+            launches: 1e-6 * launches,
             prompts: factors.prompts,
             unhidden: k.unhidden,
             half: k.attention_half_tokens as u64,

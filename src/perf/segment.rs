@@ -23,6 +23,12 @@ pub struct Segment {
 }
 
 impl Segment {
+    /// The same iterations when each lasts so many times as long; at least 1.
+    pub fn slowed(self, times: u32) -> Self {
+        let first = Ticks(self.first.0 * u128::from(times));
+        Self { first, slope: TickChange(self.slope.0 * i128::from(times)), ..self }
+    }
+
     /// How long iteration `k` lasts (`k` < [`Segment::max_iterations`]).
     pub fn duration(&self, k: u64) -> Ticks {
         Ticks(changed(self.first.0, self.slope, u128::from(k)))

@@ -3,17 +3,32 @@
 //! Each rule that chooses one node has its own file with its tie rule. A gang larger than a node takes whole
 //! nodes and one more for the rest; `pack` and `spread` alone may split a gang over partly used nodes, so
 //! under them a gang starts whenever enough cards are free, wherever they lie.
+//!
+//! Rules that score ([`PlacementKind::scores`]) look at what is free on every kind of node: on each card,
+//! of CPUs, of host memory. The others do so as well once somebody asks for more than whole cards; then
+//! best fit, `pack` and `consolidate` are one rule, worst fit and `spread` another, and no gang is split.
 
 mod best_fit;
 mod consolidate;
+mod dot_product;
+mod fgd;
 mod first_fit;
 mod free_nodes;
+mod gpu_clustering;
+mod gpu_packing;
+mod node_free;
 mod pack;
 mod random;
+mod scorer;
 mod spread;
+mod tight;
+pub mod topology;
 mod worst_fit;
 
+pub use fgd::Workload;
 pub use free_nodes::FreeNodes;
+pub use node_free::{Largest, Needs, NodeFree, WHOLE, Want};
+pub use scorer::Scorer;
 
 use super::{Policy, Reason};
 use crate::sim::RandomStream;
@@ -37,6 +52,20 @@ pub enum PlacementKind {
     Random,
     /// Best fit within a node; the rest of a larger gang goes to the emptiest node.
     Consolidate,
+    /// The node whose free CPUs and cards have the smallest product with what is asked for.
+    DotProduct,
+    /// Nodes with claims of the same kind first, the fullest of them.
+    GpuClustering,
+    /// Cards in use first, then nodes in use, then empty nodes.
+    GpuPacking,
+    /// The node and card where the fewest new fragments come about, for the typical workload.
+    Fgd,
+    /// One node, else one switch, else as few switches as can be.
+    Topology,
+    /// Of several pools the one where the job's work costs least; best fit there.
+    Cheapest,
+    /// Of several pools the one where the job is done soonest; best fit there.
+    Fastest,
 }
 
 /// What a placement may look at.
@@ -52,7 +81,7 @@ pub struct PlacementView<'a> {
 
 impl PlacementKind {
     /// All placements, with the names that scenarios use.
-    pub const ALL: [(&'static str, Self); 7] = [
+    pub const ALL: [(&'static str, Self); 14] = [
         ("first-fit", Self::FirstFit),
         ("best-fit", Self::BestFit),
         ("worst-fit", Self::WorstFit),
@@ -60,7 +89,19 @@ impl PlacementKind {
         ("spread", Self::Spread),
         ("random", Self::Random),
         ("consolidate", Self::Consolidate),
+        ("dot-product", Self::DotProduct),
+        ("gpu-clustering", Self::GpuClustering),
+        ("gpu-packing", Self::GpuPacking),
+        ("fgd", Self::Fgd),
+        ("topology", Self::Topology),
+        ("cheapest", Self::Cheapest),
+        ("fastest", Self::Fastest),
     ];
+
+    /// True when the rule scores the nodes of all pools that a claim may use against each other.
+    pub fn scores(self) -> bool {
+        matches!(self, Self::DotProduct | Self::GpuClustering | Self::GpuPacking | Self::Fgd)
+    }
 
     /// True when a gang may be split over partly used nodes: it fits wherever enough cards are free.
     pub fn splits(self) -> bool {
@@ -98,7 +139,16 @@ impl Policy for Placement {
         let (nodes, cards) = (view.nodes, view.cards);
         match self.kind {
             PlacementKind::FirstFit => (first_fit::node(nodes, cards), first_fit::REASON),
-            PlacementKind::BestFit | PlacementKind::Pack => (best_fit::node(nodes, cards), best_fit::REASON),
+            // Where cards are shared or nodes are scored, `Scorer` decides instead.
+            PlacementKind::BestFit
+            | PlacementKind::Pack
+            | PlacementKind::Topology
+            | PlacementKind::Cheapest
+            | PlacementKind::Fastest
+            | PlacementKind::DotProduct
+            | PlacementKind::GpuClustering
+            | PlacementKind::GpuPacking
+            | PlacementKind::Fgd => (best_fit::node(nodes, cards), best_fit::REASON),
             PlacementKind::WorstFit | PlacementKind::Spread => {
                 (worst_fit::node(nodes, cards), worst_fit::REASON)
             }

@@ -82,6 +82,8 @@ pub struct JobFacts {
     pub deadline: Instant,
     /// Cards wanted.
     pub cards: u32,
+    /// Which kind of needs beside whole cards it has, by number; 0 for none.
+    pub needs: u32,
     /// Which list of pools it may run on; jobs with the same number have the same list.
     pub places: u32,
     /// Who submitted it, by number.
@@ -126,18 +128,39 @@ pub struct Shadow {
     pub pool: u16,
 }
 
+/// Which running jobs are taken to give their cards back first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndOrder {
+    /// Those that end first; of several, those of the lowest numbers.
+    Earliest,
+    /// Those that end last; of several, those of the highest numbers.
+    Latest,
+}
+
 /// What a queue order may ask about the fleet when it decides.
 pub trait Cluster {
-    /// Free cards of a pool.
+    /// Cards of a pool of which something is free.
     fn free(&self, pool: u16) -> u32;
 
     /// When a job would fit, if running jobs gave their cards back at the times given (ascending); the cards
     /// it would then get are held for it until the next call. `None` when it would not fit even then.
-    fn reserve(&mut self, job: u32, releases: &mut dyn Iterator<Item = (Instant, u32)>) -> Option<Shadow>;
+    /// None is given back before `soon`.
+    fn reserve(
+        &mut self,
+        job: u32,
+        soon: Instant,
+        releases: &mut dyn Iterator<Item = (Instant, u32)>,
+    ) -> Option<Shadow>;
 
     /// Which of these running jobs to stop, preferring the first, so that a job fits; none that is not
-    /// needed. `None` when it would not fit even without all of them.
-    fn victims(&self, job: u32, candidates: &mut dyn Iterator<Item = u32>) -> Option<Vec<u32>>;
+    /// needed. `None` when it would not fit even without all of them. Where the order says when jobs should end
+    /// ([`Order::end`]), the candidates are those that end after `beyond`, the last first.
+    fn victims(
+        &mut self,
+        job: u32,
+        beyond: Instant,
+        candidates: &mut dyn Iterator<Item = u32>,
+    ) -> Option<Vec<u32>>;
 }
 
 /// What to do next.
@@ -174,6 +197,15 @@ pub trait Order: std::fmt::Debug {
     /// Why a waiting job that was not tried waits, in words; nothing when others are simply before it.
     fn why(&self, _job: u32, _facts: &JobFacts, _cluster: &dyn Cluster) -> Option<&'static str> {
         None
+    }
+    /// In which order running jobs give their cards back, in reservations and when some must give way,
+    /// where that follows from when they should end.
+    fn ends(&self) -> Option<EndOrder> {
+        None
+    }
+    /// When a running job should end, as far as the order knows.
+    fn end(&self, _job: u32) -> Instant {
+        Instant::MAX
     }
     /// When to be asked again although nothing happened.
     fn wake(&self) -> Option<Instant> {

@@ -174,6 +174,14 @@ fn jobs(text: &mut String, results: &RunResults) {
             ),
         );
     }
+    let why = jobs.waits.iter().filter(|share| share.jobs > 0 && jobs.submitted > 1).map(|share| {
+        let jobs = plural(share.jobs, "job");
+        format!("{} ({jobs}, {:.1} h)", share.cause, share.wait_hours)
+    });
+    let why: Vec<String> = why.collect();
+    if !why.is_empty() {
+        paragraph(text, &format!("why jobs waited: {}", why.join(", ")));
+    }
     text.push('\n');
 }
 

@@ -1,10 +1,12 @@
 //! What a scenario file says, read and checked by itself: types and places, but no name looked up yet.
 
+mod adapter;
 mod api;
 mod autoscaler;
 mod batching;
 mod deployment;
 mod disaggregated;
+mod host;
 mod job;
 mod lengths;
 mod lifecycle;
@@ -22,12 +24,14 @@ mod traffic;
 mod training;
 mod weights;
 
+pub use adapter::{RawAdapter, RawLora};
 pub use api::RawApi;
 pub use autoscaler::RawAutoscaler;
 pub use deployment::{Parallelism, RawDeployment, StepTime, read as deployment};
 pub use disaggregated::{RawDisaggregated, RawSet};
+pub use host::{RawHost, WeightsFrom};
 pub use job::{RawJob, Work, read as job};
-pub use lifecycle::RawStart;
+pub use lifecycle::{RawStart, Replicas};
 pub use market::{RawOwned, RawStock, RawZone};
 pub use node_autoscaler::{NodePolicy, RawNodeAutoscaler};
 pub use plan::{HorizonTerms, PlanSection, RegretTerms, plan};
@@ -57,7 +61,9 @@ pub struct RawScenario {
     pub streams: Vec<RawStream>,
     pub tenants: Vec<RawTenant>,
     pub apis: Vec<RawApi>,
+    pub adapters: Vec<RawAdapter>,
     pub pools: Vec<RawPool>,
+    pub hosts: Vec<RawHost>,
     pub deployments: Vec<RawDeployment>,
     pub jobs: Vec<RawJob>,
     pub job_trace: Option<RawJobTrace>,
@@ -119,7 +125,9 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawScen
     let tenants = t.tables("tenants", "tenant", doc, tenant);
     let doc = "Hosted models, paid by the token, to which streams overflow.";
     let apis = t.tables("apis", "API", doc, api::read);
+    let adapters = t.tables("adapters", "adapter", "LoRA adapters of base models.", adapter::read);
     let pools = t.tables("pools", "pool", "Like nodes from one offer.", |t| pool(t, around));
+    let hosts = t.tables("hosts", "host", "Cards that several deployments share.", host::read);
     let deployments = t.tables("deployments", "deployment", "A model served somewhere.", |t| {
         deployment(t, around, start.unwrap_or_default())
     });
@@ -150,7 +158,9 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawScen
         streams,
         tenants,
         apis,
+        adapters,
         pools,
+        hosts,
         deployments,
         jobs,
         job_trace,

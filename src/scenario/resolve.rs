@@ -1,13 +1,16 @@
 //! From what the file says to what a run needs: names looked up, figures taken from the catalogue, models
 //! fitted on the cards of their pools.
 
+mod adapters;
 mod apis;
 mod assumptions;
 mod capacity;
 mod catalog;
+pub(in crate::scenario) mod choice;
 mod deployments;
 mod disaggregated;
 mod engine;
+mod hosts;
 mod job_order;
 mod jobs;
 mod lifecycle;
@@ -37,13 +40,16 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
     duplicates(reading, "streams", scenario.streams.iter().map(|stream| &stream.name));
     duplicates(reading, "tenants", scenario.tenants.iter().map(|tenant| &tenant.name));
     duplicates(reading, "APIs", scenario.apis.iter().map(|api| &api.name));
+    duplicates(reading, "adapters", scenario.adapters.iter().map(|adapter| &adapter.name));
     duplicates(reading, "pools", scenario.pools.iter().map(|pool| &pool.name));
+    duplicates(reading, "hosts", scenario.hosts.iter().map(|host| &host.name));
     duplicates(reading, "deployments", scenario.deployments.iter().map(|deployment| &deployment.name));
     duplicates(reading, "jobs", scenario.jobs.iter().map(|job| &job.name));
     let mut ledger = Ledger::default();
     let catalog = catalog::build(&scenario, reading);
     let pools = pools::resolve(&scenario, &catalog, reading, &mut ledger);
     let deployments = deployments::resolve(&scenario, &catalog, &pools, reading, &mut ledger);
+    let hosts = hosts::resolve(&scenario, &deployments, &pools, &catalog, reading, &mut ledger);
     // Behind the scenario's deployments stand those of prefill replicas, which no stream names.
     let named = &deployments[..scenario.deployments.len()];
     let streams = streams::resolve(&scenario, &catalog, named, reading);
@@ -54,6 +60,7 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
     if reading.problems.iter().any(|problem| problem.severity == Severity::Error) {
         return None;
     }
+    let hosts = hosts?;
     let pools: Vec<PoolPlan> =
         pools.into_iter().map(|pool| pool.resolved.map(|resolved| resolved.plan)).collect::<Option<_>>()?;
     let deployments: Vec<DeploymentConfig> =
@@ -68,7 +75,7 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
     let node_scaler = node_autoscaler::resolve(&scenario, &pools, &deployments, &all_jobs, reading);
     let scalers = scalers(&scenario);
     let fleet: Vec<&PoolConfig> = pools.iter().map(|pool| &pool.fleet).collect();
-    capacity::check(&scenario, &fleet, &deployments, &jobs, reading);
+    capacity::check(&scenario, &fleet, (&deployments, &hosts), &jobs, reading);
     Some(WorldConfig {
         name: scenario.name,
         seed: Seed(scenario.seed),
@@ -80,6 +87,7 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
         pools,
         node_scaler,
         deployments,
+        hosts,
         scalers,
         jobs: expanded,
         job_trace,

@@ -37,10 +37,89 @@ pub struct DeploymentConfig {
     /// Turns requests away whose first token would come later than this after their arrival, as far as can be
     /// told when they arrive (`serving/predict.rs`).
     pub max_predicted_ttft: Option<Duration>,
+    /// Its replicas share their cards with those of other deployments; `None` where each has its own.
+    pub shared: Option<SharedCards>,
+    /// Adapters that a replica has at hand at a time; 0 where none are served.
+    pub adapter_slots: u32,
     /// Whether its replicas do all of a request, or a part.
     pub role: Role,
     /// The tenants' weights, for [`RequestOrder::Vtc`].
     pub tenants: TenantWeights,
+}
+
+/// What a model needs of a host that it shares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SharedCards {
+    /// Which host, by its place in the list.
+    pub host: usize,
+    /// Its weights, over all cards of a host.
+    pub weights: Bytes,
+    /// These and its KV cache.
+    pub footprint: Bytes,
+    /// What a host has for it and others.
+    pub capacity: Bytes,
+    /// Whether it stays once it is there.
+    pub pinned: bool,
+}
+
+/// Hosts of one kind: cards that several deployments share.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HostConfig {
+    /// Its name in the scenario.
+    pub name: String,
+    /// The deployments that share them.
+    pub members: Vec<usize>,
+    /// What each has for weights and KV caches, over all its cards.
+    pub memory: Bytes,
+    /// Where weights come from, the first that has them.
+    pub sources: Vec<WeightSource>,
+    /// What the cards of a host take in from their node together; `None` is no limit.
+    pub into_cards: Option<BytesPerSecond>,
+    /// From the weights to the first request.
+    pub warm_up: Duration,
+    /// How long a model may be waited for while all others are in use, before one of these has to go.
+    pub patience: Duration,
+    /// Whether requests go where their model is, rather than to the host with the fewest requests for it.
+    pub affinity: bool,
+}
+
+/// Where weights come from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum WeightSource {
+    /// Another host on the node that has the model.
+    Peer {
+        /// What a host sends to others, and what it takes in from them.
+        bandwidth: BytesPerSecond,
+    },
+    /// The node's memory, where weights that were loaded once stay until others need the room.
+    HostMemory {
+        /// Into the cards of a host.
+        bandwidth: BytesPerSecond,
+        /// What a node keeps.
+        size: Bytes,
+    },
+    /// The node's disks.
+    Disk {
+        /// Of a node.
+        bandwidth: BytesPerSecond,
+    },
+    /// A store over the network.
+    ObjectStore {
+        /// Into a node.
+        bandwidth: BytesPerSecond,
+    },
+}
+
+impl WeightSource {
+    /// How fast it gives.
+    pub const fn bandwidth(&self) -> BytesPerSecond {
+        match self {
+            Self::Peer { bandwidth }
+            | Self::HostMemory { bandwidth, .. }
+            | Self::Disk { bandwidth }
+            | Self::ObjectStore { bandwidth } => *bandwidth,
+        }
+    }
 }
 
 /// What the replicas of a deployment do.
@@ -88,6 +167,8 @@ pub struct RequestTerms {
     pub kind: RequestKind,
     /// Outputs that each wants; 0 and 1 are one.
     pub samples: u16,
+    /// The adapter of the base model that they want, by number.
+    pub adapter: Option<u16>,
 }
 
 /// What a request asks for.
@@ -134,6 +215,8 @@ pub struct ReplicaOption {
     pub links: Option<ReplicaLinks>,
     /// Host memory for the KV cache of preempted requests; needed for [`Preemption::Swap`].
     pub host: Option<HostMemory>,
+    /// How long each adapter takes to come to its cards, by number; empty where none are served.
+    pub adapters: Vec<Ticks>,
     /// What proposing tokens costs; `None` is nothing (look-up in the prompt).
     pub draft: Option<Draft>,
     /// The plan in words: `fp8, TP=8 on aws-h100 (8 cards)`.

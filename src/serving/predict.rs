@@ -33,7 +33,8 @@ impl Replica {
             ..shape
         });
         let iterations = u128::from(tokens.div_ceil(u64::from(room)));
-        let prompts = Ticks(full.first.0 * iterations).ceil_instant().since(Instant::ZERO);
+        let prompts =
+            Ticks(full.first.0 * iterations * u128::from(self.sharers)).ceil_instant().since(Instant::ZERO);
         let places = u64::from(self.batching.max_batch_requests);
         let before = u64::from(self.running()) + u64::from(self.queued());
         let departures = (before + 1).saturating_sub(places);

@@ -8,6 +8,8 @@
 mod evacuate;
 mod gauge;
 
+use super::account::{TimeCause, WaitClock};
+use super::adapters::{AdapterTotals, Slots};
 use super::batch::Batch;
 use super::config::{Batching, DeploymentConfig, HostMemory, Scheduler};
 use super::kv::KvCache;
@@ -55,6 +57,8 @@ pub(crate) struct Replica {
     pub(super) batching: Batching,
     plain: bool,
     pub(super) waiting: Waiting,
+    /// Why those wait.
+    pub(super) waits: WaitClock,
     /// Prompt tokens of those that wait, their client not gone.
     pub(super) waiting_tokens: u64,
     /// Entries of `waiting` whose client has gone.
@@ -87,6 +91,15 @@ pub(crate) struct Replica {
     pub(super) draft: Option<Draft>,
     /// Blocks that the proposed tokens of the next iteration may need.
     pub(super) ahead: u64,
+    /// Its weights are not there: nothing begins.
+    pub(super) gated: bool,
+    /// Nobody is admitted: it makes room for another model.
+    pub(super) closed: bool,
+    /// Models that compute on its cards, itself included, and whether that changed since the batch was looked at.
+    pub(super) sharers: u32,
+    pub(super) sharers_changed: bool,
+    /// The adapters that are at hand.
+    pub(super) slots: Slots,
     /// The boundary at which the pending event fires.
     target: u64,
     /// Events of older generations are stale.
@@ -97,7 +110,13 @@ pub(crate) struct Replica {
 }
 
 impl Replica {
-    pub(crate) fn new(id: u32, config: &DeploymentConfig, option: usize, plain: bool) -> Self {
+    pub(crate) fn new(
+        id: u32,
+        config: &DeploymentConfig,
+        option: usize,
+        waits: WaitClock,
+        plain: bool,
+    ) -> Self {
         let (option, batching) = (&config.options[option], config.batching);
         let kv = KvCache::new(option.kv_blocks, option.block_tokens);
         Self {
@@ -105,6 +124,7 @@ impl Replica {
             batching,
             plain,
             waiting: Waiting::new(batching.order, &config.tenants),
+            waits,
             waiting_tokens: 0,
             abandoned_waiting: 0,
             abandoned_running: Vec::new(),
@@ -123,6 +143,11 @@ impl Replica {
             speculation: config.speculation,
             draft: option.draft.clone(),
             ahead: 0,
+            gated: false,
+            closed: false,
+            sharers: 1,
+            sharers_changed: false,
+            slots: Slots::new(config.adapter_slots, &option.adapters),
             target: 0,
             generation: 0,
             first_tokens: None,
@@ -151,7 +176,8 @@ impl Replica {
     }
 
     /// Queues a request. Returns when the replica must next be looked at, if that changed.
-    pub(crate) fn enqueue(&mut self, now: Instant, slot: Slot, requests: &Requests) -> Option<Instant> {
+    pub(crate) fn enqueue(&mut self, now: Instant, slot: Slot, requests: &mut Requests) -> Option<Instant> {
+        requests[slot].account.wait(now, &mut self.waits);
         if self.batching.order == RequestOrder::Vtc {
             self.catch_up(now);
         }
@@ -218,7 +244,7 @@ impl Replica {
     }
 
     /// Makes the next boundary one at which the batch is looked at.
-    fn look_soon(&mut self, now: Instant) -> Option<Instant> {
+    pub(super) fn look_soon(&mut self, now: Instant) -> Option<Instant> {
         let Some((segment, done)) = self.segment else {
             // Idle: begin at once, behind everything else that arrives at this instant.
             self.clock = Ticks::from_instant(now);
@@ -227,7 +253,8 @@ impl Replica {
             return Some(now);
         };
         let full = self.batch.len() >= self.batching.max_batch_requests && !self.batch.has_preemptible();
-        if self.plain || (full && self.abandoned_running.is_empty() && self.read == 0) {
+        let waits = self.abandoned_running.is_empty() && self.read == 0 && !self.sharers_changed;
+        if self.plain || (full && waits) {
             return None;
         }
         // The first boundary whose event has not fired yet: one that lies before `now` has, and so has the
@@ -260,6 +287,10 @@ impl Replica {
         if self.segment.is_none() {
             self.clock = Ticks::from_instant(now);
         }
+        if self.gated {
+            self.target = self.boundary;
+            return None;
+        }
         let ended = self.target - self.boundary;
         self.advance(ended);
         self.give_back_read();
@@ -274,6 +305,7 @@ impl Replica {
             changed = true;
         }
         changed |= self.schedule(now, requests);
+        changed |= std::mem::take(&mut self.sharers_changed);
         if self.batch.is_empty() {
             assert_eq!(self.batch.kv.used(), self.held, "nobody is in the batch, but KV blocks are in use");
             self.segment = None;
@@ -306,11 +338,22 @@ impl Replica {
                 segment
             }
         };
+        if self.sharers > 1 {
+            segment = segment.slowed(self.sharers);
+        }
         if self.copying > Ticks::ZERO {
             segment.first += std::mem::replace(&mut self.copying, Ticks::ZERO);
             segment.max_iterations = 1;
         }
         segment
+    }
+
+    /// Its weights and all that is kept beside them make room for another model. Nobody is in the batch.
+    pub(super) fn forget_weights(&mut self) {
+        let (total, block) = (self.batch.kv.total(), self.batch.kv.block_tokens());
+        self.batch.kv = KvCache::new(total, block as u32);
+        self.gated = true;
+        self.cohort = 0;
     }
 
     /// When an idle replica must be looked at: a static batch that is not full waits for its time. One whose time
@@ -386,6 +429,7 @@ impl Replica {
             if stops {
                 self.end(now, slot, requests, finished);
             } else {
+                request.account.begin(now, TimeCause::Decode);
                 self.batch.join_decoding(slot, self.decoded(), requests);
                 self.waiting.decoding(tenant, 1);
             }
@@ -400,6 +444,7 @@ impl Replica {
         let since = requests[slot].first_scheduled.map_or(Duration::ZERO, |since| now.since(since));
         self.totals.stays.0 += 1;
         self.totals.stays.1 += u128::from(since.as_nanos());
+        requests[slot].account.close(now);
         self.batch.keep_answer(slot, self.decoded(), requests);
         let request = &requests[slot];
         // The KV cache of a request that goes on elsewhere stays until it is read.
@@ -426,7 +471,13 @@ impl Replica {
         if requests[slot].phase == Phase::Decode {
             self.waiting.decoding(requests[slot].tenant, -1);
         }
+        self.slots.release(requests[slot].adapter);
         self.batch.remove(slot, self.decoded(), requests);
+    }
+
+    /// What its adapters did.
+    pub(crate) fn adapter_totals(&self) -> AdapterTotals {
+        self.slots.totals
     }
 
     /// Takes requests whose client has gone out of the batch.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::account::Account;
 use super::group::Group;
 use super::speculate::Draws;
 use crate::units::Instant;
@@ -61,6 +62,8 @@ pub(crate) struct Request {
     /// Whose request it is, by number.
     pub(crate) tenant: u16,
     /// Whether a more urgent request may take its place in the batch.
+    /// The adapter that it wants, by number.
+    pub(crate) adapter: Option<u16>,
     pub(crate) preemptible: bool,
     /// Its place in the deployment's order: the smallest goes first.
     pub(crate) key: u64,
@@ -102,6 +105,8 @@ pub(crate) struct Request {
     pub(crate) growing: bool,
     /// The boundary at which its last token is there.
     pub(crate) finishes_at: u64,
+    /// Where its time went so far.
+    pub(crate) account: Account,
     /// Neighbours in the batch, in the order of admission.
     pub(crate) before: Slot,
     pub(crate) after: Slot,

@@ -3,10 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::account::{Account, TimeSpent, WaitClock};
+use super::adapters::salted;
 use super::config::{DeploymentConfig, RequestKind, RequestTerms, StreamRoute};
 use super::deployment::Deployment;
 use super::front::{Gate, Responses, TenantLimits};
 use super::handover::Fabric;
+use super::hosts::Hosts;
 use super::replica::Replica;
 use super::request::{NONE, Phase, Request, Requests, Slot};
 use super::speculate::Draws;
@@ -36,6 +39,21 @@ pub enum Event {
     Flow {
         /// The generation for which this was scheduled.
         generation: u32,
+    },
+    /// A host that several models share is looked at.
+    Host {
+        /// The host.
+        host: u32,
+    },
+    /// Weights are through to a host; stale if others have set out or come since.
+    Weights {
+        /// The generation for which this was scheduled.
+        generation: u32,
+    },
+    /// A model is loaded.
+    Loaded {
+        /// The replica of its deployment at the host.
+        replica: u32,
     },
     /// Requests that a deployment holds may find a replica.
     Pull {
@@ -97,6 +115,8 @@ pub struct Departure {
     pub attempt: u16,
     /// How it ended.
     pub outcome: Outcome,
+    /// What its time went to; complete where it was completed.
+    pub spent: TimeSpent,
     /// Whether its answer came from a cache of responses, all of it at once.
     pub from_cache: bool,
 }
@@ -162,6 +182,7 @@ pub struct Serving {
     pub(super) deployments: Vec<Deployment>,
     pub(super) replicas: Vec<Member>,
     pub(super) fabric: Fabric,
+    pub(super) hosts: Hosts,
     pub(super) time_outs: Vec<TimeOuts>,
     /// The deployments that serve each stream, and on what terms.
     routes: Vec<(Vec<usize>, RequestTerms)>,
@@ -189,6 +210,8 @@ pub(super) struct Member {
     pub(super) sent: u64,
     /// KV caches on their way to it.
     pub(super) arriving: u32,
+    /// The host that it shares, and its place there.
+    pub(super) host: Option<(u32, u32)>,
     /// When it began to compute last, and for how long it had before.
     busy_since: Instant,
     busy_before: Duration,
@@ -237,6 +260,7 @@ impl Serving {
             deployments: deployments.into_iter().map(|config| Deployment::new(config, seed)).collect(),
             replicas: Vec::new(),
             fabric: Fabric::default(),
+            hosts: Hosts::default(),
             time_outs: after.into_iter().map(|after| TimeOuts { after, ..TimeOuts::default() }).collect(),
             spill_over: vec![None; routes.len()],
             caches: caches.collect(),
@@ -252,8 +276,9 @@ impl Serving {
     pub fn add_replica(&mut self, ctx: &mut Context<'_>, deployment: usize, option: usize) -> u32 {
         let id = self.replicas.len() as u32;
         let owner = &mut self.deployments[deployment];
-        let replica = Replica::new(id, &owner.config, option, self.plain);
-        let place = owner.add_replica(id, owner.config.options[option].kv_blocks) as u32;
+        let replica =
+            Replica::new(id, &owner.config, option, WaitClock::new(ctx.now, owner.expecting), self.plain);
+        let place = owner.add_replica(ctx.now, id, owner.config.options[option].kv_blocks) as u32;
         let mut replica = replica;
         replica.first_tokens = owner.latencies.is_some().then(Vec::new);
         self.replicas.push(Member {
@@ -265,6 +290,7 @@ impl Serving {
             standing: Standing::Ready,
             sent: 0,
             arriving: 0,
+            host: None,
             busy_since: ctx.now,
             busy_before: Duration::ZERO,
             output_tokens: 0,
@@ -308,15 +334,19 @@ impl Serving {
             first_scheduled: None,
             first_token: None,
             session: new.session,
-            hashes: new.hashes.filter(|_| keeps_prefixes),
+            hashes: new.hashes.filter(|_| keeps_prefixes).map(|hashes| under(hashes, terms.adapter)),
             ends: new.ends,
-            answer: new.answer.filter(|_| keeps_prefixes),
+            answer: new.answer.filter(|_| keeps_prefixes).map(|answer| match terms.adapter {
+                Some(adapter) => salted(answer, adapter),
+                None => answer,
+            }),
             shared: 0,
             stream: new.stream,
             retries: 0,
             home,
             attempt: new.attempt,
             tenant: terms.tenant,
+            adapter: terms.adapter,
             preemptible: terms.preemptible,
             key: 0,
             samples: if output > 0 { terms.samples.max(1) } else { 1 },
@@ -341,6 +371,7 @@ impl Serving {
             joined_context: 0,
             growing: false,
             finishes_at: 0,
+            account: Account::new(),
             before: NONE,
             after: NONE,
         };
@@ -389,9 +420,13 @@ impl Serving {
             }
             Event::Flow { generation } => self.flow(ctx, generation),
             Event::Pull { deployment } => self.pull(ctx, deployment),
+            Event::Host { host } => self.tend(ctx, host),
+            Event::Weights { generation } => self.weights(ctx, generation),
+            Event::Loaded { replica } => self.loaded(ctx, replica),
             Event::TimeOut { stream } => self.time_out(ctx, stream),
             Event::Answer { slot, .. } => {
                 self.requests[slot].first_token = Some(ctx.now);
+                self.requests[slot].account.close(ctx.now);
                 self.depart(ctx, slot, Outcome::Completed);
             }
         }
@@ -435,10 +470,16 @@ impl Serving {
             owner.too_long += 1;
             return self.depart(ctx, slot, Outcome::Rejected);
         }
-        let routed =
-            if owner.unrouted.is_empty() { owner.route(ctx.now, &self.requests[slot]) } else { None };
+        let routed = if !owner.unrouted.is_empty() {
+            None
+        } else if owner.config.shared.is_some() {
+            self.place_on_hosts(deployment)
+        } else {
+            owner.route(ctx.now, &self.requests[slot])
+        };
+        let owner = &mut self.deployments[deployment as usize];
         let Some(place) = routed else {
-            owner.unrouted.push_back(slot);
+            owner.hold(ctx.now, slot, &mut self.requests[slot]);
             owner.queued += 1;
             ctx.tell(Effect::Load { deployment });
             return;
@@ -479,8 +520,9 @@ impl Serving {
             return;
         }
         owner.queued += 1;
-        let look = self.replicas[id as usize].replica.enqueue(ctx.now, slot, &self.requests);
+        let look = self.replicas[id as usize].replica.enqueue(ctx.now, slot, &mut self.requests);
         self.schedule_look(ctx, id, look);
+        self.want(ctx, id);
         ctx.tell(Effect::Load { deployment });
     }
 
@@ -502,8 +544,10 @@ impl Serving {
                 member.busy_before = member.busy_time(ctx.now);
             }
             member.busy = busy;
-            ctx.tell(Effect::Busy { replica: id, busy });
+            self.tell_busy(ctx, id, busy);
         }
+        let member = &mut self.replicas[id as usize];
+        let owner = &mut self.deployments[deployment as usize];
         if let (Some(latencies), Some(first)) = (&mut owner.latencies, &mut member.replica.first_tokens) {
             latencies.ttft.append(first);
         }
@@ -525,5 +569,13 @@ impl Serving {
             let generation = self.replicas[replica as usize].replica.generation;
             ctx.at(at, Event::Boundary { replica, generation });
         }
+    }
+}
+
+/// The hashes of a prompt's blocks as the caches know them.
+fn under(hashes: Arc<[u64]>, adapter: Option<u16>) -> Arc<[u64]> {
+    match adapter {
+        Some(adapter) => hashes.iter().map(|hash| salted(*hash, adapter)).collect(),
+        None => hashes,
     }
 }

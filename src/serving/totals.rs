@@ -1,8 +1,10 @@
 //! What a deployment did, for its summary.
 
+use super::adapters::AdapterTotals;
 use super::deployment::Deployment;
 use super::front::CacheTotals;
 use super::handover::HandoverTotals;
+use super::hosts::SwapTotals;
 use super::replica::{PrefixTotals, ReplicaTotals};
 use super::request::{NONE, Request};
 use super::room::{Departure, Outcome, Serving};
@@ -32,6 +34,10 @@ pub struct DeploymentTotals {
     pub flop: Flop,
     /// What the prefix caches were asked and had.
     pub prefix: PrefixTotals,
+    /// What its adapters did.
+    pub adapters: AdapterTotals,
+    /// What loading its models took, where it shares hosts.
+    pub swaps: SwapTotals,
     /// KV caches handed over to it.
     pub handed: HandoverTotals,
 }
@@ -48,6 +54,9 @@ impl Serving {
         let mut totals: Vec<DeploymentTotals> = self.deployments.iter().map(own).collect();
         for (deployment, sum) in (0u32..).zip(&mut totals) {
             sum.handed.bytes_moving = self.bytes_moving(deployment);
+        }
+        for (deployment, swaps) in self.swap_totals(end) {
+            totals[deployment].swaps.add(&swaps);
         }
         for member in &mut self.replicas {
             member.replica.finish(end);
@@ -73,6 +82,9 @@ impl Serving {
             sum.speculation.rounds += speculation.rounds;
             sum.batched += batched;
             sum.flop += flop;
+            let adapters = member.replica.adapter_totals();
+            sum.adapters.loads += adapters.loads;
+            sum.adapters.time += adapters.time;
             sum.prefix.asked += prefix.asked;
             sum.prefix.found += prefix.found;
             sum.prefix.tokens += prefix.tokens;
@@ -136,6 +148,7 @@ pub(super) fn departure(
         retries: request.retries,
         attempt: request.attempt,
         outcome,
+        spent: request.account.spent(),
         from_cache: false,
     }
 }

@@ -69,6 +69,24 @@ pub enum TopologyError {
         /// What was given, as text.
         found: String,
     },
+    /// A number of a fabric out of its range.
+    #[error("a fabric's {what} cannot be {found}; it must be {range}")]
+    BadFabric {
+        /// Which number.
+        what: &'static str,
+        /// What was given.
+        found: String,
+        /// What it may be.
+        range: &'static str,
+    },
+    /// A gang that names a node which the fabric lacks, or the same node twice, or none.
+    #[error("nodes {nodes:?} are no gang of this fabric, which has nodes 0 to {last}, each to be named once")]
+    BadGang {
+        /// The gang.
+        nodes: Vec<u32>,
+        /// The last node of the fabric.
+        last: u32,
+    },
     /// A group that names a card which the node lacks, or the same card twice, or none.
     #[error(
         "cards {cards:?} are not a group of this node, which has cards 0 to {last}, each to be named once"

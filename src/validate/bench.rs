@@ -53,6 +53,9 @@ pub(super) struct Habits {
     pub(super) long: bool,
     /// Iterations between two looks for new requests: SGLang's `scheduler_recv_interval`.
     pub(super) polled_iterations: u32,
+    /// Iterations at most for which prompts wait until each rank of attention has one: TensorRT-LLM's
+    /// `attention_dp_config.timeout_iters`.
+    pub(super) gathering_iterations: u32,
 }
 
 /// Replicas that only process prompts.
@@ -111,66 +114,110 @@ pub(super) struct Reading {
     pub(super) line: u64,
     pub(super) case: Case,
     pub(super) source: String,
+    pub(super) origin: String,
     pub(super) accelerator: String,
     pub(super) model: String,
     /// Name of the metric and its value, times in seconds.
     pub(super) measured: Vec<(String, f64)>,
 }
 
-/// A table's rows, read.
+/// A table's rows, read, and the different cases among them: rows of the same case share a run.
 #[derive(Debug)]
-pub(super) struct Readings(Vec<Result<Reading, Skip>>);
+pub(super) struct Readings {
+    rows: Vec<Result<Reading, Skip>>,
+    /// Of each row its place in `cases`.
+    places: Vec<usize>,
+    cases: Vec<Case>,
+}
 
 impl Readings {
     pub(super) fn of(table: &Table, read: fn(&Catalog, Fields<'_>) -> Result<Reading, Skip>) -> Self {
         let catalog = Catalog::embedded();
-        Self(table.rows().map(|fields| read(&catalog, fields)).collect())
+        let rows: Vec<_> = table.rows().map(|fields| read(&catalog, fields)).collect();
+        let (mut known, mut cases) = (BTreeMap::new(), Vec::new());
+        let place = |row: &Result<Reading, Skip>| {
+            let Ok(row) = row else { return usize::MAX };
+            *known.entry(format!("{:?}", row.case)).or_insert_with(|| {
+                cases.push(row.case.clone());
+                cases.len() - 1
+            })
+        };
+        let places = rows.iter().map(place).collect();
+        Self { rows, places, cases }
     }
 
-    /// At most so many rows of each group, spread over it.
+    /// At most so many different runs of each origin, accelerator, model and engine, whole or split, spread over
+    /// them, with all that was measured in each.
     pub(super) fn thinned(mut self, most: usize) -> Self {
-        let mut groups: BTreeMap<[String; 4], Vec<usize>> = BTreeMap::new();
-        for (index, reading) in self.0.iter().enumerate() {
-            let Ok(reading) = reading else { continue };
-            let metric = reading.measured.first().map_or_else(String::new, |(metric, _)| metric.clone());
-            let key = [&reading.source, &reading.accelerator, &reading.model, &metric].map(String::clone);
-            groups.entry(key).or_default().push(index);
+        let mut groups: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (row, place) in self.rows.iter().zip(&self.places) {
+            let Ok(row) = row else { continue };
+            let case = &row.case;
+            let split = case.prefill.is_some();
+            let key = format!("{} {} {} {:?} {split}", row.origin, row.accelerator, row.model, case.engine);
+            let cases = groups.entry(key).or_default();
+            if !cases.contains(place) {
+                cases.push(*place);
+            }
         }
-        let mut kept: Vec<usize> = groups
-            .values()
-            .flat_map(|rows| {
-                let step = rows.len().div_ceil(most.max(1)).max(1);
-                rows.iter().skip(step / 2).step_by(step).copied()
-            })
-            .collect();
-        kept.sort_unstable();
-        let mut kept = kept.into_iter().peekable();
-        let mut index = 0;
-        self.0.retain(|_| {
-            let keep = kept.next_if_eq(&index).is_some();
-            index += 1;
-            keep
-        });
+        let mut kept = vec![false; self.cases.len()];
+        for places in groups.values() {
+            let step = places.len().div_ceil(most.max(1)).max(1);
+            places.iter().skip(step / 2).step_by(step).for_each(|place| kept[*place] = true);
+        }
+        let keep: Vec<bool> =
+            self.places.iter().map(|place| kept.get(*place).copied().unwrap_or(false)).collect();
+        let mut wanted = keep.iter().copied();
+        self.rows.retain(|_| wanted.next().unwrap_or(false));
+        let mut wanted = keep.iter().copied();
+        self.places.retain(|_| wanted.next().unwrap_or(false));
         self
     }
 
-    /// Runs and compares every row. Rows of the same case share a run. A row with several metrics counts as
-    /// one row when it is skipped.
-    pub(super) fn compare(&self, constants: &Constants) -> Vec<Row> {
-        let mut cases: BTreeMap<String, &Case> = BTreeMap::new();
-        for reading in self.0.iter().flatten() {
-            cases.insert(format!("{:?}", reading.case), &reading.case);
+    /// Runs and compares every row that is wanted, with as many results for each as it has metrics; the others are
+    /// errors.
+    pub(super) fn compare(
+        &self,
+        constants: &Constants,
+        kept: &(dyn Fn(&Compared) -> bool + Sync),
+    ) -> Vec<Vec<Row>> {
+        let wanted: Vec<bool> =
+            self.rows.iter().map(|row| row.as_ref().map_or(true, |row| row.wanted(kept))).collect();
+        let mut asked = vec![false; self.cases.len()];
+        for (place, wanted) in self.places.iter().zip(&wanted) {
+            if let Some(asked) = asked.get_mut(*place) {
+                *asked |= wanted;
+            }
         }
-        let cases: Vec<(String, &Case)> = cases.into_iter().collect();
-        let runs: BTreeMap<String, Result<Prediction, Unfit>> =
-            cases.into_par_iter().map(|(key, case)| (key, simulate(case, constants))).collect();
-        self.0
-            .iter()
-            .flat_map(|reading| match reading {
-                Err(skip) => vec![Err(skip.clone())],
-                Ok(reading) => compare(reading, &runs[&format!("{:?}", reading.case)]),
-            })
-            .collect()
+        let runs: Vec<Option<Result<Prediction, Unfit>>> = self
+            .cases
+            .par_iter()
+            .zip(asked)
+            .map(|(case, asked)| asked.then(|| simulate(case, constants)))
+            .collect();
+        let rows = self.rows.iter().zip(&self.places).zip(wanted);
+        rows.map(|((row, place), wanted)| match (row, runs.get(*place)) {
+            (Ok(reading), Some(Some(run))) if wanted => compare(reading, run),
+            (Ok(reading), _) => vec![Err(Skip::unwanted()); reading.measured.len()],
+            (Err(skip), _) => vec![Err(skip.clone())],
+        })
+        .collect()
+    }
+}
+
+impl Reading {
+    /// Whether its rows are wanted; what came out and what was measured do not matter for that.
+    fn wanted(&self, kept: &(dyn Fn(&Compared) -> bool + Sync)) -> bool {
+        kept(&Compared {
+            line: self.line,
+            source: self.source.clone(),
+            origin: self.origin.clone(),
+            accelerator: self.accelerator.clone(),
+            model: self.model.clone(),
+            metric: String::new(),
+            measured: 0.0,
+            predicted: 0.0,
+        })
     }
 }
 
@@ -180,7 +227,8 @@ fn compare(reading: &Reading, run: &Result<Prediction, Unfit>) -> Vec<Row> {
         Ok(prediction) => prediction,
         Err(unfit) => {
             let example = format!("{example}: {}", unfit.detail);
-            return vec![Err(Skip { reason: unfit.reason.to_owned(), example })];
+            let skip = Skip { reason: unfit.reason.to_owned(), example };
+            return vec![Err(skip); reading.measured.len()];
         }
     };
     let rows = reading.measured.iter().map(|(metric, measured)| {
@@ -191,6 +239,7 @@ fn compare(reading: &Reading, run: &Result<Prediction, Unfit>) -> Vec<Row> {
         Ok(Compared {
             line: reading.line,
             source: reading.source.clone(),
+            origin: reading.origin.clone(),
             accelerator: reading.accelerator.clone(),
             model: reading.model.clone(),
             metric: metric.clone(),

@@ -1,7 +1,7 @@
 //! Rows of `collectives_measured.csv`.
 
 use super::names;
-use super::report::{Compared, Row, Skip};
+use super::report::{Compared, Row, Skip, origin};
 use super::table::{Fields, Table};
 use crate::catalog::Catalog;
 use crate::perf::constants::Constants;
@@ -70,6 +70,7 @@ fn compare(catalog: &Catalog, row: Fields<'_>, constants: &Constants) -> Row {
     Ok(Compared {
         line: row.line(),
         source: row.text("source").to_owned(),
+        origin: origin(row.text("source")),
         accelerator: found.name,
         model: format!("{} × {cards} on {nodes}", row.text("collective")),
         metric: metric.to_owned(),

@@ -2,7 +2,7 @@
 
 use super::bench::{Case, Draft, Engine, Habits, Load, Prefill, Reading, whole};
 use super::names;
-use super::report::Skip;
+use super::report::{Skip, origin};
 use super::table::Fields;
 use crate::catalog::{Catalog, Precision};
 use crate::perf::{CardSpec, ParallelismPlan};
@@ -91,14 +91,20 @@ pub(super) fn read(catalog: &Catalog, row: Fields<'_>) -> Result<Reading, Skip> 
         None => (cards, plan, None),
     };
     let long = row.text("isl") == "dataset";
+    let told = of_note(notes, "max_num_seqs").zip(of_note(notes, "max_num_batched_tokens"));
+    let of_inference_x = engine == Engine::TensorRtLlm && notes.contains("framework=trt") && split.is_none();
     let habits = Habits {
-        limits: of_note(notes, "max_num_seqs").zip(of_note(notes, "max_num_batched_tokens")),
+        limits: told.or_else(|| match (of_inference_x, load, row.count("isl")) {
+            (true, Load::Closed(users), Some(longest)) => Some(one_prompt_at_a_time(users, plan, longest)),
+            _ => None,
+        }),
         repeated_prompts: notes.contains("prefix caching likely on"),
         long,
         polled_iterations: match load {
             Load::Closed(users) => polled(notes, &node.name, users),
             _ => 0,
         },
+        gathering_iterations: if engine == Engine::TensorRtLlm { GATHERING } else { 0 },
     };
     let scale = if row.text("unit") == "ms" { 1e-3 } else { 1.0 };
     // MLPerf's servers are driven at the highest rate that still meets the limit: there latencies say how
@@ -124,6 +130,7 @@ pub(super) fn read(catalog: &Catalog, row: Fields<'_>) -> Result<Reading, Skip> 
             draft: speculates(notes).then_some(DRAFT),
         },
         source: row.text("source").to_owned(),
+        origin: origin(row.text("source")),
         accelerator: node.name,
         model: model.name,
         measured: vec![(metric, value * scale)],
@@ -134,6 +141,18 @@ pub(super) fn read(catalog: &Catalog, row: Fields<'_>) -> Result<Reading, Skip> 
 /// the first is right in 0.8 to 0.9 of all cases (DeepSeek-V3, arXiv 2412.19437, section 5.4.3: 85 to 90 % for
 /// the second token) and random prompts make it less. An assumption.
 const DRAFT: Draft = Draft { tokens: 3, acceptance: 0.7 };
+
+/// Requests and tokens of an iteration as InferenceX's scripts set them for TensorRT-LLM: a token for each user and one
+/// prompt beside them (`MAX_NUM_TOKENS=$(( (CONC+ISL+64+63)/64*64 ))`, benchmarks/dsr1_*_trt.sh; recalled), on each
+/// rank of attention.
+pub(super) fn one_prompt_at_a_time(users: u32, plan: Option<ParallelismPlan>, longest: u32) -> (u32, u32) {
+    let each = users.div_ceil(plan.map_or(1, |plan| plan.dp)).max(1);
+    (each, each.saturating_add(longest).saturating_add(127) / 64 * 64)
+}
+
+/// How long TensorRT-LLM waits under attention data parallelism until each rank has a prompt, as InferenceX's scripts
+/// set it (`attention_dp_config: enable_balance: true, timeout_iters: 60`; recalled).
+pub(super) const GATHERING: u32 = 60;
 
 /// How often InferenceX's scripts let SGLang look for new requests on Blackwell: every tenth iteration, with 16 users
 /// and more every thirtieth (`scheduler_recv_interval`, benchmarks/dsr1_*_b200_*.sh; recalled).

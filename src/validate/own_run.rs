@@ -10,7 +10,7 @@ use super::bench::{Case, Engine, Habits, Load, simulate};
 use super::names;
 use super::table::ValidateError;
 use crate::catalog::{Catalog, Precision};
-use crate::perf::constants::Constants;
+use crate::perf::constants::{Constant, Constants};
 use crate::perf::{Correction, ParallelismPlan};
 use crate::traffic::Length;
 
@@ -106,7 +106,7 @@ pub fn correct(paths: &[PathBuf], machine: &Machine) -> Result<(Correction, Vec<
         });
         Ok(all.sum::<f64>() / (METRICS.len() * cases.len().max(1)) as f64)
     };
-    let best = super::calibrate::pattern(Constants::PUBLISHED, &CORRECTED, 10, error)?;
+    let best = pattern(Constants::PUBLISHED, &CORRECTED, 10, error)?;
     let (before, after) = (predict(&Constants::PUBLISHED)?, predict(&best)?);
     let figures = cases.iter().zip(before.iter().zip(&after)).flat_map(|((path, _, measured), found)| {
         METRICS.iter().enumerate().map(move |(index, metric)| Figure {
@@ -122,6 +122,45 @@ pub fn correct(paths: &[PathBuf], machine: &Machine) -> Result<(Correction, Vec<
     let source = paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
     let correction = Correction { card, engine: "vllm".to_owned(), source, constants };
     Ok((correction, figures.collect()))
+}
+
+/// The first step of a pattern search, as a share of a constant's range.
+const FIRST_STEP: f64 = 0.12;
+
+/// A pattern search: each constant in turn is moved up, then down, by its step; what lowers the error is kept and its
+/// step grows, else it shrinks.
+fn pattern(
+    start: Constants,
+    moved: &[&str],
+    rounds: u32,
+    mut error: impl FnMut(&Constants) -> Result<f64, ValidateError>,
+) -> Result<Constants, ValidateError> {
+    let moved: Vec<&Constant> =
+        moved.iter().filter_map(|name| Constants::ALL.iter().find(|known| known.name == *name)).collect();
+    let mut steps = vec![FIRST_STEP; moved.len()];
+    let (mut best, mut least) = (start, error(&start)?);
+    for _ in 0..rounds {
+        for (known, step) in moved.iter().zip(&mut steps) {
+            let now = best.get(known.name).unwrap_or(known.value);
+            let size = *step * (known.high - known.low);
+            let mut found = false;
+            for tried in [now + size, now - size] {
+                let value = tried.clamp(known.low, known.high);
+                if value == now {
+                    continue;
+                }
+                let mut constants = best;
+                constants.set(known.name, value);
+                let error = error(&constants)?;
+                if error < least {
+                    (best, least, found) = (constants, error, true);
+                    break;
+                }
+            }
+            *step *= if found { 1.3 } else { 0.4 };
+        }
+    }
+    Ok(best)
 }
 
 /// The case that a result describes: its mean lengths, and its rate, its concurrency, or all at once.

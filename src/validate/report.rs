@@ -14,6 +14,9 @@ pub struct Compared {
     pub line: u64,
     /// Who measured.
     pub source: String,
+    /// Which sources are one: they are left out of a fit together.
+    #[serde(skip)]
+    pub origin: String,
     /// On what, as the catalogue calls it.
     pub accelerator: String,
     /// Which model, as the catalogue calls it.
@@ -31,6 +34,13 @@ pub struct Compared {
 pub(super) struct Skip {
     pub(super) reason: String,
     pub(super) example: String,
+}
+
+impl Skip {
+    /// In place of a row that is not asked for.
+    pub(super) fn unwanted() -> Self {
+        Self { reason: "not asked for".to_owned(), example: String::new() }
+    }
 }
 
 /// What `validate` finds.
@@ -91,7 +101,21 @@ pub struct Skipped {
     pub examples: Vec<String>,
 }
 
+/// The origin of a source: without its edition and run, and the dumps of InferenceX by its own name.
+pub(super) fn origin(source: &str) -> String {
+    if source.contains("InferenceX") || source.starts_with("same repo") {
+        return "InferenceX".to_owned();
+    }
+    let end = source.find(['@', ' ']).unwrap_or(source.len());
+    source[..end].to_owned()
+}
+
 impl Report {
+    /// Errors of rows that were predicted.
+    pub fn compared(rows: &[Compared]) -> Self {
+        Self::of(&rows.iter().cloned().map(Ok).collect::<Vec<Row>>())
+    }
+
     pub(super) fn of(rows: &[Row]) -> Self {
         let mut groups: BTreeMap<[String; 4], Vec<f64>> = BTreeMap::new();
         let mut skipped: BTreeMap<String, Skipped> = BTreeMap::new();
@@ -172,6 +196,7 @@ mod tests {
         Ok(Compared {
             line: 1,
             source: text(source),
+            origin: text(source),
             accelerator: text("card"),
             model: text("model"),
             metric: text("ttft_mean"),

@@ -142,6 +142,7 @@ fn compare(
             Ok(Compared {
                 line: 0,
                 source: format!("{source} (vLLM {})", meta.vllm_version),
+                origin: source.clone(),
                 accelerator: node.name.clone(),
                 model: model.name.clone(),
                 predicted: predicted.get(&metric).copied().unwrap_or(0.0),

@@ -1,7 +1,7 @@
 //! Rows of `silicon_agg_disagg.csv` (aiconfigurator).
 
 use super::bench::{Case, Engine, Habits, Load, Prefill, Reading};
-use super::inference::polled;
+use super::inference::{GATHERING, one_prompt_at_a_time, polled};
 use super::names;
 use super::report::Skip;
 use super::table::Fields;
@@ -65,7 +65,10 @@ pub(super) fn read(catalog: &Catalog, row: Fields<'_>) -> Result<Reading, Skip> 
             load: Load::Closed(users),
             engine: Engine::named(row.text("backend")),
             habits: Habits {
+                limits: (drawn && !split && row.text("backend") == "trtllm")
+                    .then(|| one_prompt_at_a_time(users, Some(plan), prompt)),
                 polled_iterations: polled(row.text("backend"), &node.name, users),
+                gathering_iterations: if drawn && row.text("backend") == "trtllm" { GATHERING } else { 0 },
                 ..Habits::default()
             },
             prefill,
@@ -76,6 +79,8 @@ pub(super) fn read(catalog: &Catalog, row: Fields<'_>) -> Result<Reading, Skip> 
             row.text("backend"),
             if split { " disaggregated" } else { "" }
         ),
+        // Its rows of 2026 are InferenceX's.
+        origin: if drawn { "InferenceX" } else { "aiconfigurator" }.to_owned(),
         accelerator: node.name,
         model: model.name,
         measured,

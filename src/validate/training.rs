@@ -1,7 +1,7 @@
 //! Rows of `training_measured.csv`.
 
 use super::names;
-use super::report::{Compared, Row, Skip};
+use super::report::{Compared, Row, Skip, origin};
 use super::table::{Fields, Table};
 use crate::catalog::{Catalog, Precision};
 use crate::perf::constants::Constants;
@@ -108,6 +108,7 @@ fn compare(catalog: &Catalog, row: Fields<'_>, constants: &Constants) -> Row {
     Ok(Compared {
         line: row.line(),
         source: row.text("source").to_owned(),
+        origin: origin(row.text("source")),
         accelerator: node.name,
         model: model.name,
         metric: metric.to_owned(),

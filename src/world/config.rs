@@ -10,7 +10,7 @@ use crate::metrics::results::Assumption;
 use crate::policies::placement::PlacementKind;
 use crate::policies::queue_order::QueueOrder;
 use crate::policies::replay::Law;
-use crate::serving::{DeploymentConfig, RequestTerms, ResponseCache, TenantLimits};
+use crate::serving::{DeploymentConfig, HostConfig, RequestTerms, ResponseCache, TenantLimits};
 use crate::sim::Seed;
 use crate::units::{Duration, FlopPerSecond, Instant, UsdPerHour, UsdPerMillionTokens};
 
@@ -37,6 +37,8 @@ pub struct WorldConfig {
     pub node_scaler: Option<NodeScalerPlan>,
     /// What is served.
     pub deployments: Vec<DeploymentConfig>,
+    /// Cards that several of them share.
+    pub hosts: Vec<HostConfig>,
     /// Who decides how many replicas there are, where that is not fixed; at most one for a deployment.
     pub scalers: Vec<ScalerPlan>,
     /// What trains beside it.

@@ -2,12 +2,13 @@
 
 use super::run::World;
 use crate::metrics::results::{
-    EngineSummary, ResponseCacheSummary, SpeculationSummary, StabilitySummary, TenantSummary,
+    AdapterSummary, EngineSummary, ResponseCacheSummary, SpeculationSummary, StabilitySummary, SwapSummary,
+    TenantSummary,
 };
 use crate::serving::DeploymentTotals;
 
-/// What only some engines do.
-pub(super) fn engine(totals: &DeploymentTotals) -> EngineSummary {
+/// What only some engines do; a replica's cards cost so much an hour.
+pub(super) fn engine(totals: &DeploymentTotals, usd_per_hour: f64) -> EngineSummary {
     let some = |count: u64| (count > 0).then_some(count);
     let drafts = totals.speculation;
     EngineSummary {
@@ -17,6 +18,16 @@ pub(super) fn engine(totals: &DeploymentTotals) -> EngineSummary {
             proposed_tokens: drafts.proposed,
             kept_tokens: drafts.kept,
             tokens_per_iteration: 1.0 + drafts.kept as f64 / rounds as f64,
+        }),
+        adapters: some(totals.adapters.loads)
+            .map(|loads| AdapterSummary { loads, load_s: totals.adapters.time.as_secs_f64() }),
+        swaps: some(totals.swaps.loads).map(|loads| SwapSummary {
+            loads,
+            evictions: totals.swaps.evictions,
+            bytes: totals.swaps.bytes as f64,
+            load_s: totals.swaps.time as f64 / 1e9,
+            stalled_s: totals.swaps.stalled as f64 / 1e9,
+            stalled_usd: totals.swaps.stalled as f64 / 3.6e12 * usd_per_hour,
         }),
     }
 }

@@ -69,6 +69,9 @@ impl Ranked for Event {
             Self::ReplicaUp { seat } => (10, u64::from(seat)),
             Self::DrainEnd { seat } => (11, u64::from(seat)),
             Self::Serving(serving::Event::Pull { deployment }) => (12, u64::from(deployment)),
+            Self::Serving(serving::Event::Host { host }) => (13, u64::from(host)),
+            Self::Serving(serving::Event::Loaded { replica }) => (13, 1 << 32 | u64::from(replica)),
+            Self::Serving(serving::Event::Weights { .. }) => (35, 1),
             Self::Arrive { stream, user } => {
                 (20, u64::from(stream) << 33 | user.map_or(0, |user| 1 + u64::from(user)))
             }

@@ -123,6 +123,7 @@ impl World<'_> {
             list: &self.job_list,
             leases: &mut self.job_leases,
             held: &mut self.held,
+            prices: &self.card_prices,
             card_nanos: &mut self.job_card_nanos,
         };
         match deadline {
@@ -225,8 +226,8 @@ impl World<'_> {
         }
     }
 
-    /// The holder of a lease must leave by the deadline: a job saves its state if there is time, a replica drains
-    /// until then.
+    /// The holder of a lease must leave by the deadline: a job saves its state if there is time, a replica
+    /// drains until then.
     fn leave_by(&mut self, now: Instant, lease: LeaseId, deadline: Instant) {
         match self.inventory.lease(lease).map(|lease| lease.holder) {
             Some(Holder::Job(job)) => self.evict_job(now, job, Some(deadline)),

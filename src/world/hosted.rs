@@ -12,7 +12,7 @@ use super::events::Event;
 use super::run::World;
 use crate::billing::Ledger;
 use crate::metrics::results::{ApiSummary, TokenCounts};
-use crate::serving::{Departure, Gate, NewRequest, Outcome, RequestKind};
+use crate::serving::{Departure, Gate, NewRequest, Outcome, RequestKind, TimeCause, TimeSpent};
 use crate::sim::RandomStream;
 use crate::units::{Instant, Usd};
 
@@ -89,6 +89,8 @@ impl World<'_> {
                 attempt: request.attempt,
                 from_cache: false,
                 outcome: Outcome::Completed,
+                spent: TimeSpent::default(),
+                from_cache: false,
             };
             if self.overflow(now, &departure) {
                 return;
@@ -131,6 +133,7 @@ impl World<'_> {
             first_token: (first <= end).then_some(first),
             end,
             outcome,
+            spent: spent(request, now, first.min(end), end),
             ..*request
         };
         let number = self.hosted.next;
@@ -190,4 +193,16 @@ impl World<'_> {
         };
         self.config.apis.iter().zip(&self.hosted.apis).enumerate().map(one).collect()
     }
+}
+
+/// What the time of a request went to that an API took over at `now`: waiting until then, then a first token and the
+/// others.
+fn spent(request: &Departure, now: Instant, first: Instant, end: Instant) -> TimeSpent {
+    let mut spent = TimeSpent::default();
+    let before = now.since(request.arrival);
+    spent.at_first[TimeCause::BatchSlot as usize] = before;
+    spent.in_all[TimeCause::BatchSlot as usize] = before;
+    spent.in_all[TimeCause::Prefill as usize] = first.since(now);
+    spent.in_all[TimeCause::Decode as usize] = end.since(first);
+    spent
 }

@@ -2,8 +2,11 @@
 
 use super::config::PoolPlan;
 use super::recorder::Recorder;
-use crate::fleet::{Grant, Holder, Inventory, LeaseId, PendingReason, PoolId, Reservation, Shape};
+use crate::fleet::{
+    Grant, Holder, Inventory, Lease, LeaseId, PendingReason, PoolId, Reservation, Shape, WhatIf,
+};
 use crate::jobs::{Ask, Cards, JobList};
+use crate::policies::placement::PlacementKind;
 use crate::policies::queue_order::{Cluster, FleetFacts, Shadow};
 use crate::sim::Seed;
 use crate::units::{Instant, UsdPerHour};
@@ -17,6 +20,8 @@ pub(super) struct JobCards<'a> {
     pub(super) held: &'a mut Option<Reservation>,
     /// Claims of others that were granted what jobs gave back.
     pub(super) grants: &'a mut Vec<Grant>,
+    /// What an hour of one card of each pool costs.
+    pub(super) prices: &'a [UsdPerHour],
     /// Card-nanoseconds of leases that have ended, for the books.
     pub(super) card_nanos: &'a mut u128,
 }
@@ -43,14 +48,26 @@ pub(super) fn fleet_facts(pools: &[PoolPlan], list: &JobList, seed: Seed) -> Fle
 
 impl Cluster for JobCards<'_> {
     fn free(&self, pool: u16) -> u32 {
-        self.inventory.free_cards(PoolId(pool))
+        self.inventory.cards_with_room(PoolId(pool))
     }
 
-    fn reserve(&mut self, job: u32, releases: &mut dyn Iterator<Item = (Instant, u32)>) -> Option<Shadow> {
-        let shape = Shape::Gang { cards: self.list.facts(job).cards };
+    fn reserve(
+        &mut self,
+        job: u32,
+        soon: Instant,
+        releases: &mut dyn Iterator<Item = (Instant, u32)>,
+    ) -> Option<Shadow> {
+        let shape = self.list.shape(job);
+        *self.held = None;
+        if let Some(found) = self.first_to_fit(job, shape, Some(soon)) {
+            let (at, pool, leases) = found?;
+            let mut then = self.inventory.what_if(pool, shape);
+            leases.iter().filter_map(|id| self.inventory.lease(*id)).for_each(|lease| then.give_back(lease));
+            *self.held = Some(then.reservation());
+            return Some(Shadow { at, pool: pool.0 });
+        }
         let mut pools: Vec<_> =
             self.list.pools(job).iter().map(|pool| self.inventory.what_if(*pool, shape)).collect();
-        *self.held = None;
         let mut found: Option<(Instant, usize)> = None;
         for (at, running) in releases {
             // All that comes back at that very time counts.
@@ -71,8 +88,26 @@ impl Cluster for JobCards<'_> {
         Some(Shadow { at, pool })
     }
 
-    fn victims(&self, job: u32, candidates: &mut dyn Iterator<Item = u32>) -> Option<Vec<u32>> {
-        let shape = Shape::Gang { cards: self.list.facts(job).cards };
+    fn victims(
+        &mut self,
+        job: u32,
+        beyond: Instant,
+        candidates: &mut dyn Iterator<Item = u32>,
+    ) -> Option<Vec<u32>> {
+        let shape = self.list.shape(job);
+        if let Some(found) = self.first_to_fit(job, shape, None) {
+            let (end, pool, leases) = found?;
+            let held = |id: &LeaseId| {
+                let lease = self.inventory.lease(*id)?;
+                let Holder::Job(job) = lease.holder else { return None };
+                Some((job, lease))
+            };
+            let mut then = self.inventory.what_if(pool, shape);
+            let victims: Vec<_> = leases.iter().filter_map(held).collect();
+            victims.iter().for_each(|(_, lease)| then.give_back(lease));
+            let fits_already = victims.is_empty();
+            return (fits_already || end > beyond).then(|| needed(&mut then, victims));
+        }
         let mut pools: Vec<_> =
             self.list.pools(job).iter().map(|pool| self.inventory.what_if(*pool, shape)).collect();
         let lease = |job: u32| self.leases[job as usize].and_then(|id| self.inventory.lease(id));
@@ -84,44 +119,108 @@ impl Cluster for JobCards<'_> {
             let victim = candidates.next()?;
             let Some(lease) = lease(victim) else { continue };
             pools.iter_mut().for_each(|pool| pool.give_back(lease));
-            victims.push(victim);
+            victims.push((victim, lease));
         };
-        let chosen = &mut pools[place];
-        // Those that were taken last had the best claim to stay.
-        let mut needed = Vec::new();
-        for victim in victims.into_iter().rev() {
-            let Some(lease) = lease(victim) else { continue };
-            chosen.keep(lease);
-            if !chosen.fits() {
-                chosen.give_back(lease);
-                needed.push(victim);
+        Some(needed(&mut pools[place], victims))
+    }
+}
+
+/// Those of the victims that are needed; those that were taken last had the best claim to stay.
+fn needed(then: &mut WhatIf<'_>, victims: Vec<(u32, &Lease)>) -> Vec<u32> {
+    let mut needed = Vec::new();
+    for (victim, lease) in victims.into_iter().rev() {
+        then.keep(lease);
+        if !then.fits() {
+            then.give_back(lease);
+            needed.push(victim);
+        }
+    }
+    needed.reverse();
+    needed
+}
+
+impl JobCards<'_> {
+    /// The order in which a job's pools are tried, where the placement has another than the job: by what
+    /// its work costs there, or by when it would be done; ties as the job prefers.
+    fn order_of_pools(&self, job: u32, count: usize) -> Option<Vec<usize>> {
+        let kind = self.inventory.placement();
+        if count < 2 || !matches!(kind, PlacementKind::Cheapest | PlacementKind::Fastest) {
+            return None;
+        }
+        let mut order: Vec<usize> = (0..count).collect();
+        let cost = |place: usize| {
+            let seconds = self.list.duration(job, place).as_secs_f64();
+            let price = self.prices[self.list.pools(job)[place].index()].as_f64();
+            if kind == PlacementKind::Cheapest { seconds * price } else { seconds }
+        };
+        order.sort_by(|a, b| cost(*a).total_cmp(&cost(*b)));
+        Some(order)
+    }
+
+    /// Cards that compute, where some are shared and so are not counted lease by lease.
+    fn record_shared(&mut self, now: Instant, pool: PoolId) {
+        if self.inventory.shares() {
+            let busy = u64::from(self.inventory.usage(pool).busy);
+            self.recorder.busy_cards[pool.index()].set(now, busy);
+        }
+    }
+
+    /// By when a job fits on one of its pools, which that is, and the leases that are given back there
+    /// until then, as [`Inventory::fits_by`] says for each. The outer `None` when ends are not kept.
+    fn first_to_fit(
+        &mut self,
+        job: u32,
+        shape: Shape,
+        together: Option<Instant>,
+    ) -> Option<Option<(Instant, PoolId, Vec<LeaseId>)>> {
+        let mut first: Option<(Instant, PoolId, Vec<LeaseId>)> = None;
+        for pool in self.list.pools(job) {
+            let Some((at, leases)) = self.inventory.fits_by(*pool, shape, together)? else { continue };
+            let sooner = |found: &(Instant, PoolId, Vec<LeaseId>)| match together {
+                Some(_) => at < found.0,
+                None => at > found.0,
+            };
+            if first.as_ref().is_none_or(sooner) {
+                first = Some((at, *pool, leases));
             }
         }
-        needed.reverse();
-        Some(needed)
+        Some(first)
     }
 }
 
 impl Cards for JobCards<'_> {
     fn start(&mut self, now: Instant, job: u32, ask: Ask) -> Result<usize, PendingReason> {
-        let shape = Shape::Gang { cards: self.list.facts(job).cards };
+        let shape = self.list.shape(job);
         let pools = self.list.pools(job);
         let (skipped, pools) = match ask {
             Ask::On(option) => (usize::from(option), &pools[usize::from(option)..=usize::from(option)]),
             Ask::Any | Ask::Beside => (0, pools),
         };
-        let options: Vec<(PoolId, Shape)> = pools.iter().map(|pool| (*pool, shape)).collect();
+        let order = self.order_of_pools(job, pools.len());
+        let options: Vec<(PoolId, Shape)> = match &order {
+            None => pools.iter().map(|pool| (*pool, shape)).collect(),
+            Some(order) => order.iter().map(|place| (pools[*place], shape)).collect(),
+        };
         let held = self.held.as_ref().filter(|_| ask == Ask::Beside);
         let id = self.inventory.lease_now(now, Holder::Job(job), &options, held)?;
         let lease = self.inventory.lease(id);
         let (option, pool) = lease.map_or((0, options[0].0), |lease| (lease.option, lease.pool));
-        let option = option + skipped;
+        let option = order.map_or(option, |order| order[option]) + skipped;
+        let spread = lease.is_some_and(|lease| self.inventory.is_spread(lease));
+        let option = if spread { self.list.spread_option(job, option) } else { option };
         self.recorder.busy(now, id, lease, true);
         self.recorder.job_placed(job, lease);
         self.recorder.leased(now, pool.index(), u64::from(self.inventory.usage(pool).leased));
         self.inventory.set_busy(now, id, true);
+        self.record_shared(now, pool);
         self.leases[job as usize] = Some(id);
         Ok(option)
+    }
+
+    fn expect(&mut self, job: u32, end: Instant) {
+        if let Some(id) = self.leases[job as usize] {
+            self.inventory.expect(id, end, job);
+        }
     }
 
     fn stop(&mut self, now: Instant, job: u32) {
@@ -133,6 +232,7 @@ impl Cards for JobCards<'_> {
         *self.card_nanos += lease.map_or(0, |lease| lease.card_nanos(now));
         self.grants.extend(self.inventory.release(now, id));
         if let Some(pool) = pool {
+            self.record_shared(now, pool);
             self.recorder.leased(now, pool.index(), u64::from(self.inventory.usage(pool).leased));
         }
     }

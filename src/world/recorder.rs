@@ -7,11 +7,12 @@ use super::RequestRow;
 use super::config::WorldConfig;
 use crate::fleet::{Holder, Lease, LeaseId, PoolId};
 use crate::jobs::JobList;
+use crate::metrics::results::{GanttRow, MOST_GANTT_ROWS};
 use crate::metrics::{
     CardRecorder, DeploymentOverTime, Ending, Limits, ReplicaCounts, RequestEnd, RequestStats, Steps,
-    StreamOverTime, bucket_width,
+    StreamOverTime, TimeSpent, bucket_width,
 };
-use crate::serving::{Departure, Outcome};
+use crate::serving::{Departure, Outcome, TimeCause};
 use crate::units::{Duration, Instant};
 
 /// What is recorded while a scenario runs.
@@ -28,6 +29,8 @@ pub(super) struct Recorder {
     in_system: Steps,
     count: u64,
     sojourns: u128,
+    /// Completed requests whose causes of time do not add up to it: there must be none.
+    pub(super) unexplained: u64,
     pub(super) busy_cards: Vec<Steps>,
     pub(super) leased_cards: Vec<Steps>,
     pub(super) provisioned_cards: Vec<Steps>,
@@ -35,6 +38,11 @@ pub(super) struct Recorder {
     pub(super) jobs_running: Steps,
     /// The pool and nodes of each job that was placed.
     pub(super) job_places: Vec<Option<(PoolId, Box<[u32]>)>>,
+    /// Fragmented cards of each pool in each bucket, at its first change; the last bucket that has one.
+    fragmented: Vec<Vec<f64>>,
+    /// When jobs held which cards.
+    pub(super) gantt: Vec<GanttRow>,
+    pool_names: Vec<String>,
     cards: CardRecorder,
     busy_since: BTreeMap<LeaseId, Instant>,
     deployment_names: Vec<String>,
@@ -59,12 +67,16 @@ impl Recorder {
             in_system: Steps::new(bucket),
             count: 0,
             sojourns: 0,
+            unexplained: 0,
             busy_cards: pools().map(|_| Steps::new(bucket)).collect(),
             leased_cards: pools().map(|_| Steps::new(bucket)).collect(),
             provisioned_cards: pools().map(|_| Steps::new(bucket)).collect(),
             jobs_queued: Steps::new(bucket),
             jobs_running: Steps::new(bucket),
             job_places: vec![None; jobs.len()],
+            fragmented: pools().map(|_| Vec::new()).collect(),
+            gantt: Vec::new(),
+            pool_names: pools().map(|pool| pool.name.clone()).collect(),
             cards: CardRecorder::new(
                 bucket,
                 pools().map(|pool| (pool.name.as_str(), pool.slots(), pool.cards_per_node)),
@@ -104,6 +116,10 @@ impl Recorder {
             Outcome::Failed => Ending::Failed,
             Outcome::InFlight => Ending::InFlight { ttft: None, age: now.since(arrival) },
         };
+        let spent = time_spent(departure);
+        if let Ending::Completed { queue_wait, e2e, .. } = ending {
+            self.unexplained += u64::from(!spent.adds_up_to(queue_wait, e2e));
+        }
         let end = RequestEnd {
             arrival,
             prompt: departure.prompt,
@@ -111,6 +127,7 @@ impl Recorder {
             samples: departure.samples,
             at_once: departure.from_cache,
             ending,
+            spent,
         };
         self.streams[usize::from(departure.stream)].ended(now, &end);
         self.ended(departure, &end);
@@ -130,6 +147,7 @@ impl Recorder {
             samples: departure.samples,
             at_once: departure.from_cache,
             ending,
+            spent: TimeSpent::default(),
         };
         self.ended(departure, &ended);
         self.row(departure, None)
@@ -163,10 +181,30 @@ impl Recorder {
         self.jobs_running.set(now, running);
     }
 
+    /// Jobs have changed what is free: keeps what is fragmented, once in each bucket.
+    pub(super) fn fragmented(&mut self, now: Instant, of: impl Fn(PoolId) -> f64) {
+        let bucket = (now.as_nanos() / self.bucket.as_nanos()) as usize;
+        for (pool, seen) in (0u16..).zip(&mut self.fragmented) {
+            if seen.len() <= bucket {
+                let before = seen.last().copied().unwrap_or(0.0);
+                seen.resize(bucket, before);
+                seen.push(of(PoolId(pool)));
+            }
+        }
+    }
+
+    /// Fragmented cards of a pool in each bucket; nothing when nobody looked.
+    pub(super) fn fragmented_cards(&self, pool: usize, buckets: usize) -> Option<Vec<Option<f64>>> {
+        let seen = &self.fragmented[pool];
+        let last = *seen.last()?;
+        Some((0..buckets).map(|bucket| Some(seen.get(bucket).copied().unwrap_or(last))).collect())
+    }
+
     /// A lease begins or ceases to compute.
     pub(super) fn busy(&mut self, now: Instant, id: LeaseId, lease: Option<&Lease>, busy: bool) {
         let Some(lease) = lease else { return };
-        let cards: u64 = lease.nodes.iter().map(|(_, mask)| u64::from(mask.count_ones())).sum();
+        // Shared cards are counted by the inventory.
+        let cards = if lease.is_part() { 0 } else { u64::from(lease.cards()) };
         let steps = &mut self.busy_cards[lease.pool.index()];
         if busy {
             steps.set(now, steps.value() + cards);
@@ -192,6 +230,18 @@ impl Recorder {
             Holder::Job(job) => self.jobs.name(job),
         };
         self.cards.held(lease.pool.index(), &lease.nodes, lease.since, now, name);
+        if let Holder::Job(job) = lease.holder
+            && self.gantt.len() < MOST_GANTT_ROWS
+        {
+            self.gantt.push(GanttRow {
+                job: name.to_owned(),
+                queue: self.jobs.queue(job).to_owned(),
+                pool: self.pool_names[lease.pool.index()].clone(),
+                from: lease.since,
+                to: now,
+                nodes: lease.nodes.iter().map(|(node, mask)| (*node, mask.count_ones())).collect(),
+            });
+        }
     }
 
     /// So many cards of a pool are leased from now on.
@@ -232,4 +282,13 @@ impl Recorder {
         let empty = CardRecorder::new(self.bucket, []);
         std::mem::replace(&mut self.cards, empty).finish(end)
     }
+}
+
+/// What the time of a request went to, as the metrics name it.
+pub(super) fn time_spent(departure: &Departure) -> TimeSpent {
+    let spent = |cause: TimeCause| departure.spent.in_all[cause as usize];
+    use TimeCause::{BatchSlot, Decode, KvMemory, Prefill, ResponseCache, Starting, Transfer};
+    let in_all = [Starting, BatchSlot, KvMemory, Prefill, Decode, Transfer, ResponseCache].map(spent);
+    let at_first = [Starting, BatchSlot, KvMemory].map(|cause| departure.spent.at_first[cause as usize]);
+    TimeSpent { in_all, at_first }
 }

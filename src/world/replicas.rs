@@ -141,6 +141,10 @@ impl World<'_> {
     pub(super) fn place_replicas(&mut self) -> Result<(), RunError> {
         let config = self.config;
         for (deployment, plan) in config.deployments.iter().enumerate() {
+            // The first of those that share hosts holds their cards.
+            if plan.shared.is_some_and(|shared| config.hosts[shared.host].members[0] != deployment) {
+                continue;
+            }
             self.replicas.groups[deployment].desired = plan.replicas;
             for number in 0..plan.replicas {
                 let (seat, _) = self.replicas.open(Instant::ZERO, deployment);
@@ -351,14 +355,23 @@ impl World<'_> {
         self.inventory.set_phase(now, lease, LeasePhase::Working);
         debug_assert_eq!(self.serving.replicas(), self.replicas.of_replica.len());
         self.replicas.seats[seat as usize].replica = Some(self.replicas.of_replica.len() as u32);
-        self.replicas.of_replica.push(seat);
-        if let Some(lease) = self.inventory.lease(lease)
-            && let Some((node, _)) = lease.nodes.first()
-        {
-            self.serving.locate_next(deployment as usize, option, lease.pool.0, *node);
+        let at = self.inventory.lease(lease).and_then(|lease| {
+            let (node, _) = lease.nodes.first()?;
+            Some((lease.pool.0, *node))
+        });
+        let (pool, node) = at.unwrap_or_default();
+        if at.is_some() {
+            self.serving.locate_next(deployment as usize, option, pool, node);
         }
         let mut ctx = Ctx::new(now, &mut self.buffers.serving, &mut self.buffers.served);
-        self.serving.add_replica(&mut ctx, deployment as usize, option);
+        let added = match self.config.deployments[deployment as usize].shared {
+            Some(shared) => self.serving.add_host(&mut ctx, shared.host, pool, node),
+            None => {
+                self.serving.add_replica(&mut ctx, deployment as usize, option);
+                1
+            }
+        };
+        self.replicas.of_replica.extend(std::iter::repeat_n(seat, added));
         self.route_serving(now);
         self.record_replicas(now, deployment);
     }
@@ -398,5 +411,6 @@ impl World<'_> {
     fn record_replicas(&mut self, now: Instant, deployment: u32) {
         let group = &self.replicas.groups[deployment as usize];
         self.recorder.replicas(now, deployment as usize, group.desired, &group.counts);
+        self.serving.expect(now, deployment as usize, group.counts.pending + group.counts.starting > 0);
     }
 }

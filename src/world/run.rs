@@ -18,15 +18,16 @@ use crate::billing::{Ledger, Metered};
 use crate::fleet::{Inventory, LeaseId, Nodes, PoolId, Reservation};
 use crate::jobs::{self, JobList, Jobs};
 use crate::metrics::results::DecisionRow;
+use crate::policies::placement::Workload;
 use crate::serving::{self, NewRequest, Serving, StreamRoute};
 use crate::sim::{Ctx, EventQueue};
-use crate::units::{Duration, Instant};
+use crate::units::{Duration, Instant, UsdPerHour};
 
 /// How often a progress observer is told where the run is, in events.
 const EVENTS_PER_TICK: u64 = 1 << 16;
 
-/// So many ticks without a nanosecond between their first event and their last: nothing real happens so often at one
-/// instant, so the rooms only wake each other.
+/// So many ticks without a nanosecond between their first event and their last: nothing real happens so
+/// often at one instant, so the rooms only wake each other.
 const TICKS_AT_A_STANDSTILL: u32 = 64;
 
 /// A user of a closed loop who is turned away asks again no sooner than this, whatever the think time: an
@@ -64,6 +65,10 @@ pub(super) struct World<'a> {
     pub(super) job_list: Arc<JobList>,
     /// Card-nanoseconds of jobs' leases that have ended.
     pub(super) job_card_nanos: u128,
+    /// What an hour of one card of each pool costs at the beginning.
+    pub(super) card_prices: Vec<UsdPerHour>,
+    /// What is typical of the jobs, where fragmentation is told over time.
+    workload: Option<Workload>,
     /// What is held for the first job of the queue.
     pub(super) held: Option<Reservation>,
     pub(super) arrived: u64,
@@ -104,17 +109,29 @@ impl<'a> World<'a> {
         let hosted = Hosted::new(config, &mut ledger);
         let job_list = JobList::joined(&config.jobs, config.job_trace.as_ref());
         let fleet = fleet_facts(&config.pools, &job_list, config.seed);
+        let mut serving =
+            Serving::new(config.deployments.clone(), routes, &tenants, config.seed, options.plain);
+        serving.share_hosts(config.hosts.clone());
         let nodes = Nodes::new(config.pools.iter().map(|pool| &pool.fleet), config.seed);
         let inventory = Inventory::new(config.pools.iter().map(|pool| &pool.fleet), config.placement);
+        let jobs = Jobs::new(Arc::clone(&job_list), &config.queue_order, &fleet);
+        let mut inventory = inventory.seeded(config.seed);
+        if job_list.has_needs() || config.placement.scores() {
+            inventory = inventory.sharing(job_list.workload());
+        }
+        let workload = config.job_trace.is_some().then(|| job_list.workload());
+        if let Some(order) = jobs.ends() {
+            inventory.keep_ends(order);
+        }
         Ok(Self {
             config,
             end,
             queue: EventQueue::new(),
             sources,
-            serving: Serving::new(config.deployments.clone(), routes, &tenants, config.seed, options.plain),
-            jobs: Jobs::new(Arc::clone(&job_list), &config.queue_order, &fleet),
+            serving,
+            jobs,
             nodes,
-            inventory: inventory.seeded(config.seed),
+            inventory,
             ledger,
             energy_accounts,
             recorder: Recorder::new(config, Arc::clone(&job_list)),
@@ -130,6 +147,8 @@ impl<'a> World<'a> {
             job_leases: vec![None; job_list.len()],
             job_list,
             job_card_nanos: 0,
+            card_prices: fleet.prices.clone(),
+            workload,
             held: None,
             arrived: 0,
             billing_interval: billing_interval(config.duration),
@@ -225,6 +244,7 @@ impl<'a> World<'a> {
                     list: &self.job_list,
                     leases: &mut self.job_leases,
                     held: &mut self.held,
+                    prices: &self.card_prices,
                     card_nanos: &mut self.job_card_nanos,
                 };
                 self.jobs.handle(&mut ctx, &mut cards, event);
@@ -336,6 +356,9 @@ impl<'a> World<'a> {
                 jobs::Effect::Load => {
                     let (queued, running) = self.jobs.load();
                     self.recorder.jobs(now, queued, running);
+                    if let Some(workload) = &self.workload {
+                        self.recorder.fragmented(now, |pool| self.inventory.fragmented(pool, workload));
+                    }
                 }
             }
         }

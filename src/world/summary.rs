@@ -36,8 +36,10 @@ impl World<'_> {
             summary,
             timeseries: self.timeseries(),
             distributions: self.distributions(),
+            time: self.stream_times(),
             ledger: self.ledger_rows(),
             jobs: self.job_rows(),
+            gantt: std::mem::take(&mut self.recorder.gantt),
             decisions: std::mem::take(&mut self.decisions),
             assumptions: self.config.assumptions.clone(),
             cards: self.recorder.take_cards(end),
@@ -83,6 +85,7 @@ impl World<'_> {
         let output = all.tokens.output;
         let pools: Vec<PoolSummary> =
             (0..config.pools.len()).map(|pool| self.pool_summary(pool, flop[pool], tokens[pool])).collect();
+        let time = all.time_by_cause().filter(|_| stability.iter().all(|judged| judged.stable));
         let unstable = stability.iter().zip(&config.deployments).find(|(judged, _)| !judged.stable);
         Summary {
             schema_version: SCHEMA_VERSION,
@@ -94,6 +97,8 @@ impl World<'_> {
             },
             requests: all.counts,
             latency: all.latency(unstable.is_none()),
+            time_by_cause_s: time.map(|time| time.0),
+            wait_by_cause_s: time.map(|time| time.1),
             slo: all.slo(judged),
             tokens: all.tokens,
             jobs: self.jobs_summary(),
@@ -132,11 +137,14 @@ impl World<'_> {
         let stats = self.stats(|of, _| usize::from(of) == stream);
         let parts = plan.deployments.iter().flat_map(|d| self.parts(*d));
         let first_unstable = parts.map(|d| &stability[d]).find(|judged| !judged.stable);
+        let time = stats.time_by_cause().filter(|_| first_unstable.is_none());
         StreamSummary {
             name: plan.traffic.name.clone(),
             model: plan.model.clone(),
             requests: stats.counts,
             latency: stats.latency(first_unstable.is_none()),
+            time_by_cause_s: time.map(|time| time.0),
+            wait_by_cause_s: time.map(|time| time.1),
             slo: stats.slo(judged),
             slo_limits: SloLimits {
                 ttft_s: plan.slo.ttft.map(Duration::as_secs_f64),
@@ -182,8 +190,17 @@ impl World<'_> {
                 saved_prompt_tokens: totals.prefix.tokens,
             }),
             handover: matches!(plan.role, Role::Decode(_)).then(|| handover(&totals.handed)),
-            engine: engine(totals),
+            engine: engine(totals, self.list_price(plan)),
         }
+    }
+
+    /// What the cards of a replica cost an hour, on the first of its pools.
+    fn list_price(&self, plan: &crate::serving::DeploymentConfig) -> f64 {
+        let price = |option: &crate::serving::ReplicaOption| {
+            let pool = &self.config.pools[option.pool.index()];
+            pool.tariff.price.as_f64() * f64::from(option.cards) / f64::from(pool.fleet.cards_per_node)
+        };
+        plan.options.first().map_or(0.0, price)
     }
 
     /// A deployment and its prefill replicas.
@@ -330,6 +347,10 @@ impl World<'_> {
         (summary.slowdown, summary.rho, summary.jain) = (fair.slowdown, fair.rho, fair.jain);
         let (work, time) = self.jobs.work_and_time(self.end);
         summary.goodput = (time > 0.0).then(|| work / time);
+        (summary.by_size, summary.by_queue, summary.by_user) = self.job_groups();
+        if summary.submitted > 1 {
+            summary.waits = self.wait_shares();
+        }
         summary.wait_s = wait.quantiles();
         summary.jct_s = jct.quantiles();
         summary.makespan_s = first.zip(last).map(|(first, last)| last.since(first).as_secs_f64());

@@ -3,7 +3,9 @@
 use super::run::World;
 use crate::billing::{Cause, Record};
 use crate::jobs::JobState;
-use crate::metrics::results::{Distribution, JobRow, LedgerRow, Series, Subject, TimeSeries, metric};
+use crate::metrics::results::{
+    Distribution, JobRow, LedgerRow, Series, StreamTime, Subject, TimeSeries, metric,
+};
 use crate::units::{Instant, Usd};
 
 impl World<'_> {
@@ -50,6 +52,10 @@ impl World<'_> {
             add(metric::ALLOCATED_CARDS, leased);
             add(metric::BUSY_CARDS, self.recorder.busy_cards[pool].means(end));
             add(metric::SPEND_USD, self.spend_over_time(|record| self.ledger.owner(record.account) == pool));
+            let buckets = end.as_nanos().div_ceil(bucket.as_nanos()) as usize;
+            if let Some(values) = self.recorder.fragmented_cards(pool, buckets) {
+                add(metric::FRAGMENTED_CARDS, values);
+            }
         }
         for cause in Cause::ALL {
             let values = self.spend_over_time(|record| record.cause == cause);
@@ -101,6 +107,15 @@ impl World<'_> {
             }
         }
         all
+    }
+
+    /// Where the time of each stream's completed requests went.
+    pub(super) fn stream_times(&self) -> Vec<StreamTime> {
+        let of = |(stream, plan): (u16, &super::StreamPlan)| {
+            let (time, _) = self.stats(|of, _| of == stream).time_by_cause()?;
+            Some(StreamTime { stream: plan.traffic.name.clone(), time })
+        };
+        (0u16..).zip(&self.config.streams).filter_map(of).collect()
     }
 
     pub(super) fn ledger_rows(&self) -> Vec<LedgerRow> {

@@ -38,6 +38,8 @@ struct Front {
     embeds: bool,
     /// Outputs that a request of the first stream wants.
     samples: u16,
+    /// Slots for adapters, and milliseconds that one takes to come; each stream wants its own.
+    adapters: Option<(u32, u64)>,
     limit: Option<(f64, u64)>,
 }
 
@@ -50,8 +52,16 @@ pub fn engine_dice() -> impl Strategy<Value = Option<EngineDice>> {
     let cache = prop::option::weighted(0.2, (any::<bool>(), prop_oneof![Just(0u64), 0u64..500]));
     let limit = prop::option::weighted(0.2, (1.0f64..500.0, 1u64..300));
     let samples = prop_oneof![4 => Just(1u16), 1 => 2u16..5];
-    let front = (max_ttft, cache, any::<bool>(), limit, samples).prop_map(
-        |(max_ttft_ms, cache, embeds, limit, samples)| Front { max_ttft_ms, cache, embeds, limit, samples },
+    let adapters = prop::option::weighted(0.3, (1u32..3, prop_oneof![Just(0u64), 1u64..60]));
+    let front = (max_ttft, cache, any::<bool>(), limit, samples, adapters).prop_map(
+        |(max_ttft_ms, cache, embeds, limit, samples, adapters)| Front {
+            max_ttft_ms,
+            cache,
+            embeds,
+            limit,
+            samples,
+            adapters,
+        },
     );
     let some = (rules, rivals, draft, front).prop_map(
         |((scheduler, order, host, max_wait_ms), (rival, preemptible, weight, deadline_ms), draft, front)| {
@@ -109,7 +119,13 @@ impl EngineDice {
                 deadline: Some(Duration::from_nanos(self.deadline_ms * 1_000_000 * (at as u64 + 1))),
                 kind: RequestKind::Generate,
                 samples: if at == 0 { self.front.samples } else { 1 },
+                adapter: self.front.adapters.map(|_| at as u16),
             };
+        }
+        if let Some((slots, ms)) = self.front.adapters {
+            let load = Ticks::from_duration(Duration::from_nanos(ms * 1_000_000));
+            config.deployments[0].adapter_slots = slots;
+            config.deployments[0].options[0].adapters = vec![load; config.streams.len()];
         }
         if self.rival && self.front.embeds {
             config.streams.last_mut().expect("the rival").terms.kind = RequestKind::Embed;

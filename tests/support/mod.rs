@@ -5,7 +5,7 @@
 pub mod engine;
 
 use fleetsim::billing::{Purchase, Tariff};
-use fleetsim::fleet::{PoolConfig, PoolId};
+use fleetsim::fleet::{Host, PoolConfig, PoolId};
 use fleetsim::perf::{AffineStep, StepModel};
 use fleetsim::policies::router::RouterKind;
 use fleetsim::serving::{Batching, DeploymentConfig, ReplicaOption, Role};
@@ -27,6 +27,7 @@ pub fn pool(nodes: u32) -> PoolPlan {
             nodes,
             cards_per_node: 1,
             supply: None,
+            host: Host::default(),
         },
         tariff: Tariff {
             purchase: Purchase::OnDemand,
@@ -65,6 +66,7 @@ pub fn deployment(replicas: u32, servers: u32, step: StepModel, router: RouterKi
             window: None,
             links: None,
             host: None,
+            adapters: Vec::new(),
             draft: None,
             label: "one card".to_owned(),
         }],
@@ -75,6 +77,8 @@ pub fn deployment(replicas: u32, servers: u32, step: StepModel, router: RouterKi
         lifecycle: Default::default(),
         max_context: None,
         prefix_tokens: None,
+        adapter_slots: 0,
+        shared: None,
         role: Role::Whole,
         tenants: Default::default(),
         speculation: None,
@@ -125,6 +129,7 @@ pub fn world(stream: StreamPlan, deployment: DeploymentConfig, seconds: f64, war
         pools: vec![pool(deployment.replicas)],
         node_scaler: None,
         deployments: vec![deployment],
+        hosts: Vec::new(),
         scalers: Vec::new(),
         jobs: Vec::new(),
         job_trace: None,

@@ -4,13 +4,14 @@
 use serde_json::{Value, json};
 
 use super::Failure;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, NetworkClass};
 use crate::perf::NodeSpec;
 use crate::topology::{NodeTopology, Path, Vertex};
 
 /// A node, ready to be drawn.
 pub struct Drawing {
     offer: String,
+    network: Option<NetworkClass>,
     spec: NodeSpec,
     node: NodeTopology,
 }
@@ -26,7 +27,7 @@ impl Drawing {
         let card = catalog.accelerator(&offer.accelerator).map_err(|error| wrong(error.to_string()))?;
         let spec = NodeSpec::from_catalog(offer, card).map_err(|error| wrong(error.to_string()))?;
         let node = spec.topology().map_err(|error| wrong(error.to_string()))?;
-        Ok(Self { offer: offer.name.clone(), spec, node })
+        Ok(Self { offer: offer.name.clone(), network: offer.network_class(), spec, node })
     }
 
     fn cards(&self) -> Vec<u32> {
@@ -87,6 +88,9 @@ impl Drawing {
         if nics > 0 {
             text += &format!(", drawn as {nics} network cards");
         }
+        if let Some(class) = self.network {
+            text += &format!(" ({})", class.name());
+        }
         text += "\n";
         text +=
             "PCIe switches, CPUs and the places of network cards are assumptions, not the offer's figures.\n";
@@ -138,6 +142,7 @@ impl Drawing {
             "bisection_gb_s": self.bisection_gb_s(),
             "bottleneck": bottleneck,
             "scale_out_gb_s": self.scale_out_gb_s(),
+            "network_class": self.network.map(NetworkClass::name),
         })
     }
 }

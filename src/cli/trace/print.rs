@@ -163,7 +163,7 @@ fn shown(value: Option<f64>, unit: &str) -> String {
 }
 
 /// Three significant digits, whole numbers in full.
-fn digits(value: f64) -> String {
+pub(super) fn digits(value: f64) -> String {
     match value {
         v if v >= 100.0 || v == 0.0 => format!("{v:.0}"),
         v if v >= 10.0 => format!("{v:.1}"),

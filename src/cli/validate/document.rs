@@ -111,3 +111,53 @@ fn tables(report: &Report, rows: &[Compared]) -> String {
     }
     text
 }
+
+/// Errors by source and metric as a table: tails and what was measured past the knee are left to the long tables.
+pub(super) fn by_source(rows: &[Compared]) -> String {
+    let name = |row: &Compared| match row.source.strip_prefix("aiconfigurator") {
+        Some(rest) if rest.ends_with("disaggregated") => "aiconfigurator, disaggregated".to_owned(),
+        Some(_) => "aiconfigurator".to_owned(),
+        None => row.origin.clone(),
+    };
+    let told = |row: &&Compared| !row.metric.ends_with("_past_knee") && !row.metric.contains("_p9");
+    let mut kinds: BTreeMap<(String, &str), Vec<Compared>> = BTreeMap::new();
+    for row in rows.iter().filter(told) {
+        kinds.entry((name(row), &row.metric)).or_default().push(row.clone());
+    }
+    let mut text = String::from(
+        "| source | metric | groups | rows | median of medians | p90 of medians | signed |\n\
+         |---|---|---:|---:|---:|---:|---:|\n",
+    );
+    for ((source, metric), rows) in &kinds {
+        let report = Report::compared(rows);
+        let Some(overall) = report.overall.first() else { continue };
+        let mut signed: Vec<f64> = report.groups.iter().map(|group| group.median_signed).collect();
+        signed.sort_by(f64::total_cmp);
+        let middle = signed.get(signed.len() / 2).copied().unwrap_or(0.0);
+        let _ = writeln!(
+            text,
+            "| {source} | {metric} | {} | {} | {:.1} % | {:.1} % | {:+.1} % |",
+            overall.groups,
+            overall.rows,
+            overall.median_ape * 100.0,
+            overall.p90_ape * 100.0,
+            middle * 100.0
+        );
+    }
+    text
+}
+
+/// Writes `text` into a Markdown file between the lines `<!-- name -->` and `<!-- end -->`.
+///
+/// # Errors
+/// In words: the file cannot be read or written, or has no such lines.
+pub(in crate::cli) fn replace(path: &Path, name: &str, text: &str) -> Result<(), String> {
+    let failed = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
+    let old = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
+    let begin = format!("<!-- {name} -->\n");
+    let missing = || failed(&format!("no line `<!-- {name} -->` with a line `<!-- end -->` behind it"));
+    let (head, rest) = old.split_once(&begin).ok_or_else(missing)?;
+    let (_, tail) = rest.split_once("<!-- end -->").ok_or_else(missing)?;
+    let new = format!("{head}{begin}\n{}\n\n<!-- end -->{tail}", text.trim());
+    std::fs::write(path, new).map_err(|error| failed(&error))
+}

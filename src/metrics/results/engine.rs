@@ -15,6 +15,38 @@ pub struct EngineSummary {
     /// What its drafts proposed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub speculation: Option<SpeculationSummary>,
+    /// What loading its adapters took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adapters: Option<AdapterSummary>,
+    /// What loading its model took, where it shares hosts with others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub swaps: Option<SwapSummary>,
+}
+
+/// What loading the model of a deployment on shared hosts took.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct SwapSummary {
+    /// Times that a host loaded its weights.
+    pub loads: u64,
+    /// Times that they made room for another model.
+    pub evictions: u64,
+    /// Bytes loaded.
+    pub bytes: f64,
+    /// From the beginnings of these loads to their ends, in seconds.
+    pub load_s: f64,
+    /// Of that, seconds in which nothing else computed on the host.
+    pub stalled_s: f64,
+    /// What the cards cost in that time, at the list price.
+    pub stalled_usd: f64,
+}
+
+/// What loading the adapters of a deployment took.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct AdapterSummary {
+    /// Times that one was copied to a replica.
+    pub loads: u64,
+    /// How long that held up replicas, in seconds.
+    pub load_s: f64,
 }
 
 /// What the drafts of a deployment proposed.

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::Quantiles;
+use crate::units::Instant;
 
 /// Jobs by state at the end, and how long they took.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
@@ -45,6 +46,72 @@ pub struct JobsSummary {
     /// absent before any job has held cards.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub goodput: Option<f64>,
+    /// By number of cards, ascending; absent when all want as many.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub by_size: Vec<JobGroup>,
+    /// By queue, those with most jobs first; absent when there is one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub by_queue: Vec<JobGroup>,
+    /// By user, those with most jobs first; absent when there is one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub by_user: Vec<JobGroup>,
+    /// Why jobs waited, the longest waits together first; absent when none did.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waits: Vec<WaitShare>,
+}
+
+/// Most groups that are told of one kind: those with most jobs.
+pub const MOST_GROUPS: usize = 20;
+
+/// Jobs that have something in common.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct JobGroup {
+    /// What: a number of cards, a queue, a user.
+    pub name: String,
+    /// Submitted within the window.
+    pub submitted: u64,
+    /// Finished.
+    pub completed: u64,
+    /// Submit to start, of jobs that started.
+    pub wait_s: Quantiles,
+    /// Submit to finish, of jobs that finished.
+    pub jct_s: Quantiles,
+    /// Bounded slow-down (10 s) of jobs that finished.
+    pub slowdown: Quantiles,
+    /// First submit to last finish; null while nothing has finished.
+    pub makespan_s: Option<f64>,
+}
+
+/// What jobs waited for, by the reason of each at the time when it was first held back.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WaitShare {
+    /// `not enough cards`, `fragmented`, `host`, `quota`, `reservation`, `round`, `dependency`, or
+    /// `priority` where others were simply before it.
+    pub cause: String,
+    /// Jobs.
+    pub jobs: u64,
+    /// Their waits together, to their start or the end of the run.
+    pub wait_hours: f64,
+}
+
+/// Most rows of [`GanttRow`] that are kept: the first leases to end.
+pub const MOST_GANTT_ROWS: usize = 20_000;
+
+/// A stretch of time for which a job held its cards: what a Gantt chart of the fleet is drawn from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GanttRow {
+    /// The job.
+    pub job: String,
+    /// Its queue; empty when nobody says.
+    pub queue: String,
+    /// The pool.
+    pub pool: String,
+    /// From when.
+    pub from: Instant,
+    /// To when: its end, its interruption, or the end of the run.
+    pub to: Instant,
+    /// Nodes with the number of cards that it held of each.
+    pub nodes: Vec<(u32, u32)>,
 }
 
 fn is_empty(quantiles: &Quantiles) -> bool {

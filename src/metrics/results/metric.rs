@@ -54,5 +54,8 @@ pub const BUSY_CARDS: &str = "busy_cards";
 pub const SPEND_USD: &str = "spend_usd";
 /// Fleet: jobs waiting (time-weighted mean).
 pub const QUEUED_JOBS: &str = "queued_jobs";
+/// Pool: free cards that the jobs of the run could not use where they lie, in the mean over all jobs (at
+/// the first change in the bucket; as before where nothing changes). Where jobs come from a trace.
+pub const FRAGMENTED_CARDS: &str = "fragmented_cards";
 /// Fleet: jobs running (time-weighted mean).
 pub const RUNNING_JOBS: &str = "running_jobs";

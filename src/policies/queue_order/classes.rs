@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::JobFacts;
 use crate::units::Duration;
 
-/// Jobs that want the same number of cards on the same pools.
+/// Jobs that want the same on the same pools.
 #[derive(Debug)]
 pub(super) struct Class {
     /// Which list of pools.
@@ -37,11 +37,11 @@ impl Classes {
         let mut by_rank: Vec<u32> = (0..facts.len() as u32).collect();
         by_rank.sort_by_key(|job| (facts[*job as usize].submit, *job));
         let mut of = vec![(0, 0, 0); facts.len()];
-        let mut numbers: BTreeMap<(u32, u32), u32> = BTreeMap::new();
+        let mut numbers: BTreeMap<(u32, u32, u32), u32> = BTreeMap::new();
         let mut all: Vec<Class> = Vec::new();
         for (rank, job) in (0u32..).zip(&by_rank) {
-            let JobFacts { places, cards, .. } = facts[*job as usize];
-            let class = *numbers.entry((places, cards)).or_insert_with(|| {
+            let JobFacts { places, cards, needs, .. } = facts[*job as usize];
+            let class = *numbers.entry((places, cards, needs)).or_insert_with(|| {
                 all.push(Class { places, cards, ranks: Vec::new(), tree: Vec::new(), leaves: 0 });
                 all.len() as u32 - 1
             });

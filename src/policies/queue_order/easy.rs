@@ -151,7 +151,7 @@ impl Order for Easy {
             None => {
                 let soon = now.saturating_add(Duration::from_nanos(1));
                 let mut ends = self.running.iter().map(|(end, job)| ((*end).max(soon), *job));
-                let shadow = cluster.reserve(head, &mut ends).unwrap_or(anyone);
+                let shadow = cluster.reserve(head, soon, &mut ends).unwrap_or(anyone);
                 *self.shadow.insert(shadow)
             }
         };

@@ -181,7 +181,7 @@ impl Order for Las {
             Some((blocked, false)) if blocked == job => {
                 self.blocked = Some((job, true));
                 let deeper = self.running.iter().rev().take_while(|(other, ..)| *other > level);
-                match cluster.victims(job, &mut deeper.map(|(_, _, job)| *job)) {
+                match cluster.victims(job, now, &mut deeper.map(|(_, _, job)| *job)) {
                     Some(victims) if !victims.is_empty() => {
                         (Step::Stop(victims), Reason("has attained more service"))
                     }

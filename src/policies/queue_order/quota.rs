@@ -134,7 +134,7 @@ impl Order for ByQuota {
         (!may || !left).then_some("quota: its queue may use no more cards now")
     }
 
-    fn next(&mut self, _now: Instant, facts: &[JobFacts], cluster: &mut dyn Cluster) -> (Step, Reason) {
+    fn next(&mut self, now: Instant, facts: &[JobFacts], cluster: &mut dyn Cluster) -> (Step, Reason) {
         let mut best: Option<(bool, Instant, u32, u32)> = None;
         for (number, queue) in &self.queues {
             let Some((submit, job)) = queue.waiting.first().copied() else { continue };
@@ -183,13 +183,13 @@ impl Order for ByQuota {
             if missing == 0 && !victims.is_empty() {
                 return (Step::Stop(victims), Reason("runs on borrowed quota"));
             }
-        } else if let Some(victims) = cluster.victims(job, &mut borrowers.into_iter())
+        } else if let Some(victims) = cluster.victims(job, now, &mut borrowers.into_iter())
             && !victims.is_empty()
         {
             return (Step::Stop(victims), Reason("runs on borrowed quota"));
         }
         // Somebody else may still be admitted.
-        self.next(_now, facts, cluster)
+        self.next(now, facts, cluster)
     }
 }
 

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::expect::Expect;
-use super::{Cluster, JobFacts, Order, Step};
+use super::{Cluster, EndOrder, JobFacts, Order, Step};
 use crate::policies::Reason;
 use crate::units::{Duration, Instant};
 
@@ -91,6 +91,14 @@ impl Order for Srtf {
         self.blocked = Some((job, false));
     }
 
+    fn ends(&self) -> Option<EndOrder> {
+        Some(EndOrder::Latest)
+    }
+
+    fn end(&self, job: u32) -> Instant {
+        Instant::from_nanos(self.left[job as usize])
+    }
+
     fn next(&mut self, now: Instant, _facts: &[JobFacts], cluster: &mut dyn Cluster) -> (Step, Reason) {
         let Some((left, _, job)) = self.waiting.first().copied() else {
             return (Step::Wait, Reason("nothing waits"));
@@ -100,7 +108,7 @@ impl Order for Srtf {
             Some((blocked, false)) if blocked == job => {
                 self.blocked = Some((job, true));
                 let longer = self.running.iter().rev().take_while(|(end, _)| *end > now + left);
-                match cluster.victims(job, &mut longer.map(|(_, job)| *job)) {
+                match cluster.victims(job, now + left, &mut longer.map(|(_, job)| *job)) {
                     Some(victims) if !victims.is_empty() => {
                         (Step::Stop(victims), Reason("more left to do than the first in the queue"))
                     }

@@ -57,7 +57,12 @@ impl Cluster for Cards {
         self.free[usize::from(pool)]
     }
 
-    fn reserve(&mut self, job: u32, releases: &mut dyn Iterator<Item = (Instant, u32)>) -> Option<Shadow> {
+    fn reserve(
+        &mut self,
+        job: u32,
+        _soon: Instant,
+        releases: &mut dyn Iterator<Item = (Instant, u32)>,
+    ) -> Option<Shadow> {
         let JobFacts { cards, places: pool, .. } = self.facts[job as usize];
         let mut free = self.free[pool as usize];
         let mut at = None;
@@ -76,7 +81,12 @@ impl Cluster for Cards {
         Some(Shadow { at: at?, pool: pool as u16 })
     }
 
-    fn victims(&self, job: u32, candidates: &mut dyn Iterator<Item = u32>) -> Option<Vec<u32>> {
+    fn victims(
+        &mut self,
+        job: u32,
+        _beyond: Instant,
+        candidates: &mut dyn Iterator<Item = u32>,
+    ) -> Option<Vec<u32>> {
         let JobFacts { cards, places: pool, .. } = self.facts[job as usize];
         let mut free = self.free[pool as usize];
         let mut victims = Vec::new();
@@ -110,6 +120,7 @@ pub(super) fn schedule_on(order: &QueueOrder, pools: &[u32], jobs: &[Job]) -> Sc
             estimate: Duration::from_secs(job.estimate),
             deadline: at(job.deadline),
             cards: job.cards,
+            needs: 0,
             places: job.pool,
             user: job.user,
             queue: job.queue,

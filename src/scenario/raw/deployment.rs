@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::Surroundings;
+use super::adapter::{self, RawLora};
 use super::autoscaler::{self, RawAutoscaler};
 use super::batching::{self, RawSwap};
 use super::disaggregated::{RawDisaggregated, read as disaggregated};
@@ -16,6 +17,7 @@ use crate::scenario::kinds;
 use crate::scenario::problem::{Place, Problem};
 use crate::scenario::reader::TableReader;
 use crate::scenario::reading::{Kind, Sited, Unfit};
+use crate::scenario::resolve::choice::Choose;
 use crate::serving::{Batching, Drain};
 use crate::traffic::Start;
 use crate::units::{Bytes, Duration, Ticks};
@@ -29,6 +31,8 @@ pub struct RawDeployment {
     /// The format of the KV cache; 16 bits when absent.
     pub kv_precision: Sited<String>,
     pub pools: Vec<Sited<String>>,
+    /// Among pools with free cards, which a replica gets.
+    pub choose: Choose,
     pub parallelism: Sited<Parallelism>,
     pub batching: Batching,
     pub swap: RawSwap,
@@ -51,6 +55,12 @@ pub struct RawDeployment {
     pub block_tokens: u32,
     pub memory_utilization: f64,
     pub speculative: Option<RawSpeculative>,
+    pub lora: Option<RawLora>,
+    /// The hosts that it shares with other deployments, and whether it stays there.
+    pub host: Option<Sited<String>>,
+    pub pinned: bool,
+    /// Bytes of the weights, where the model is not known.
+    pub weight_bytes: Option<Bytes>,
     /// Requests whose first token is predicted later than this are turned away.
     pub max_predicted_ttft: Option<Duration>,
     pub disaggregated: Option<RawDisaggregated>,
@@ -140,6 +150,16 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>, clock: Start) -> 
     let doc = "The pools on which its replicas may run, in order of preference.";
     let disaggregated = disaggregated(t, around, clock);
     let pools = t.list("pools", &kinds::REFERENCE, disaggregated.is_none(), doc);
+    let doc = "Which of several pools with free cards a replica gets: the first named, the one whose cards cost the \
+               least, the one on which a full batch makes the most tokens a second, or the one on which a token \
+               costs the least.";
+    // Absent, it stays out of the resolved file, which then says what it always said.
+    let choose = if t.is_describing() || t.has("choose") {
+        t.choice("choose", &Choose::ALL, &[], Some("first-fit"), doc)
+    } else {
+        t.declare("choose", "one of four", None, doc);
+        None
+    };
     let parallelism = parallelism(t);
     let doc =
         "Bytes of KV cache of a token over all cards, for hand-over and tiers; the model's when absent.";
@@ -204,7 +224,34 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>, clock: Start) -> 
         let doc = "Requests whose first token is predicted later than this after their arrival are rejected.";
         Some(*t.required("max_predicted_ttft", &kinds::POSITIVE_TIME, doc)?)
     });
-    t.later(&[("lora", "adapters are")]);
+    let lora = adapter::lora(t);
+    let doc = "Shares these [[hosts]] with the other deployments that name them, each with a model of its own: as many \
+               of them are on a host's cards as their weights and `kv_blocks` leave room for, without `kv_blocks` one.";
+    let host = t.optional("host", &kinds::REFERENCE, doc);
+    let doc = "The model stays on every host.";
+    let pinned = t.optional("pinned", &kinds::BOOL, doc);
+    let doc = "Bytes of the weights over all cards; the model's when absent.";
+    let weight_bytes = t.optional("weight_bytes", &kinds::BYTES, doc);
+    let mut clash = |key: &str, why: &str, help: &str| {
+        if t.has(key) {
+            let message = format!("{} has `{key}`, {why}", t.noun());
+            t.problem(Problem::error(t.place_of(key), message).help(help));
+        }
+    };
+    if host.is_some() {
+        clash(
+            "replicas",
+            "but as many as there are hosts",
+            "say how many under [[hosts]], and take it out here",
+        );
+        clash(
+            "routing",
+            "but requests go to the hosts that have its model",
+            "take it out; [[hosts]] has `placement`",
+        );
+    } else {
+        clash("pinned", "but shares no hosts", "add host = \"...\", or take it out");
+    }
     // What is wrong has been reported; stand-ins let the rest be checked all the same.
     let format = |given: Option<Sited<String>>| {
         given.unwrap_or_else(|| Sited { value: "bf16".to_owned(), place: t.place })
@@ -217,6 +264,7 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>, clock: Start) -> 
         precision: format(precision),
         kv_precision: format(kv_precision),
         pools: pools?,
+        choose: choose.map_or(Choose::FirstFit, |choose| *choose),
         parallelism: parallelism.unwrap_or(automatic),
         batching,
         swap,
@@ -237,6 +285,10 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>, clock: Start) -> 
         block_tokens: block_tokens.map_or(16, |tokens| *tokens),
         memory_utilization: memory_utilization.map_or(0.9, |share| *share),
         speculative,
+        lora,
+        host,
+        pinned: pinned.is_some_and(|pinned| *pinned),
+        weight_bytes: weight_bytes.map(|bytes| *bytes),
         max_predicted_ttft: admission,
         disaggregated,
         kv_per_token: kv_per_token.map(|bytes| *bytes),

@@ -2,6 +2,7 @@
 
 use super::training::{self, RawTraining};
 use crate::jobs::{Checkpoint, JobExtra, JobTerms};
+use crate::policies::placement::Needs;
 use crate::scenario::dom::Value;
 use crate::scenario::kinds;
 use crate::scenario::problem::{Place, Problem};
@@ -24,6 +25,7 @@ pub struct RawJob {
     pub extra: JobExtra,
     /// Names of jobs that must have ended before it starts.
     pub after: Vec<Sited<String>>,
+    pub needs: Needs,
     /// So many jobs of this kind.
     pub array: Option<Sited<u32>>,
     pub place: Place,
@@ -84,6 +86,13 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawJob> {
     let array = t.optional("array", &kinds::COUNT, doc);
     let doc = "How it saves its state. Without, it keeps what it has done when it is stopped, at no cost.";
     let checkpoint = t.table("checkpoint", doc, checkpoint);
+    let doc = "The part of its card that it needs, as in 0.25, when it shares one with others.";
+    let fraction = t.optional("cards_fraction", &FRACTION, doc);
+    let doc = "CPUs that it needs beside its cards, on all its nodes together; none count when absent.";
+    let cpus = t.optional("cpus", &kinds::POSITIVE, doc);
+    let doc =
+        "Host memory that it needs, on all its nodes together, as in \"64 GiB\"; none counts when absent.";
+    let memory = t.optional("memory", &kinds::BYTES, doc);
     let broken = checkpoint.is_none() && t.has("checkpoint");
     t.later(&[("preemptible", "preemption is"), ("elastic", "elastic jobs are")]);
     if t.is_describing() {
@@ -92,6 +101,23 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawJob> {
     if broken {
         return None;
     }
+    let card_milli = fraction.as_ref().map_or(0, |fraction| **fraction);
+    if let Some(fraction) = &fraction
+        && **fraction > 0
+        && !matches!((t.has("work"), t.has("model")), (true, false))
+    {
+        let message =
+            "a job on a part of a card says how long it takes: how fast a model trains there is not known";
+        t.problem(
+            Problem::error(fraction.place, message).help("give `work` instead of `model` and `tokens`"),
+        );
+        return None;
+    }
+    let needs = Needs {
+        card_milli,
+        cpu_milli: cpus.map_or(0, |cpus| (*cpus * 1000.0).min(MOST_OF_HOST) as u32),
+        memory_mib: memory.map_or(0, |memory| (memory.0 as f64 / 1_048_576.0).min(MOST_OF_HOST) as u32),
+    };
     let work = match (t.has("work"), t.has("model"), t.has("tokens")) {
         (true, false, false) => Work::Stated(*work?),
         (false, true, true) => Work::Training {
@@ -122,7 +148,8 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawJob> {
             estimate: estimate.map(|estimate| *estimate),
             deadline: deadline.map(|deadline| Instant::ZERO + *deadline),
         },
-        extra: JobExtra { checkpoint, limit: limit.map(|limit| *limit), after: Vec::new() },
+        extra: JobExtra { checkpoint, limit: limit.map(|limit| *limit), ..JobExtra::default() },
+        needs,
         after: after?,
         array,
         place: t.place,
@@ -197,6 +224,26 @@ const EVERY: Kind<Every> = Kind {
         Value::Text(text) if text == "young" => Ok(Every::Young),
         Value::Text(text) if text == "daly" => Ok(Every::Daly),
         other => (kinds::POSITIVE_TIME.read)(other).map(Every::Fixed),
+    },
+};
+
+/// What any host has less of.
+const MOST_OF_HOST: f64 = 4e9;
+
+/// A part of a card, in thousandths; 0 for a whole one.
+const FRACTION: Kind<u16> = Kind {
+    what: "a part of a card, above 0 and up to 1",
+    read: |value| {
+        let part = match value {
+            Value::Integer(1) => 1.0,
+            Value::Float(part) => *part,
+            _ => return Err(Unfit::Type),
+        };
+        match (part * 1000.0).round() {
+            milli @ 1.0..1000.0 => Ok(milli as u16),
+            1000.0 => Ok(0),
+            _ => Err(Unfit::Value(format!("`{part}` is no part of a card; a quarter of one is 0.25"))),
+        }
     },
 };
 

@@ -54,7 +54,7 @@ pub fn replicas(t: &mut TableReader<'_>) -> Replicas {
     let place = t.place_of("replicas");
     let scales = t.has("autoscaler");
     // Prefill and decode replicas are counted apart.
-    let split = t.has("prefill") || t.has("decode");
+    let split = t.has("prefill") || t.has("decode") || t.has("host");
     if !t.has("replicas") && !scales && !split && !t.is_describing() {
         t.fill("replicas", "1".to_owned());
     }

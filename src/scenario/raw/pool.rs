@@ -10,7 +10,7 @@ use crate::scenario::kinds;
 use crate::scenario::problem::{Place, Problem};
 use crate::scenario::reader::TableReader;
 use crate::scenario::reading::{Kind, Sited, Unfit};
-use crate::units::{Duration, UsdPerHour};
+use crate::units::{Bytes, Duration, UsdPerHour};
 
 /// A pool.
 #[derive(Debug)]
@@ -25,6 +25,12 @@ pub struct RawPool {
     pub granularity: Option<Duration>,
     pub minimum: Option<Duration>,
     pub market: RawMarket,
+    /// CPUs of a node.
+    pub cpus: Option<f64>,
+    /// Host memory of a node.
+    pub memory: Option<Bytes>,
+    pub nodes_per_switch: Option<u32>,
+    pub oversubscription: Option<f64>,
     pub place: Place,
 }
 
@@ -69,6 +75,17 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawPool
     let doc = "Billed time is at least this; the provider's when absent.";
     let minimum = t.optional("minimum", &kinds::TIME, doc);
     let market = market::read(t, around);
+    let doc = "CPUs of a node, for jobs that ask for some; the catalogue's when absent.";
+    let cpus = t.optional("cpus", &kinds::POSITIVE, doc);
+    let doc =
+        "Host memory of a node, for jobs that ask for some, as in \"2 TiB\"; the catalogue's when absent.";
+    let memory = t.optional("memory", &kinds::BYTES, doc);
+    let doc = "Nodes that hang off one switch, in order of their numbers, for `placement = \"topology\"` and for how \
+               long a gang under several switches takes; the whole pool when absent.";
+    let nodes_per_switch = t.optional("nodes_per_switch", &kinds::COUNT, doc);
+    let doc =
+        "How many times less bandwidth a node has to nodes under other switches than to those under its own.";
+    let oversubscription = t.optional("oversubscription", &kinds::POSITIVE, doc);
     t.later(&[
         ("min_nodes", "autoscaled pools are"),
         ("max_nodes", "autoscaled pools are"),
@@ -86,6 +103,10 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawPool
         granularity: granularity.map(|granularity| *granularity),
         minimum: minimum.map(|minimum| *minimum),
         market,
+        cpus: cpus.map(|cpus| *cpus),
+        memory: memory.map(|memory| *memory),
+        nodes_per_switch: nodes_per_switch.map(|nodes| *nodes),
+        oversubscription: oversubscription.map(|times| times.max(1.0)),
         place: t.place,
     })
 }

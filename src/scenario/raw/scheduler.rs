@@ -97,9 +97,9 @@ const KINDS: [(&str, Kind); 16] = [
 /// Reads `[scheduler]`.
 pub fn read(t: &mut TableReader<'_>) -> Option<RawScheduler> {
     let kind = t.choice("policy", &KINDS, &[], Some("fifo"), "The order of the queue.");
-    let later = ["dot-product", "gpu-clustering", "gpu-packing", "fgd", "topology", "cheapest", "fastest"];
-    let doc = "Which node of a pool a claim gets.";
-    let placement = t.choice("placement", &PlacementKind::ALL, &later, Some("first-fit"), doc);
+    let doc =
+        "Which node of a pool a claim gets; under `cheapest` and `fastest` also which of a job's pools.";
+    let placement = t.choice("placement", &PlacementKind::ALL, &[], Some("first-fit"), doc);
     if t.is_describing() {
         let shortest = Kind::Shortest(RawOrder::Sjf);
         let max_min = Kind::Rounds(Objective::MaxMin { aware: true });
@@ -234,6 +234,8 @@ pub struct RawJobTrace {
     pub format: JobTraceFormat,
     pub pools: Vec<Sited<String>>,
     pub queues: Vec<String>,
+    /// Gavel's table of throughputs.
+    pub throughputs: Option<std::path::PathBuf>,
     pub skip_bad_rows: bool,
 }
 
@@ -241,8 +243,15 @@ pub struct RawJobTrace {
 pub fn job_trace(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawJobTrace> {
     t.table("job_trace", "Recorded jobs, beside those of [[jobs]].", |t| {
         let file = t.required("file", &kinds::PATH, "The trace, plain or gzip.");
-        let later = ["openb", "gavel", "slurm", "kubernetes", "alibaba-2020"];
-        let format = t.choice("format", &JobTraceFormat::ALL, &later, Some("csv"), "The form of the file.");
+        let format = t.choice("format", &JobTraceFormat::ALL, &[], Some("csv"), "The form of the file.");
+        let doc = "The table of throughputs (JSON) of Gavel's own traces, with `format = \"gavel\"`.";
+        let throughputs = t.optional("throughputs", &kinds::PATH, doc);
+        let throughputs = throughputs.map(|file| {
+            let path = around.path(&file);
+            t.file_exists(&file, &path, &[]);
+            t.absolute("throughputs", &path);
+            path
+        });
         let doc = "Where the jobs may run, in order of preference; every pool when absent.";
         let pools = t.list("pools", &kinds::REFERENCE, false, doc);
         let doc = "Only the jobs of these queues (of virtual clusters, in Philly and Helios).";
@@ -259,6 +268,7 @@ pub fn job_trace(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<Ra
             format: *format?,
             pools: pools?,
             queues: queues?.into_iter().map(|queue| queue.value).collect(),
+            throughputs,
             skip_bad_rows: *bad_rows?,
             file,
         })

@@ -33,6 +33,7 @@ pub struct RawStream {
     pub terms: RequestTerms,
     pub cache: Option<ResponseCache>,
     pub tenant: Option<Sited<String>>,
+    pub adapter: Option<Sited<String>>,
     pub deployments: Vec<Sited<String>>,
 }
 
@@ -103,6 +104,8 @@ pub fn read(
     let deadline = t.optional("deadline", &kinds::POSITIVE_TIME, doc);
     let doc = "Whose requests these are: a name of [[tenants]].";
     let tenant = t.optional("tenant", &kinds::REFERENCE, doc);
+    let doc = "The adapter that they want: a name of [[adapters]]; the model as it is when absent.";
+    let adapter = t.optional("adapter", &kinds::REFERENCE, doc);
     let kinds_of_requests = [
         ("generate", RequestKind::Generate),
         ("embedding", RequestKind::Embed),
@@ -169,6 +172,7 @@ pub fn read(
         deadline: deadline.map(|deadline| *deadline).or(slo.ttft),
         kind,
         samples: samples.or(beams).map_or(1, |samples| *samples),
+        adapter: None,
     };
     let traffic = StreamConfig { name: name.value.clone(), source };
     check(t, &traffic, window);
@@ -184,6 +188,7 @@ pub fn read(
         terms,
         cache,
         tenant,
+        adapter,
         deployments: deployments?,
     })
 }

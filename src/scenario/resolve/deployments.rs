@@ -1,8 +1,12 @@
 //! Deployments: the plan on each pool, what fits, and how long iterations take.
 
+use super::adapters;
 use super::assumptions::Ledger;
+use super::capacity;
+use super::choice;
 use super::disaggregated;
 use super::engine::{self, Drafter};
+use super::hosts::{self, Footprint};
 use super::lifecycle::{self, Comes};
 use super::names::{dangling, not_found, unknown};
 use super::pools::{Pool, Resolved};
@@ -12,7 +16,7 @@ use crate::fleet::PoolId;
 use crate::perf::constants::{Constants, Engine};
 use crate::perf::{
     AutoPlan, ModelDims, ParallelismPlan, PlanError, Promise, Replica, Roofline, StepModel, UnknownFigures,
-    WeightsAs, cheapest_plan, check_stages, fit,
+    WeightsAs, cheapest_plan, check_stages, fit, weight_bytes,
 };
 use crate::scenario::dom::Step;
 use crate::scenario::problem::Problem;
@@ -20,7 +24,7 @@ use crate::scenario::raw::{Parallelism, RawDeployment, RawScenario};
 use crate::scenario::reading::{Reading, Sited};
 use crate::serving::{DeploymentConfig, HostMemory, ReplicaLinks, ReplicaOption, Role};
 use crate::traffic::BlockHashes;
-use crate::units::BytesPerSecond;
+use crate::units::{Bytes, BytesPerSecond, Ticks};
 use crate::world::StreamPlan;
 
 /// A deployment with its names, resolved or not.
@@ -54,7 +58,7 @@ pub fn resolve(
     let mut found: Vec<Deployment> = Vec::new();
     for (index, raw) in scenario.deployments.iter().enumerate() {
         // The replicas that decode stand where the deployment does, and answer to its name.
-        let raw = disaggregated::decode(raw);
+        let raw = hosts::counted(disaggregated::decode(raw), scenario);
         found.push(one(index, &raw, reading, ledger));
     }
     for (index, raw) in scenario.deployments.iter().enumerate() {
@@ -119,8 +123,11 @@ fn deployment(
     let corrected = step_time::corrected(raw, &pools, reading)?;
     let drafter = engine::drafter(raw, dims.as_ref(), catalog, reading)?;
     let known = dims.as_ref();
+    adapters::check(raw, scenario, catalog, known, reading)?;
     let choice = Choice {
         raw,
+        scenario,
+        catalog,
         dims: known.filter(|_| !stated),
         known,
         drafter,
@@ -160,7 +167,15 @@ fn deployment(
         let message = format!("deployment `{}` cannot use the pool `{}`: {why}", *raw.name, name.value);
         reading.problem(Problem::warning(name.place, message));
     }
-    enough_cards(raw, &pools, &options, reading)?;
+    capacity::enough_cards(
+        raw,
+        &pools,
+        options.iter().map(|(name, planned)| (*name, &planned.option)),
+        reading,
+    )?;
+    let most = raw.batching.max_batch_requests;
+    let rank = |planned: &Planned| choice::rank(raw.choose, &planned.option, most, &pools);
+    options.sort_by(|(_, a), (_, b)| rank(a).total_cmp(&rank(b)));
     fill_plan(index, raw, &options, reading);
     for (name, planned) in &options {
         if let Some(auto) = &planned.auto {
@@ -186,10 +201,13 @@ fn deployment(
             format!("max_context of deployment `{}` is {asked}, but the model takes {context}", *raw.name);
         reading.problem(Problem::warning(raw.place, message));
     }
+    let footprint = options[0].1.memory;
+    let options: Vec<ReplicaOption> = options.into_iter().map(|(_, planned)| planned.option).collect();
+    let shared = hosts::shared(raw, scenario, &options, footprint, reading)?;
     Some(DeploymentConfig {
         name: raw.name.value.clone(),
         model: canonical(catalog, &raw.model),
-        options: options.into_iter().map(|(_, planned)| planned.option).collect(),
+        options,
         batching: raw.batching,
         max_queued_requests: raw.max_queued_requests,
         router: raw.routing,
@@ -199,6 +217,8 @@ fn deployment(
         prefix_tokens: prefix_tokens(raw, reading),
         speculation: raw.speculative.as_ref().map(|raw| raw.speculation),
         max_predicted_ttft: raw.max_predicted_ttft,
+        shared,
+        adapter_slots: raw.lora.as_ref().map_or(0, |lora| *lora.slots),
         role: Role::Whole,
         tenants: engine::tenants(raw, scenario),
     })
@@ -273,6 +293,8 @@ fn plans_name_pools(raw: &RawDeployment, reading: &mut Reading) {
 /// What the choice of a plan depends on besides the pool.
 struct Choice<'a> {
     raw: &'a RawDeployment,
+    scenario: &'a RawScenario,
+    catalog: &'a Catalog,
     /// `None` when memory and iteration times are stated.
     dims: Option<&'a ModelDims>,
     /// What is known all the same.
@@ -294,6 +316,7 @@ struct Planned {
     option: ReplicaOption,
     /// How the plan was chosen, where it was.
     auto: Option<AutoPlan>,
+    memory: Footprint,
 }
 
 enum Misfit {
@@ -346,7 +369,14 @@ impl Choice<'_> {
                 chosen.fit
             }
         };
-        let kv_tokens = self.drafter.kv_tokens(&replica, &filled);
+        let for_adapters = adapters::tokens(
+            self.raw,
+            self.scenario,
+            self.catalog,
+            dims,
+            filled.kv_bytes_per_token.0 * u64::from(replica.plan.cards()),
+        );
+        let kv_tokens = self.drafter.kv_tokens(&replica, &filled).saturating_sub(for_adapters);
         let kv_blocks = self.raw.kv_blocks.unwrap_or(kv_tokens / u64::from(self.raw.block_tokens));
         if kv_blocks == 0 {
             let tokens = self.raw.block_tokens;
@@ -365,12 +395,21 @@ impl Choice<'_> {
             kv_blocks,
             block_tokens: self.raw.block_tokens,
             window: dims.window.map(|window| window.tokens),
+            adapters: self.adapters(replica.plan.cards(), pool)?,
             draft: self.drafter.draft(self.raw, Some(&replica)).map_err(Misfit::Plan)?,
             links: self.links(replica.plan.cards(), pool),
             host: self.host(replica.plan, pool)?,
             label: self.label(replica.plan, pool),
         };
-        Ok(Planned { plan: replica.plan, option, auto })
+        let cards = u64::from(replica.plan.cards());
+        let over = |card: Bytes| Bytes(card.0.saturating_mul(cards));
+        let capacity = filled.budget.0.saturating_sub(filled.reserve_per_card.0);
+        let memory = Footprint {
+            weights: Some(over(filled.weights_per_card)),
+            kv: Some(over(Bytes(self.kv_tokens(kv_blocks).saturating_mul(filled.kv_bytes_per_token.0)))),
+            capacity: Some(over(Bytes(capacity))),
+        };
+        Ok(Planned { plan: replica.plan, option, auto, memory })
     }
 
     /// Iterations and cache as stated; a plan only says how many cards a replica holds.
@@ -399,12 +438,22 @@ impl Choice<'_> {
             kv_blocks,
             block_tokens: self.raw.block_tokens,
             window: None,
+            adapters: self.adapters(plan.cards(), pool)?,
             draft: self.drafter.draft(self.raw, None).map_err(Misfit::Plan)?,
             links: self.links(plan.cards(), pool),
             host: self.host(plan, pool)?,
             label: self.label(plan, pool),
         };
-        Ok(Planned { plan, option, auto: None })
+        let kv =
+            option.links.map(|links| Bytes(self.kv_tokens(kv_blocks).saturating_mul(links.kv_per_token.0)));
+        let weights = self.raw.weight_bytes.or_else(|| Some(weight_bytes(self.known?, self.weights)));
+        let memory = Footprint { weights, kv, capacity: None };
+        Ok(Planned { plan, option, auto: None, memory })
+    }
+
+    /// Tokens of so many blocks.
+    fn kv_tokens(&self, blocks: u64) -> u64 {
+        blocks.saturating_mul(u64::from(self.raw.block_tokens))
     }
 
     /// What bulk transfers need to know, where it is known.
@@ -421,6 +470,10 @@ impl Choice<'_> {
         };
         let scale_up = BytesPerSecond(scale_up.as_f64() * f64::from(cards));
         Some(ReplicaLinks { kv_per_token, scale_up, scale_out: scale_out.unwrap_or_default() })
+    }
+
+    fn adapters(&self, cards: u32, pool: &Resolved) -> Result<Vec<Ticks>, Misfit> {
+        adapters::loads(self.raw, self.scenario, self.catalog, self.known, cards, pool).map_err(Misfit::Plan)
     }
 
     fn host(&self, plan: ParallelismPlan, pool: &Resolved) -> Result<Option<HostMemory>, Misfit> {
@@ -443,39 +496,6 @@ impl Choice<'_> {
             card = format_args!("{} card", fleet.accelerator),
         )
     }
-}
-
-/// Replicas that could never all have cards, however empty the pools are.
-fn enough_cards(
-    raw: &RawDeployment,
-    pools: &[Found<'_>],
-    options: &[(&Sited<String>, Planned)],
-    reading: &mut Reading,
-) -> Option<()> {
-    let room = options.iter().map(|(name, planned)| {
-        let pool = pools.iter().find(|(_, pool, _)| pool.value == name.value);
-        let fleet = pool.map(|(_, _, resolved)| &resolved.plan.fleet);
-        fleet.map_or(0, |fleet| {
-            let (cards, per_node) = (planned.option.cards.max(1), fleet.cards_per_node.max(1));
-            if cards > per_node {
-                u64::from(fleet.slots() / cards.div_ceil(per_node))
-            } else {
-                u64::from(per_node / cards) * u64::from(fleet.slots())
-            }
-        })
-    });
-    let room: u64 = room.sum();
-    if u64::from(raw.replicas.initial) <= room {
-        return Some(());
-    }
-    let message = format!(
-        "deployment `{}` has {} replicas, but its pools have room for {room}, were they empty",
-        *raw.name, raw.replicas.initial
-    );
-    let plans: Vec<&str> = options.iter().map(|(_, planned)| planned.option.label.as_str()).collect();
-    let help = format!("a replica is {}; raise `nodes` of a pool or lower `replicas`", plans.join(", or "));
-    reading.problem(Problem::error(raw.place, message).help(help));
-    None
 }
 
 /// Writes the plans that were chosen into the resolved file.

@@ -3,17 +3,18 @@
 use super::assumptions::Ledger;
 use super::deployments::{Found, find_pools, model_line, precision};
 use super::names::{not_found, unknown};
-use super::pools::Pool;
+use super::pools::{Pool, Resolved};
 use crate::catalog::{Catalog, Precision};
-use crate::fleet::PoolId;
+use crate::fleet::{PoolConfig, PoolId};
 use crate::jobs::{JobConfig, JobOption};
 use crate::perf::{
     ModelDims, TrainingJob, TrainingLayout, UnknownFigures, check_stages, training_throughput,
 };
+use crate::policies::placement::Needs;
 use crate::scenario::problem::Problem;
 use crate::scenario::raw::{RawJob, RawScenario, RawTraining, Recomputation, Work};
 use crate::scenario::reading::{Reading, Sited};
-use crate::units::{Duration, Flop};
+use crate::units::{BytesPerSecond, Duration, Flop};
 
 /// Longest that a job may take: beyond, the clock would run over.
 const LONGEST_SECONDS: f64 = 100.0 * 31_536_000.0;
@@ -71,11 +72,14 @@ fn job(
     };
     let mut options = Vec::new();
     let mut reasons = Vec::new();
-    for (id, name, pool) in &found? {
+    let found = found?;
+    for (id, name, pool) in &found {
         let fleet = &pool.plan.fleet;
         let cards = u64::from(fleet.slots()) * u64::from(fleet.cards_per_node);
         let option = if u64::from(*raw.accelerators) > cards {
             Err(Misfit::Why(format!("it has {cards} cards in all")))
+        } else if let Err(why) = host_fits(raw.needs, *raw.accelerators, fleet) {
+            Err(Misfit::Why(why))
         } else {
             option(raw, *id, (*id, name, pool), training.as_ref())
         };
@@ -98,6 +102,8 @@ fn job(
     if training.is_some() {
         ledger.training_model();
     }
+    let mut extra = raw.extra.clone();
+    extra.spread = spread(raw, &found, &options, training.as_ref(), scenario);
     Some(JobConfig {
         name: raw.name.value.clone(),
         user: raw.user.clone(),
@@ -106,8 +112,53 @@ fn job(
         cards: *raw.accelerators,
         options,
         terms: raw.terms,
-        extra: raw.extra.clone(),
+        extra,
+        needs: raw.needs,
     })
+}
+
+/// How long a job takes on each of its pools when it lies under several switches; nothing when no longer.
+fn spread(
+    raw: &RawJob,
+    found: &[Found<'_>],
+    options: &[JobOption],
+    training: Option<&(ModelDims, Precision)>,
+    scenario: &RawScenario,
+) -> Vec<Duration> {
+    let slower = |chosen: &JobOption| {
+        let (id, name, pool) = found.iter().find(|(id, ..)| *id == chosen.pool)?;
+        let times = scenario.pools.get(id.index())?.oversubscription.filter(|times| *times > 1.0)?;
+        let mut node = pool.node.as_ref().ok()?.clone();
+        node.scale_out = node.scale_out.map(|rate| BytesPerSecond(rate.as_f64() / times));
+        let slow = Resolved { plan: pool.plan.clone(), node: Ok(node) };
+        Some(option(raw, *id, (*id, *name, &slow), training).ok()?.duration)
+    };
+    let all: Vec<Option<Duration>> = options.iter().map(slower).collect();
+    if all.iter().all(Option::is_none) {
+        return Vec::new();
+    }
+    all.into_iter().zip(options).map(|(slow, option)| slow.unwrap_or(option.duration)).collect()
+}
+
+/// Whether a node has what falls to it of the job's needs beside cards.
+fn host_fits(needs: Needs, cards: u32, fleet: &PoolConfig) -> Result<(), String> {
+    let want = needs.on_node(cards.min(fleet.cards_per_node), cards);
+    let cpus = ("CPUs", "cpus", want.cpu_milli, fleet.host.cpu_milli, 1000.0);
+    let memory = ("GiB of memory", "memory", want.memory_mib, fleet.host.memory_mib, 1024.0);
+    for (what, key, wanted, has, unit) in [cpus, memory] {
+        match has {
+            _ if wanted == 0 => {}
+            None => {
+                return Err(format!("how many {what} its nodes have is not known: give the pool `{key}`"));
+            }
+            Some(has) if has < wanted => {
+                let (wanted, has) = (f64::from(wanted) / unit, f64::from(has) / unit);
+                return Err(format!("it needs {wanted} {what} on a node, which has {has}"));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
 }
 
 enum Misfit {

@@ -89,6 +89,13 @@ fn link(
     Some(BytesPerSecond(bytes / takes.as_secs_f64()))
 }
 
+/// How fast weights come by a link, from the catalogue's friction.
+pub fn published(catalog: &Catalog, ledger: &mut Ledger, holder: &str, link: &str) -> Option<BytesPerSecond> {
+    let (_, friction, bytes) = LINKS.iter().find(|(name, ..)| *name == link)?;
+    let takes = middle(catalog, ledger, holder, "weights, 140 GB", friction)?;
+    Some(BytesPerSecond(bytes / takes.as_secs_f64()))
+}
+
 /// The middle of the range that a friction reports, noted as an assumption.
 fn middle(
     catalog: &Catalog,

@@ -6,7 +6,7 @@ use super::names::{not_found, unknown};
 use super::supply::supply;
 use crate::billing::{Commitment, Purchase, Tariff, UsdPerKwh};
 use crate::catalog::{Accelerator, Catalog, Figure, Offer, Precision};
-use crate::fleet::{Inventory, PoolConfig};
+use crate::fleet::{Host, Inventory, PoolConfig};
 use crate::perf::{NodeSpec, UnknownFigures};
 use crate::scenario::problem::{Problem, quoted};
 use crate::scenario::raw::{RawOwned, RawPool, RawScenario};
@@ -105,6 +105,7 @@ fn pool(
         nodes,
         cards_per_node: cards,
         supply,
+        host: host(raw, offer),
     };
     reading.sites.push(PoolSite { region: offer.region.clone(), card_power: card.tdp().ok() });
     let peak = card.peak(Precision::Bf16).ok();
@@ -114,6 +115,19 @@ fn pool(
     let price_path = price_path.collect();
     let plan = PoolPlan { fleet, tariff: tariff?, peak, price_path, block, power: power? };
     Some(Resolved { plan, node: NodeSpec::from_catalog(offer, card) })
+}
+
+/// What a node has beside its cards: as the scenario says, or the catalogue.
+fn host(raw: &RawPool, offer: &Offer) -> Host {
+    let cpus = raw.cpus.or_else(|| offer.vcpus().ok().map(f64::from));
+    let memory = raw.memory.or_else(|| offer.host_memory().ok());
+    // The largest number stands for what nobody knows.
+    let most = f64::from(u32::MAX - 1);
+    Host {
+        cpu_milli: cpus.map(|cpus| (cpus * 1000.0).min(most) as u32),
+        memory_mib: memory.map(|memory| (memory.0 as f64 / 1_048_576.0).min(most) as u32),
+        nodes_per_switch: raw.nodes_per_switch,
+    }
 }
 
 fn tariff(

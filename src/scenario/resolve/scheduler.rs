@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::assumptions::Ledger;
 use super::deployments::find_pools;
 use super::pools::Pool;
-use crate::jobs::{JobList, JobTrace, JobTraceConfig};
+use crate::jobs::{JobList, JobTrace, JobTraceConfig, TracePool};
 use crate::metrics::results::Assumption;
 use crate::policies::queue_order::{
     DrfConfig, Durations, FairShareConfig, LasConfig, QueueOrder, Quota, QuotaConfig, RoundsConfig,
@@ -30,12 +30,12 @@ pub fn job_trace(
         reading.problem(problem.help("add a [[pools]]"));
     }
     let found = find_pools("job_trace", names, pools, reading)?;
-    let cards = |fleet: &crate::fleet::PoolConfig| fleet.slots() * fleet.cards_per_node;
     let config = JobTraceConfig {
         file: raw.path.clone(),
         format: raw.format,
         queues: raw.queues.clone(),
-        pools: found.iter().map(|(id, _, pool)| (*id, cards(&pool.plan.fleet))).collect(),
+        throughputs: raw.throughputs.clone(),
+        pools: found.iter().map(|(id, _, pool)| TracePool::from_config(*id, &pool.plan.fleet)).collect(),
         skip_bad_rows: raw.skip_bad_rows,
     };
     // A file that is not there has been reported.
@@ -54,6 +54,11 @@ pub fn job_trace(
                     doubt: trace.examples.join("; "),
                 });
             }
+            let cards = config.pools.iter().map(|pool| u64::from(pool.cards)).sum();
+            if let Some(message) = overload(&trace.jobs, cards) {
+                let help = "`fleetsim trace describe` tells what is asked for; more nodes or fewer jobs let the queue drain";
+                reading.problem(Problem::warning(raw.file.place, message).help(help));
+            }
             Some(Arc::new(trace.jobs))
         }
         Err(error) => {
@@ -64,6 +69,31 @@ pub fn job_trace(
             None
         }
     }
+}
+
+/// Says that jobs ask for more than all cards can do while jobs come.
+fn overload(jobs: &JobList, cards: u64) -> Option<String> {
+    let work = |job: u32| {
+        let facts = jobs.facts(job);
+        let part = match jobs.needs(job).card_milli {
+            0 => 1.0,
+            milli => f64::from(milli) / 1e3,
+        };
+        f64::from(facts.cards) * part * facts.duration.as_secs_f64()
+    };
+    let all = 0..jobs.len() as u32;
+    let submits = || all.clone().map(|job| jobs.facts(job).submit);
+    let span = submits().max()?.since(submits().min()?).as_secs_f64();
+    let work: f64 = all.clone().map(work).sum();
+    let load = work / (cards as f64 * span);
+    // In the first hour nothing is steady yet.
+    (span >= 3600.0 && load > 1.0).then(|| {
+        let left = (work / cards as f64 - span) / 3600.0;
+        format!(
+            "the jobs of the trace ask for {load:.2} times the {cards} cards of their pools while they come: the queue \
+             grows until the last is submitted, and {left:.0} hours of work for all cards are left then"
+        )
+    })
 }
 
 /// The queue order, for these jobs. Names that no job has are reported.

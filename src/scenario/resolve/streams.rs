@@ -1,5 +1,6 @@
 //! Streams: which deployments serve them.
 
+use super::adapters;
 use super::deployments::{Deployment, canonical};
 use super::names::dangling;
 use crate::catalog::Catalog;
@@ -27,7 +28,7 @@ fn stream(
     deployments: &[Deployment],
     reading: &mut Reading,
 ) -> Option<StreamPlan> {
-    let terms = RequestTerms { tenant: tenant(raw, &scenario.tenants, reading), ..raw.terms };
+    let tenant = tenant(raw, &scenario.tenants, reading);
     let model = canonical(catalog, &raw.model);
     let overflow = super::apis::overflow(raw, scenario, catalog, &model, reading);
     let serving = if raw.deployments.is_empty() {
@@ -45,6 +46,8 @@ fn stream(
     } else {
         listed(raw, &model, deployments, reading)?
     };
+    let adapter = adapters::of_stream(raw, &serving, scenario, deployments, catalog, reading)?;
+    let terms = RequestTerms { tenant, adapter, ..raw.terms };
     Some(StreamPlan {
         traffic: raw.traffic.clone(),
         model,

@@ -1,6 +1,7 @@
 //! What serving engines do differently, as far as a table that names the engine says it.
 
 use crate::perf::constants::{self as c, Engine};
+use crate::serving::Scheduler;
 
 impl Engine {
     /// Requests in a batch at most: vLLM's `max_num_seqs` for large cards (1,024) and TensorRT-LLM's
@@ -16,6 +17,15 @@ impl Engine {
     /// `max_num_batched_tokens`, TensorRT-LLM's `max_num_tokens`, SGLang's `chunked_prefill_size`).
     pub(super) const fn max_batch_tokens(self) -> u32 {
         8192
+    }
+
+    /// What goes into an iteration: SGLang runs prompts before it goes on decoding, unless told to mix them
+    /// (`enable_mixed_chunk`, off by default).
+    pub(super) const fn scheduler(self) -> Scheduler {
+        match self {
+            Self::SgLang => Scheduler::PrefillFirst,
+            _ => Scheduler::VllmV1,
+        }
     }
 
     /// The share of a card's memory that the engine takes, when weights take the share `weights`.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Case, Load, Logged, disaggregated};
 use crate::billing::{Purchase, Tariff};
-use crate::fleet::{PoolConfig, PoolId};
+use crate::fleet::{Host, PoolConfig, PoolId};
 use crate::perf::constants::{Constants, Engine, KV_BLOCK_TOKENS};
 use crate::perf::{
     BatchShape, Fit, ParallelismPlan, PlanError, Replica, Roofline, StepModel, auto_plan, fit, weight_bytes,
@@ -95,10 +95,11 @@ pub(in crate::validate) fn simulate(case: &Case, constants: &Constants) -> Resul
     let (wanted, mut window) = set_up.extent(&one);
     let repeated = if case.habits.repeated_prompts { Repeating::of(&one, wanted)? } else { None };
     for _ in 0..DOUBLINGS {
-        let source = repeated.as_ref().map_or_else(|| SetUp::source(&one, window), Repeating::source);
+        let source =
+            repeated.as_ref().map_or_else(|| SetUp::source(&one, window, constants), Repeating::source);
         let left = set_up.run(&one, source, window)?;
         if let Some(prediction) = wanted.of(left, &one) {
-            return Ok(prediction.times(alike).late(case, constants));
+            return Ok(prediction.times(alike).late(&one, constants));
         }
         window *= 2.0;
     }
@@ -245,7 +246,9 @@ impl SetUp {
         };
         let (max_batch_requests, max_batch_tokens) =
             case.habits.limits.unwrap_or((case.engine.max_batch_requests(), case.engine.max_batch_tokens()));
-        let mut batching = Batching { max_batch_requests, max_batch_tokens, ..Batching::default() };
+        let scheduler = case.engine.scheduler();
+        let mut batching =
+            Batching { max_batch_requests, max_batch_tokens, scheduler, ..Batching::default() };
         if let Load::Static(batch) = case.load {
             let prompts = u64::from(batch) * u64::from(case.prompt.max);
             batching.max_batch_requests = batch;
@@ -317,7 +320,7 @@ impl SetUp {
     }
 
     /// The traffic of a case in a window of so many seconds.
-    fn source(case: &Case, window: f64) -> Source {
+    fn source(case: &Case, window: f64, constants: &Constants) -> Source {
         // With guesses that come true an answer takes fewer iterations than it has tokens.
         let output = match case.draft {
             Some(draft) => shorter(&case.output, draft.tokens_per_iteration()),
@@ -326,7 +329,10 @@ impl SetUp {
         let lengths = Lengths::Independent { prompt: case.prompt.clone(), output };
         let (rate, arrivals) = match case.load {
             Load::Closed(users) => {
-                let (think, ramp) = (Think::None, Duration::ZERO);
+                // What an answer's way to the client takes differs from one to the next, and the next request's
+                // arrival with it: requests of equal lengths that end in one iteration do not begin in one again.
+                let way = Duration::from_secs_f64(constants.front_us * 1e-6);
+                let (think, ramp) = (Think::Exponential(way), Duration::ZERO);
                 return Source::Closed(ClosedConfig { users, think, ramp, lengths });
             }
             Load::Offline(users) | Load::Static(users) => {
@@ -398,6 +404,7 @@ impl SetUp {
         let name = "bench".to_owned();
         let per_node = (case.node.cards / self.plan.cards()).max(1);
         let option = ReplicaOption {
+            adapters: Vec::new(),
             pool: PoolId(0),
             cards: self.plan.cards(),
             step: self.step.clone(),
@@ -437,6 +444,7 @@ impl SetUp {
                     nodes: self.replicas.div_ceil(per_node),
                     cards_per_node: case.node.cards.max(self.plan.cards()),
                     supply: None,
+                    host: Host::default(),
                 },
                 tariff: Tariff {
                     purchase: Purchase::OnDemand,
@@ -452,6 +460,8 @@ impl SetUp {
             }],
             node_scaler: None,
             deployments: vec![DeploymentConfig {
+                adapter_slots: 0,
+                shared: None,
                 lifecycle: Default::default(),
                 name,
                 model: case.model.name.clone(),
@@ -467,6 +477,7 @@ impl SetUp {
                 speculation: None,
                 max_predicted_ttft: None,
             }],
+            hosts: Vec::new(),
             scalers: Vec::new(),
             jobs: Vec::new(),
             job_trace: None,
@@ -526,15 +537,30 @@ fn busy(done: &[(f64, f64, u32, Answer)], load: Load) -> Option<(f64, f64)> {
 
 impl Prediction {
     /// What clients see of it: engines that schedule ahead hand out every answer an iteration later, those that
-    /// look for new requests now and then let them wait for half of that interval on average, and the way to
-    /// the client takes its time. Throughput stays.
+    /// look for new requests now and then, or wait until each rank has one, let them wait for half of that time on
+    /// average, and the way to the client takes its time. SGLang's first prompts wait for kernels to be compiled:
+    /// InferenceX begins without a warm-up. Throughput stays.
     pub(super) fn late(mut self, case: &Case, constants: &Constants) -> Self {
         let front = constants.front_us * 1e-6;
         let polled = f64::from(case.habits.polled_iterations);
+        let (users, ranks) = match (case.load, case.plan) {
+            (Load::Closed(users), Some(plan)) => (users, plan.dp),
+            (Load::Closed(users), None) => (users, 1),
+            _ => (0, 1),
+        };
+        let cold = if case.engine == Engine::SgLang { constants.sglang_cold_us * 1e-6 } else { 0.0 };
         for (index, answer) in self.answers.iter_mut().enumerate() {
             let iteration = (answer.e2e - answer.ttft) / f64::from(answer.output.max(2) - 1);
-            let waited = polled * (index as f64 * 0.618_033_988_749_895).fract();
-            let late = front + (constants.late_iterations + waited) * iteration;
+            let gathered = match case.habits.gathering_iterations {
+                most if most > 0 && ranks > 1 && users > 0 => {
+                    let until_each_has_one = f64::from(ranks) * f64::from(answer.output) / f64::from(users);
+                    until_each_has_one.min(f64::from(most))
+                }
+                _ => 0.0,
+            };
+            let waited = (polled + gathered) * (index as f64 * 0.618_033_988_749_895).fract();
+            let cold = if index < users as usize { cold } else { 0.0 };
+            let late = front + cold + (constants.late_iterations + waited) * iteration;
             answer.ttft += late;
             answer.e2e += late;
         }
