@@ -90,7 +90,6 @@ impl World<'_> {
                 from_cache: false,
                 outcome: Outcome::Completed,
                 spent: TimeSpent::default(),
-                from_cache: false,
             };
             if self.overflow(now, &departure) {
                 return;
