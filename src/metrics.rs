@@ -13,6 +13,7 @@ mod scrape;
 mod sketch;
 mod stability;
 mod steps;
+mod time_spent;
 
 pub use cards::{CardRecorder, MAX_CARDS_PER_POOL};
 pub use fairness::{Fairness, JobSpan, fairness};
@@ -23,3 +24,4 @@ pub use scrape::{Pipeline, PodSample, Sample, Signal};
 pub use sketch::{QUANTILE_ERROR, Sketch};
 pub use stability::judge;
 pub use steps::{Steps, bucket_width};
+pub use time_spent::TimeSpent;

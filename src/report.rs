@@ -3,8 +3,9 @@
 
 pub mod export;
 pub mod format;
-mod html;
+pub mod html;
 pub mod plots;
+mod png;
 mod save;
 mod terminal;
 mod verdict;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use crate::metrics::results::RunResults;
 
 pub use export::requests::{RequestRow, RequestsCsv};
+pub use export::waits::WaitsCsv;
 pub use terminal::terminal_summary;
 pub use wanted::{Format, Plots, Record, Records, UnknownName, Wanted};
 
@@ -48,10 +50,10 @@ pub enum ReportError {
         /// What the system said.
         cause: io::Error,
     },
-    /// `requests.csv` cannot be continued.
+    /// A table that is written in the run, `requests.csv` or `waits.csv`, cannot be continued.
     #[error(
         "cannot write {}: {cause}\n  it failed at row {rows}; earlier rows are readable, the last may be cut; \
-         free space, name another folder with --out, or leave out `requests` in --records",
+         free space, name another folder with --out, or leave the table out in --records",
         path.display()
     )]
     Requests {
@@ -93,18 +95,21 @@ pub fn prepare_folder(out: &Path) -> Result<(), ReportError> {
     Saver::new(out)?.probe()
 }
 
-/// Removes the files of an earlier run; of this one's, its table of requests is already there.
+/// Removes the files of an earlier run; of this one's, its tables of requests are already there.
 fn discard_earlier(saver: &Saver, wanted: &Wanted) {
     for (name, record) in Record::ALL {
-        let here = record == Record::Requests && wanted.records.includes(record);
+        let here = record.is_written_in_the_run() && wanted.records.includes(record);
         for format in [Format::Csv, Format::Parquet] {
             if !(here && format == wanted.format) {
                 saver.discard(&format!("{name}.{}", format.extension()));
             }
         }
     }
-    plots::ALL.iter().for_each(|plot| saver.discard(&format!("plots/{}.svg", plot.name)));
-    ["summary.json", "scenario.toml", "report.html"].iter().for_each(|name| saver.discard(name));
+    for plot in &plots::ALL {
+        ["svg", "png"].iter().for_each(|kind| saver.discard(&format!("plots/{}.{kind}", plot.name)));
+    }
+    let files = ["summary.json", "scenario.toml", "report.html", "openmetrics.txt"];
+    files.iter().for_each(|name| saver.discard(name));
 }
 
 /// Writes one file into the folder `out`, which is created where it is missing. It appears under its name only
@@ -143,7 +148,14 @@ pub fn write_all(
     }
     for plot in plots::ALL.iter().filter(|plot| wanted.plots.includes(plot.name)) {
         let svg = plot.svg(results).map_err(io::Error::other);
+        let png = wanted.png.then(|| match &svg {
+            Ok(svg) => png::draw(svg).map_err(io::Error::other),
+            Err(error) => Err(io::Error::other(error.to_string())),
+        });
         saver.save(&format!("plots/{}.svg", plot.name), |file| file.write_all(svg?.as_bytes()))?;
+        if let Some(png) = png {
+            saver.save(&format!("plots/{}.png", plot.name), |file| file.write_all(&png?))?;
+        }
     }
     let records = &wanted.records;
     if records.includes(Record::Jobs) {
@@ -163,6 +175,9 @@ pub fn write_all(
         {
             *path = export::parquet::replace(path)?;
         }
+    }
+    if let Some(start) = wanted.openmetrics {
+        saver.save("openmetrics.txt", |file| export::openmetrics::write(results, start, file))?;
     }
     Ok(saver.written)
 }

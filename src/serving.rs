@@ -4,6 +4,7 @@
 //! its requests; the blocks in use are those of its requests; nothing here knows of prices, pools' nodes or
 //! other rooms.
 
+mod account;
 mod adapters;
 mod affinity;
 mod batch;
@@ -27,6 +28,7 @@ mod speculate;
 mod totals;
 mod waiting;
 
+pub use account::{TimeCause, TimeSpent};
 pub use adapters::AdapterTotals;
 pub use config::{
     Batching, DeploymentConfig, Drain, Handover, HostConfig, HostMemory, Leftover, Lifecycle, Preemption,

@@ -28,6 +28,7 @@ pub use config::{
 pub use error::RunError;
 pub use node_scaler::{card_resources, node_labels};
 
+use crate::metrics::TimeSpent;
 use crate::metrics::results::RunResults;
 use crate::serving::{Departure, Outcome};
 use crate::units::Instant;
@@ -66,6 +67,11 @@ impl RequestRow<'_> {
     /// When it left; `None` when it was still there at the end of the run.
     pub fn end(&self) -> Option<Instant> {
         self.end
+    }
+
+    /// What its time went to; of a completed request the causes add up to its E2E and to its queue wait.
+    pub fn time_spent(&self) -> TimeSpent {
+        recorder::time_spent(&self.departure)
     }
 
     /// How it ended, as files name it.

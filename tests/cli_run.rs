@@ -19,15 +19,20 @@ use program::{
 };
 use serde_json::Value;
 
-const PLOTS: [&str; 9] = [
+const PLOTS: [&str; 14] = [
     "cards",
+    "forecast",
+    "jobs",
     "latency",
     "latency_over_time",
+    "nodes",
     "overview",
     "queue",
     "rate",
+    "scaling",
     "spend",
     "spend_by_cause",
+    "time_by_cause",
     "utilization",
 ];
 

@@ -528,8 +528,9 @@ fn everything(config: &WorldConfig, plain: bool) -> (String, Witness) {
     witness.prefix_hits = prefix_cache.map_or(0, |cache| cache.found_blocks);
     write!(
         text,
-        "{summary}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}",
+        "{summary}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}",
         results.timeseries,
+        results.time,
         results.distributions,
         results.ledger,
         results.jobs,

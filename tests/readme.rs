@@ -8,7 +8,7 @@ use std::process::Command;
 
 const HOME: &str = env!("CARGO_MANIFEST_DIR");
 /// Documents whose commands a reader types.
-const WITH_COMMANDS: [&str; 2] = ["README.md", "scenarios/README.md"];
+const WITH_COMMANDS: [&str; 3] = ["README.md", "scenarios/README.md", "docs/README.md"];
 /// Commands that get or test the project itself.
 const NOT_RUN: [&str; 6] = ["git clone", "cd ", "cargo test", "cargo build", "cargo install", "rustup"];
 /// How the documents start the program.
@@ -120,8 +120,16 @@ fn commands_are_found_and_split() {
 #[test]
 fn links_lead_somewhere() {
     let mut links = 0;
-    for document in ["README.md", "scenarios/README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"]
-    {
+    for document in [
+        "README.md",
+        "scenarios/README.md",
+        "docs/README.md",
+        "docs/FAQ.md",
+        "plots/README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+    ] {
         let path = Path::new(HOME).join(document);
         let text = fs::read_to_string(&path).unwrap();
         for (at, _) in text.match_indices("](") {

@@ -1,12 +1,15 @@
 //! `fleetsim compare`: scenarios against each other on the same random numbers.
 
-use std::path::PathBuf;
+mod page;
 
-use super::run::load;
+use std::path::{Path, PathBuf};
+
+use super::run::{cannot_write, load};
 use super::{Failure, figures, print};
 use crate::plan::compare::{Comparison, Stop, Variant, compare};
 use crate::plan::grid::split_outside;
 use crate::plan::metrics;
+use crate::report;
 use crate::report::format::{NOTHING, count};
 use crate::world::WorldConfig;
 
@@ -60,6 +63,9 @@ pub struct Args {
     /// [default: the main ones].
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     metrics: Vec<String>,
+    /// The folder for compare.json, report.html and plots [default: out/NAME-compare, after the baseline's name].
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
     /// Print JSON instead of tables.
     #[arg(long)]
     json: bool,
@@ -100,14 +106,26 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let message = format!("error: {failed}");
         if failed.error.is_bad_input() { Failure::BadInput(message) } else { Failure::Failed(message) }
     })?;
+    let json = serde_json::to_string_pretty(&comparison)
+        .map_err(|error| Failure::Failed(format!("the comparison cannot be put into JSON: {error}")))?;
+    let baseline = &variants[0].config.name;
+    let out = args.out.clone().unwrap_or_else(|| Path::new("out").join(format!("{baseline}-compare")));
+    let page = page::page(&comparison).map_err(|error| Failure::Failed(format!("error: {error}")))?;
+    report::write_file(&out, "compare.json", &format!("{json}\n")).map_err(cannot_write)?;
+    for index in 1..variants.len() {
+        let svg = page::forest(&comparison, index - 1);
+        let svg = svg.map_err(|error| Failure::Failed(format!("error: {error}")))?;
+        report::write_file(&out.join("plots"), &format!("differences-{index}.svg"), &svg)
+            .map_err(cannot_write)?;
+    }
+    let written = report::write_file(&out, "report.html", &page).map_err(cannot_write)?;
     if args.json {
-        let json = serde_json::to_string_pretty(&comparison)
-            .map_err(|error| Failure::Failed(format!("the comparison cannot be put into JSON: {error}")))?;
         print(&format!("{json}\n"))
     } else if args.quiet {
         Ok(())
     } else {
-        print(&in_words(&comparison))
+        print(&in_words(&comparison))?;
+        print(&format!("\nReport: {}\n", written.display()))
     }
 }
 

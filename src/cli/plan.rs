@@ -1,5 +1,6 @@
 //! `fleetsim plan`: the cheapest fleet that keeps its promises.
 
+mod page;
 mod plots;
 
 use std::cmp::Ordering;
@@ -142,13 +143,20 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     report::write_file(&out, "candidates.csv", &outcome.csv()).map_err(cannot_write)?;
     if !args.no_plots {
         let capacity = outcome.best.as_ref().and_then(|best| capacity(&points, best.point));
-        plots::write(&out, &outcome, &points.grid, capacity.as_ref())?;
+        let plots = plots::draw(&outcome, &points.grid, capacity.as_ref())?;
+        for (name, svg) in &plots {
+            report::write_file(&out.join("plots"), &format!("{name}.svg"), svg).map_err(cannot_write)?;
+        }
+        let page = page::page(&outcome, &points.grid, &example.name, plots)
+            .map_err(|error| Failure::Failed(format!("error: {error}")))?;
+        report::write_file(&out, "report.html", &page).map_err(cannot_write)?;
     }
     if args.json {
         print(&format!("{json}\n"))?;
     } else if !args.quiet {
         print(&in_words(&outcome, &points.grid))?;
-        print(&format!("\nPlan: {}\n", out.join("plan.json").display()))?;
+        let file = if args.no_plots { "plan.json" } else { "report.html" };
+        print(&format!("\nPlan: {}\n", out.join(file).display()))?;
     }
     if outcome.feasible { Ok(()) } else { Err(Failure::Failed(format!("error: {}", outcome.verdict))) }
 }

@@ -3,20 +3,26 @@
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::{Failure, figures, print};
 use crate::metrics::results::RunResults;
 use crate::metrics::tpot;
 use crate::plan::metrics::MAIN;
 use crate::plan::replicate::Replications;
-use crate::report::{self, Format, Plots, Record, Records, ReportError, RequestRow, RequestsCsv, Wanted};
+use crate::report::export::openmetrics;
+use crate::report::format::span;
+use crate::report::plots;
+use crate::report::{
+    self, Format, Plots, Record, Records, ReportError, RequestRow, RequestsCsv, WaitsCsv, Wanted,
+};
 use crate::scenario::{self, Loaded};
 use crate::units::{Duration, Instant};
 use crate::world::{self, RunError, RunOptions, WorldConfig};
 
 /// Simulate a scenario: a summary on the terminal, a report and tables in a folder.
 #[derive(Debug, clap::Args)]
+#[command(after_help = plots_in_words())]
 pub struct Args {
     /// The scenario file.
     scenario: PathBuf,
@@ -36,8 +42,8 @@ pub struct Args {
     /// the other files are of replication 0, which is the scenario itself.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     replications: u64,
-    /// The tables to write: timeseries, requests, jobs, ledger, decisions; or `all`, `none`
-    /// [default: all but requests].
+    /// The tables to write: timeseries, requests, jobs, ledger, decisions; or `all`, `none`; and waits, where the time
+    /// of each request went, which `all` leaves out [default: all but requests].
     #[arg(long, value_name = "LIST")]
     records: Option<Records>,
     /// How the tables are written.
@@ -46,6 +52,17 @@ pub struct Args {
     /// The plots to write as files of their own: names, or `all`, `none`.
     #[arg(long, value_name = "LIST", default_value = "all")]
     plots: Plots,
+    /// Write each of these plots as PNG too.
+    #[arg(long)]
+    png: bool,
+    /// Also write the time series in another form: `openmetrics` gives openmetrics.txt, which Prometheus can load and
+    /// Grafana show.
+    #[arg(long, value_name = "FORM", value_enum)]
+    export: Option<Export>,
+    /// The Unix second in which the exported run begins [default: 2026-01-01T00:00:00Z].
+    #[arg(long, value_name = "SECONDS", default_value_t = openmetrics::START, hide_default_value = true,
+          requires = "export", value_parser = clap::value_parser!(u64).range(..=253_402_300_799))]
+    export_start: u64,
     /// Write no report.html.
     #[arg(long)]
     no_report: bool,
@@ -57,6 +74,20 @@ pub struct Args {
     quiet: bool,
 }
 
+/// Another form of the time series.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Export {
+    /// The text format of OpenMetrics.
+    Openmetrics,
+}
+
+/// What `--plots` can name.
+fn plots_in_words() -> String {
+    let line = |plot: &plots::Plot| format!("\n  {:18} {}", plot.name, plot.about);
+    let lines: String = plots::ALL.iter().map(line).collect();
+    format!("The plots that --plots can name:{lines}")
+}
+
 pub fn run(args: Args) -> Result<(), Failure> {
     let loaded = load(&args.scenario, &args.set, args.seed, args.quiet)?;
     // For people: what was chosen is no error that scripts should find on stderr.
@@ -65,13 +96,19 @@ pub fn run(args: Args) -> Result<(), Failure> {
     }
     let out = args.out.clone().unwrap_or_else(|| Path::new("out").join(&loaded.config.name));
     let records = args.records.clone().unwrap_or_default();
-    let requests = records.includes(Record::Requests);
-    let (report, format) = (!args.no_report, args.format);
-    let wanted = Wanted { records, format, report, plots: args.plots.clone() };
+    let table = |record, name| records.includes(record).then(|| out.join(name));
+    let paths = [table(Record::Requests, "requests.csv"), table(Record::Waits, "waits.csv")];
+    let wanted = Wanted {
+        records,
+        format: args.format,
+        report: !args.no_report,
+        plots: args.plots.clone(),
+        png: args.png,
+        openmetrics: args.export.map(|Export::Openmetrics| args.export_start),
+    };
     // Before the simulation, not after: a folder that cannot be written should not cost a run.
     report::prepare_folder(&out).map_err(|error| Failure::BadInput(format!("error: {error}")))?;
-    let path = requests.then(|| out.join("requests.csv"));
-    let (mut results, requests) = simulate(&loaded.config, &args, path)?;
+    let (mut results, requests) = simulate(&loaded.config, &args, paths)?;
     let replications = replications(&loaded.config, &results, &args)?;
     results.summary.replications = replications.as_ref().map(Replications::summary);
     let written = report::write_all(&results, &loaded.resolved_toml, &out, &wanted).and_then(|written| {
@@ -123,16 +160,25 @@ pub fn load(path: &Path, sets: &[String], seed: Option<u64>, quiet: bool) -> Res
 fn simulate(
     config: &WorldConfig,
     args: &Args,
-    requests: Option<PathBuf>,
+    paths: [Option<PathBuf>; 2],
 ) -> Result<(RunResults, Result<(), ReportError>), Failure> {
-    let created = requests.map(|path| RequestsCsv::create(&path)).transpose();
-    let mut table = created.map_err(|error| Failure::BadInput(format!("error: {error}")))?;
-    let wanted = table.is_some();
+    let bad = |error: ReportError| Failure::BadInput(format!("error: {error}"));
+    let [requests, waits] = paths;
+    let mut table = requests.map(|path| RequestsCsv::create(&path)).transpose().map_err(bad)?;
+    let mut waits = waits.map(|path| WaitsCsv::create(&path)).transpose().map_err(bad)?;
+    let wanted = table.is_some() || waits.is_some();
     let mut failed = None;
     let mut sink = |row: &world::RequestRow<'_>| {
         if let Some(Err(error)) = table.as_mut().map(|table| table.write(&table_row(row))) {
             failed = Some(error);
             table = None;
+        }
+        let waited = row.outcome() == "completed";
+        let id = row.departure().id;
+        let waited = waits.as_mut().filter(|_| waited).map(|waits| waits.write(id, &row.time_spent()));
+        if let Some(Err(error)) = waited {
+            failed = Some(error);
+            waits = None;
         }
         Ok(())
     };
@@ -143,13 +189,17 @@ fn simulate(
     let result = world::run(config, options);
     bar.finish_and_clear();
     let results = result.map_err(run_failed)?;
-    let finished = table.map_or(Ok(()), |table| {
-        let path = table.finish()?;
-        match args.format {
+    let finished = match (table.map(RequestsCsv::finish).transpose(), waits.map(WaitsCsv::finish).transpose())
+    {
+        (Ok(table), Ok(waits)) => match args.format {
             Format::Csv => Ok(()),
-            Format::Parquet => report::export::parquet::replace(&path).map(|_| ()),
-        }
-    });
+            Format::Parquet => {
+                let mut written = table.into_iter().chain(waits);
+                written.try_for_each(|path| report::export::parquet::replace(&path).map(|_| ()))
+            }
+        },
+        (Err(error), _) | (_, Err(error)) => Err(error),
+    };
     Ok((results, failed.map_or(finished, Err)))
 }
 
@@ -205,15 +255,23 @@ fn table_row<'a>(row: &world::RequestRow<'a>) -> RequestRow<'a> {
     }
 }
 
-/// A bar with simulated time and the time left, when somebody can see it.
+/// A bar with the simulated time, how fast it passes and the time left, when somebody can see it.
 fn progress_bar(duration: Duration, quiet: bool) -> ProgressBar {
     if quiet || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
     let seconds = duration.as_secs_f64().ceil() as u64;
-    let style = ProgressStyle::with_template("{bar:40} {percent:>3} % of the simulated time, {eta} left");
+    let style = ProgressStyle::with_template("{bar:24} {simulated} simulated, {rate} a second, {eta} left");
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    let simulated = |state: &ProgressState, text: &mut dyn std::fmt::Write| {
+        let length = state.len().unwrap_or(0) as f64;
+        let _ = write!(text, "{} of {}", span(state.pos() as f64), span(length));
+    };
+    let rate = |state: &ProgressState, text: &mut dyn std::fmt::Write| {
+        let _ = write!(text, "{}", span(state.per_sec().round()));
+    };
     ProgressBar::with_draw_target(Some(seconds), ProgressDrawTarget::stderr())
-        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        .with_style(style.with_key("simulated", simulated).with_key("rate", rate))
 }
 
 /// A folder that cannot be written is bad input; a disk that fills up later is a failure of the run.

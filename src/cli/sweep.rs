@@ -1,5 +1,7 @@
 //! `fleetsim sweep`: every combination of values, in parallel and restartable.
 
+mod page;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +14,7 @@ use crate::plan::grid::Grid;
 use crate::plan::metrics;
 use crate::plan::pivot::{Pivot, Table};
 use crate::plan::sweep::journal::{FILE, Header, Journal, JournalError};
-use crate::plan::sweep::{Plan, Rows, Shard, fingerprint, merge};
+use crate::plan::sweep::{Plan, Row, Rows, Shard, fingerprint, merge};
 use crate::report::format::{NOTHING, count, plural, shorten};
 use crate::report::plots::PlotError;
 use crate::report::plots::charts::{HeatMap, Naming};
@@ -229,6 +231,9 @@ fn finish(
             report::write_file(out, &format!("pivot-{number}.svg"), &map).map_err(cannot_write)?;
             tables.push(table);
         }
+        let page = page::page(plan, grid, rows, &tables)
+            .map_err(|error| Failure::Failed(format!("error: {error}")))?;
+        report::write_file(out, "report.html", &page).map_err(cannot_write)?;
     }
     let failed = rows.values().filter(|row| row.error.is_some()).count();
     if shown.json {
@@ -377,6 +382,32 @@ fn scenario_fingerprint(args: &Args, points: &Points<'_>) -> Result<String, Fail
 
 fn journal_failed(error: JournalError) -> Failure {
     Failure::BadInput(format!("error: {error}"))
+}
+
+/// The cheapest point, and the cheapest that keeps its promise where one is told.
+fn in_a_line(plan: &Plan, grid: &Grid, rows: &Rows) -> String {
+    let column = |name: &str| {
+        let place = plan.metrics.iter().position(|metric| metric == name)?;
+        Some(if plan.replications > 1 { 3 * place } else { place })
+    };
+    let value = |row: &Row, name: &str| -> Option<f64> { row.cells.get(column(name)?)?.parse().ok() };
+    let spend = |row: &&Row| value(row, "spend.total_usd");
+    let cheapest = rows
+        .values()
+        .filter(|row| spend(row).is_some())
+        .min_by(|a, b| spend(a).unwrap_or(f64::INFINITY).total_cmp(&spend(b).unwrap_or(f64::INFINITY)));
+    let Some(row) = cheapest else {
+        return format!("{} finished; none tells a spend.", plural(rows.len() as u64, "point"));
+    };
+    let met = value(row, "slo.attainment").map_or(String::new(), |share| {
+        format!(", with {} of the requests within their limits", figures::show("slo.attainment", share))
+    });
+    format!(
+        "The cheapest of {} is {}: {}{met}.",
+        plural(rows.len() as u64, "point"),
+        grid.sets(row.point).join(" "),
+        figures::show("spend.total_usd", spend(&row).unwrap_or(f64::NAN))
+    )
 }
 
 /// The first rows with the metrics that most ask about.

@@ -1,7 +1,8 @@
 //! What is recorded of requests: counts, latencies, limits met, by stream and deployment and over time.
 
-use super::results::{LatencySummary, RequestCounts, SloSummary, TokenCounts};
+use super::results::{LatencySummary, RequestCounts, SloSummary, TimeByCause, TokenCounts, WaitByCause};
 use super::sketch::Sketch;
+use super::time_spent::{TimeSpent, TimeSums};
 use crate::units::{Duration, Instant};
 
 /// Limits that a request should meet together; `None` is no limit.
@@ -57,6 +58,8 @@ pub struct RequestEnd {
     pub at_once: bool,
     /// What became of it.
     pub ending: Ending,
+    /// What its time went to; read of a completed one.
+    pub spent: TimeSpent,
 }
 
 /// Counts and latencies of a group of requests.
@@ -70,6 +73,7 @@ pub struct RequestStats {
     tpot: Sketch,
     e2e: Sketch,
     queue_wait: Sketch,
+    time: TimeSums,
     slo_judged: u64,
     slo_met: u64,
 }
@@ -127,6 +131,7 @@ impl RequestStats {
         }
         if let Ending::Completed { queue_wait, ttft, e2e } = end.ending {
             self.queue_wait.record(queue_wait);
+            self.time.record(&end.spent);
             self.ttft.record(ttft);
             self.e2e.record(e2e);
             if let Some(tpot) = tpot(ttft, e2e, end.output).filter(|_| !end.at_once) {
@@ -160,6 +165,7 @@ impl RequestStats {
         ] {
             sketch.merge(more);
         }
+        self.time.merge(&other.time);
         self.slo_judged += other.slo_judged;
         self.slo_met += other.slo_met;
     }
@@ -174,6 +180,13 @@ impl RequestStats {
             e2e_s: steady(&self.e2e),
             queue_wait_s: steady(&self.queue_wait),
         }
+    }
+
+    /// What the time of the requests whose latency is told went to, a request on average: in all (which adds up
+    /// to the mean of E2E), and before the first iteration worked on it (the mean of the queue wait). Where the queue
+    /// grows without end it depends on how long the run is.
+    pub fn time_by_cause(&self) -> Option<(TimeByCause, WaitByCause)> {
+        self.time.means()
     }
 
     /// The part of the summary about limits; `window` is the time that was judged.

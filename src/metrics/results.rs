@@ -5,6 +5,7 @@ mod engine;
 mod jobs;
 pub mod metric;
 mod serving;
+mod time;
 
 pub use engine::{
     AdapterSummary, EngineSummary, ResponseCacheSummary, SpeculationSummary, SwapSummary, TenantSummary,
@@ -14,6 +15,7 @@ pub use jobs::JobsSummary;
 use serde::Serialize;
 
 pub use serving::{HandoverSummary, PrefixCacheSummary};
+pub use time::{StreamTime, TimeByCause, WaitByCause};
 
 use super::RequestStats;
 use crate::units::{Duration, Instant, Usd};
@@ -33,6 +35,12 @@ pub struct Summary {
     pub requests: RequestCounts,
     /// Latency of requests that arrived after the warm-up and completed.
     pub latency: LatencySummary,
+    /// Where the time of the same requests went, on average; absent where there are none, or no steady state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_by_cause_s: Option<TimeByCause>,
+    /// Why they waited before the first iteration that worked on them; absent as before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wait_by_cause_s: Option<WaitByCause>,
     /// How many requests met their limits.
     pub slo: SloSummary,
     /// Tokens processed by completed requests.
@@ -232,6 +240,12 @@ pub struct StreamSummary {
     pub requests: RequestCounts,
     /// Latency.
     pub latency: LatencySummary,
+    /// Where the time of the same requests went, on average; absent where there are none, or no steady state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_by_cause_s: Option<TimeByCause>,
+    /// Why they waited before the first iteration that worked on them; absent as before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wait_by_cause_s: Option<WaitByCause>,
     /// Limits met.
     pub slo: SloSummary,
     /// The limits that the scenario sets.
@@ -551,6 +565,8 @@ pub struct RunResults {
     pub timeseries: TimeSeries,
     /// Latency distributions, a stream and metric each.
     pub distributions: Vec<Distribution>,
+    /// Where the time of completed requests went, a stream each; those without any are left out.
+    pub time: Vec<StreamTime>,
     /// Who held each card.
     pub cards: Vec<CardStrip>,
     /// The ledger.

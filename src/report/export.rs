@@ -3,10 +3,12 @@
 pub mod decisions;
 pub mod jobs;
 pub mod ledger;
+pub mod openmetrics;
 pub mod parquet;
 pub mod requests;
 pub mod summary;
 pub mod timeseries;
+pub mod waits;
 
 use crate::units::{Duration, Instant};
 

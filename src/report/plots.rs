@@ -8,15 +8,19 @@ mod cards;
 pub mod charts;
 mod columns;
 mod figure;
+mod gantt;
 mod latency;
 mod latency_over_time;
+mod nodes;
 mod overview;
 mod panel;
 mod queue;
 mod rate;
+mod scaling;
 pub mod scatter;
 mod spend;
 mod style;
+mod time_by_cause;
 mod utilization;
 
 use super::format;
@@ -49,7 +53,7 @@ impl Plot {
 }
 
 /// Every plot, in the order of the report.
-pub const ALL: [Plot; 9] = [
+pub const ALL: [Plot; 14] = [
     Plot {
         name: "overview",
         title: "The run at a glance",
@@ -86,6 +90,14 @@ pub const ALL: [Plot; 9] = [
         draw: latency_over_time::draw,
     },
     Plot {
+        name: "time_by_cause",
+        title: "Where the time went",
+        about: "mean seconds of a completed request by cause: waits for starting capacity, a batch slot and KV \
+                memory, prefill, decode, transfer",
+        width: 820.0,
+        draw: time_by_cause::draw,
+    },
+    Plot {
         name: "utilization",
         title: "Utilization of each pool",
         about: "allocated and busy cards as a share of the cards provisioned, per pool",
@@ -112,6 +124,34 @@ pub const ALL: [Plot; 9] = [
         about: "one row a card over time: coloured by its holder, stronger where it computes",
         width: 1200.0,
         draw: cards::draw,
+    },
+    Plot {
+        name: "scaling",
+        title: "Replicas and decisions",
+        about: "replicas desired, ready and billed over time per deployment, with the autoscaler's decisions",
+        width: 820.0,
+        draw: scaling::draw,
+    },
+    Plot {
+        name: "forecast",
+        title: "Forecast against actual",
+        about: "the demand that a predictive autoscaler saw, and what it had forecast, over time",
+        width: 820.0,
+        draw: scaling::draw_forecast,
+    },
+    Plot {
+        name: "jobs",
+        title: "Jobs over time",
+        about: "one row a job: waiting from submit to start, then running to its end",
+        width: 820.0,
+        draw: gantt::draw,
+    },
+    Plot {
+        name: "nodes",
+        title: "Nodes and their cards",
+        about: "the nodes of each pool at its busiest moment: which card is held by whom",
+        width: 820.0,
+        draw: nodes::draw,
     },
 ];
 

@@ -16,12 +16,23 @@ pub struct Wanted {
     pub report: bool,
     /// The plots that become files of their own; the page always has all of its plots.
     pub plots: Plots,
+    /// Whether each of these is also written as PNG.
+    pub png: bool,
+    /// Whether the time series are also written as `openmetrics.txt`, and in which Unix second the run then begins.
+    pub openmetrics: Option<u64>,
 }
 
 impl Default for Wanted {
     /// Every table but `requests`, the page and all plots.
     fn default() -> Self {
-        Self { records: Records::default(), format: Format::Csv, report: true, plots: Plots::All }
+        Self {
+            records: Records::default(),
+            format: Format::Csv,
+            report: true,
+            plots: Plots::All,
+            png: false,
+            openmetrics: None,
+        }
     }
 }
 
@@ -29,7 +40,7 @@ impl Wanted {
     /// `summary.json` and `scenario.toml` only, for measuring speed.
     pub fn nothing() -> Self {
         let (records, plots) = (Records(BTreeSet::new()), Plots::Only(BTreeSet::new()));
-        Self { records, format: Format::Csv, report: false, plots }
+        Self { records, report: false, plots, ..Self::default() }
     }
 }
 
@@ -60,6 +71,8 @@ pub enum Record {
     Timeseries,
     /// `requests.csv`.
     Requests,
+    /// `waits.csv`.
+    Waits,
     /// `jobs.csv`.
     Jobs,
     /// `ledger.csv`.
@@ -70,16 +83,22 @@ pub enum Record {
 
 impl Record {
     /// Every table with the name that the command line uses.
-    pub const ALL: [(&'static str, Self); 5] = [
+    pub const ALL: [(&'static str, Self); 6] = [
         ("timeseries", Self::Timeseries),
         ("requests", Self::Requests),
+        ("waits", Self::Waits),
         ("jobs", Self::Jobs),
         ("ledger", Self::Ledger),
         ("decisions", Self::Decisions),
     ];
+
+    /// Whether it has a row a request, which is written while the run goes on.
+    pub(super) fn is_written_in_the_run(self) -> bool {
+        matches!(self, Self::Requests | Self::Waits)
+    }
 }
 
-/// Which tables are wanted; reads `all`, `none` or names separated by commas.
+/// Which tables are wanted; reads `all`, `none` or names separated by commas. `waits` is not part of `all`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Records(pub BTreeSet<Record>);
 
@@ -91,10 +110,10 @@ impl Records {
 }
 
 impl Default for Records {
-    /// Every table but `requests`, whose size grows with the traffic.
+    /// Every table but `requests` and `waits`, whose size grows with the traffic.
     fn default() -> Self {
         let tables = Record::ALL.iter().map(|(_, record)| *record);
-        Self(tables.filter(|record| *record != Record::Requests).collect())
+        Self(tables.filter(|record| !record.is_written_in_the_run()).collect())
     }
 }
 
@@ -104,9 +123,11 @@ impl FromStr for Records {
     fn from_str(text: &str) -> Result<Self, UnknownName> {
         let known: Vec<&str> = Record::ALL.iter().map(|(name, _)| *name).collect();
         let names = names("table", text, &known)?;
-        Ok(Self(
-            Record::ALL.iter().filter(|(name, _)| names.contains(name)).map(|(_, record)| *record).collect(),
-        ))
+        let named = |name: &str| text.split(',').any(|part| part.trim() == name);
+        let wanted = |(name, record): &&(&str, Record)| {
+            names.contains(name) && (*record != Record::Waits || named(name))
+        };
+        Ok(Self(Record::ALL.iter().filter(wanted).map(|(_, record)| *record).collect()))
     }
 }
 
@@ -187,6 +208,7 @@ mod tests {
         assert_eq!("jobs, requests".parse(), Ok(Records([Record::Requests, Record::Jobs].into())));
         assert_eq!("all".parse::<Records>().map(|records| records.0.len()), Ok(5));
         assert!(!Records::default().includes(Record::Requests));
+        assert!("all, waits".parse::<Records>().is_ok_and(|records| records.includes(Record::Waits)));
         assert_eq!("all".parse(), Ok(Plots::All));
         assert!("rate,queue".parse::<Plots>().is_ok_and(|p| p.includes("rate") && !p.includes("spend")));
         let error = "jbos".parse::<Records>().expect_err("no such table").to_string();

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use super::account::{TimeCause, WaitClock};
 use super::affinity::SentPrefixes;
 use super::config::DeploymentConfig;
 use super::gauges::{DeploymentGauge, Latencies};
@@ -29,6 +30,9 @@ pub(crate) struct Deployment {
     sent: SentPrefixes,
     /// Requests that arrived while no replica was ready, and those behind them until all have found one.
     pub(crate) unrouted: VecDeque<Slot>,
+    /// Why those wait, and whether replicas are on the way.
+    waits: WaitClock,
+    pub(crate) expecting: bool,
     /// Whether these are about to be looked at.
     pub(crate) pulls: bool,
     /// What it counts for whoever scrapes it.
@@ -59,6 +63,8 @@ impl Deployment {
             requests: LoadIndex::new(),
             tokens: LoadIndex::new(),
             unrouted: VecDeque::new(),
+            waits: WaitClock::new(Instant::ZERO, false),
+            expecting: false,
             pulls: false,
             gauge: DeploymentGauge::default(),
             latencies: None,
@@ -71,7 +77,7 @@ impl Deployment {
     }
 
     /// A replica is ready: it is given the first place that nobody has.
-    pub(crate) fn add_replica(&mut self, replica: u32, kv_blocks: u64) -> usize {
+    pub(crate) fn add_replica(&mut self, now: Instant, replica: u32, kv_blocks: u64) -> usize {
         let place = self.vacant.pop_first().unwrap_or(self.replicas.len());
         if place == self.replicas.len() {
             self.replicas.push(replica);
@@ -80,13 +86,48 @@ impl Deployment {
         self.sent.add(place, kv_blocks);
         self.requests.set(place, Some(0));
         self.tokens.set(place, Some(0));
+        self.settle_waits(now);
         place
     }
 
+    /// Keeps a request until a replica has room.
+    pub(crate) fn hold(&mut self, now: Instant, slot: Slot, request: &mut Request) {
+        self.settle_waits(now);
+        request.account.wait_settled(&self.waits);
+        self.unrouted.push_back(slot);
+    }
+
+    /// The first of those is kept no more.
+    pub(crate) fn let_out(&mut self, now: Instant, request: &mut Request) {
+        self.end_hold(now, request);
+        self.unrouted.pop_front();
+    }
+
+    /// A request that was kept is so no more.
+    pub(crate) fn end_hold(&mut self, now: Instant, request: &mut Request) {
+        self.settle_waits(now);
+        request.account.end_wait(&self.waits);
+    }
+
+    /// From `now` on replicas are on the way, or none are.
+    pub(crate) fn expect(&mut self, now: Instant, expecting: bool) {
+        self.settle_waits(now);
+        self.expecting = expecting;
+        self.waits.expect(now, expecting);
+    }
+
+    /// Whoever is held waits for a replica to start, unless one is ready and none is on the way.
+    fn settle_waits(&mut self, now: Instant) {
+        self.waits.settle(now);
+        let ready = self.requests.least().is_some();
+        self.waits.block(Some(if ready { TimeCause::BatchSlot } else { TimeCause::Starting }));
+    }
+
     /// The replica at `place` takes no more requests.
-    pub(crate) fn retire(&mut self, place: usize) {
+    pub(crate) fn retire(&mut self, now: Instant, place: usize) {
         self.requests.set(place, None);
         self.tokens.set(place, None);
+        self.settle_waits(now);
     }
 
     /// The replica at `place`, retired before, is gone.

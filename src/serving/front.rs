@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::account::TimeCause;
 use super::request::{Phase, Slot};
 use super::room::{Context, Event, Outcome, Serving};
 use crate::sim::RandomStream;
@@ -262,6 +263,7 @@ impl Serving {
         }
         request.phase = Phase::Cached;
         request.first_scheduled = Some(ctx.now);
+        request.account.begin(ctx.now, TimeCause::ResponseCache);
         ctx.after(cache.latency, Event::Answer { slot, id: request.id as u32 });
         false
     }

@@ -68,10 +68,13 @@ impl Serving {
         let (parent, first_scheduled, first_token) =
             (member.parent, member.first_scheduled, member.first_token);
         let (replica, output, retries) = (member.replica, member.output, member.retries);
+        let account = member.account;
         self.requests.remove(slot);
         let request = &mut self.requests[parent];
         let sooner = |a: Option<_>, b: Option<_>| a.into_iter().chain(b).min();
-        request.first_scheduled = sooner(request.first_scheduled, first_scheduled);
+        let soonest = sooner(request.first_scheduled, first_scheduled);
+        request.account.follow(&account, soonest != request.first_scheduled);
+        request.first_scheduled = soonest;
         request.first_token = sooner(request.first_token, first_token);
         request.retries = request.retries.saturating_add(retries);
         let Some(group) = &mut request.group else { return };

@@ -6,6 +6,7 @@
 //! streams it into the decode node's memory (Qin et al., FAST 2025, section 3); the first token counts as answered
 //! when the prompt is processed, as in DistServe (Zhong et al., OSDI 2024, section 2.1).
 
+use super::account::TimeCause;
 use super::config::{Handover, ReplicaLinks, Role};
 use super::request::{NONE, Phase, Slot};
 use super::room::{Context, Effect, Event, Serving, Standing};
@@ -177,6 +178,7 @@ impl Serving {
         let kv = owner.config.options[option].links.map_or(Bytes(0), |links| links.kv_per_token);
         let bytes = kv.0.saturating_mul(u64::from(prompt));
         self.requests[slot].phase = Phase::Moving;
+        self.requests[slot].account.begin(ctx.now, TimeCause::Transfer);
         self.replicas[to as usize].arriving += 1;
         owner.queued += 1;
         owner.handed.sent += 1;
@@ -251,8 +253,9 @@ impl Serving {
             self.requests.remove(slot);
             return self.leave_if_drained(ctx, to);
         }
+        request.account.close(ctx.now);
         request.phase = Phase::Waiting;
-        let look = self.replicas[to as usize].replica.enqueue(ctx.now, slot, &self.requests);
+        let look = self.replicas[to as usize].replica.enqueue(ctx.now, slot, &mut self.requests);
         self.schedule_look(ctx, to, look);
     }
 
@@ -273,6 +276,7 @@ impl Serving {
             self.replicas[moving.to as usize].arriving -= 1;
             if request.phase != Phase::Abandoned {
                 owner.queued -= 1;
+                request.account.close(ctx.now);
                 request.phase = Phase::Between;
             }
         }
@@ -289,6 +293,7 @@ impl Serving {
             owner.unrouted = others.into();
             for slot in here {
                 let request = &mut self.requests[slot];
+                owner.end_hold(ctx.now, request);
                 if request.phase != Phase::Abandoned {
                     owner.queued -= 1;
                     request.phase = Phase::Between;

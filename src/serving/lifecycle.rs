@@ -3,7 +3,7 @@
 use super::config::Leftover;
 use super::request::{NONE, Phase, Slot};
 use super::room::{Context, Effect, Event, Outcome, Serving, Standing};
-use crate::units::Duration;
+use crate::units::{Duration, Instant};
 
 impl Serving {
     /// A replica takes no more requests and ends what it has; [`Effect::Gone`] follows when it has nothing
@@ -14,7 +14,7 @@ impl Serving {
             return;
         }
         member.standing = Standing::Draining;
-        self.deployments[member.deployment as usize].retire(member.place as usize);
+        self.deployments[member.deployment as usize].retire(ctx.now, member.place as usize);
         self.leave_if_drained(ctx, replica);
     }
 
@@ -35,7 +35,7 @@ impl Serving {
         let owner = &mut self.deployments[deployment];
         owner.queued -= u64::from(queued);
         owner.running -= u64::from(running);
-        owner.retire(place);
+        owner.retire(ctx.now, place);
         owner.vacate(place);
         let then = owner.config.lifecycle.drain.then;
         if was_busy {
@@ -91,6 +91,18 @@ impl Serving {
         self.spill_over[stream] = most;
     }
 
+    /// From now on replicas of a deployment are on the way, or none are: what waits meanwhile waits for them.
+    pub fn expect(&mut self, now: Instant, deployment: usize, expecting: bool) {
+        let owner = &mut self.deployments[deployment];
+        if owner.expecting == expecting {
+            return;
+        }
+        owner.expect(now, expecting);
+        for replica in &owner.replicas {
+            self.replicas[*replica as usize].replica.waits.expect(now, expecting);
+        }
+    }
+
     /// Replicas that have ever been ready, those that are gone included.
     pub fn replicas(&self) -> usize {
         self.replicas.len()
@@ -126,7 +138,7 @@ impl Serving {
                 return;
             }
             let Some(place) = owner.route(ctx.now, &self.requests[slot]) else { return };
-            owner.unrouted.pop_front();
+            owner.let_out(ctx.now, &mut self.requests[slot]);
             owner.queued -= 1;
             self.send_to(ctx, slot, place);
         }

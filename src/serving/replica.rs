@@ -8,6 +8,7 @@
 mod evacuate;
 mod gauge;
 
+use super::account::{TimeCause, WaitClock};
 use super::adapters::{AdapterTotals, Slots};
 use super::batch::Batch;
 use super::config::{Batching, DeploymentConfig, HostMemory, Scheduler};
@@ -56,6 +57,8 @@ pub(crate) struct Replica {
     pub(super) batching: Batching,
     plain: bool,
     pub(super) waiting: Waiting,
+    /// Why those wait.
+    pub(super) waits: WaitClock,
     /// Prompt tokens of those that wait, their client not gone.
     pub(super) waiting_tokens: u64,
     /// Entries of `waiting` whose client has gone.
@@ -107,7 +110,13 @@ pub(crate) struct Replica {
 }
 
 impl Replica {
-    pub(crate) fn new(id: u32, config: &DeploymentConfig, option: usize, plain: bool) -> Self {
+    pub(crate) fn new(
+        id: u32,
+        config: &DeploymentConfig,
+        option: usize,
+        waits: WaitClock,
+        plain: bool,
+    ) -> Self {
         let (option, batching) = (&config.options[option], config.batching);
         let kv = KvCache::new(option.kv_blocks, option.block_tokens);
         Self {
@@ -115,6 +124,7 @@ impl Replica {
             batching,
             plain,
             waiting: Waiting::new(batching.order, &config.tenants),
+            waits,
             waiting_tokens: 0,
             abandoned_waiting: 0,
             abandoned_running: Vec::new(),
@@ -166,7 +176,8 @@ impl Replica {
     }
 
     /// Queues a request. Returns when the replica must next be looked at, if that changed.
-    pub(crate) fn enqueue(&mut self, now: Instant, slot: Slot, requests: &Requests) -> Option<Instant> {
+    pub(crate) fn enqueue(&mut self, now: Instant, slot: Slot, requests: &mut Requests) -> Option<Instant> {
+        requests[slot].account.wait(now, &mut self.waits);
         if self.batching.order == RequestOrder::Vtc {
             self.catch_up(now);
         }
@@ -278,6 +289,7 @@ impl Replica {
         }
         if self.gated {
             self.target = self.boundary;
+            self.wait_for_weights(now);
             return None;
         }
         let ended = self.target - self.boundary;
@@ -337,8 +349,15 @@ impl Replica {
         segment
     }
 
+    /// Whoever waits from now on waits for the model to be there.
+    fn wait_for_weights(&mut self, now: Instant) {
+        self.waits.settle(now);
+        self.waits.block(Some(TimeCause::Starting));
+    }
+
     /// Its weights and all that is kept beside them make room for another model. Nobody is in the batch.
-    pub(super) fn forget_weights(&mut self) {
+    pub(super) fn forget_weights(&mut self, now: Instant) {
+        self.wait_for_weights(now);
         let (total, block) = (self.batch.kv.total(), self.batch.kv.block_tokens());
         self.batch.kv = KvCache::new(total, block as u32);
         self.gated = true;
@@ -418,6 +437,7 @@ impl Replica {
             if stops {
                 self.end(now, slot, requests, finished);
             } else {
+                request.account.begin(now, TimeCause::Decode);
                 self.batch.join_decoding(slot, self.decoded(), requests);
                 self.waiting.decoding(tenant, 1);
             }
@@ -432,6 +452,7 @@ impl Replica {
         let since = requests[slot].first_scheduled.map_or(Duration::ZERO, |since| now.since(since));
         self.totals.stays.0 += 1;
         self.totals.stays.1 += u128::from(since.as_nanos());
+        requests[slot].account.close(now);
         self.batch.keep_answer(slot, self.decoded(), requests);
         let request = &requests[slot];
         // The KV cache of a request that goes on elsewhere stays until it is read.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::account::Account;
 use super::group::Group;
 use super::speculate::Draws;
 use crate::units::Instant;
@@ -104,6 +105,8 @@ pub(crate) struct Request {
     pub(crate) growing: bool,
     /// The boundary at which its last token is there.
     pub(crate) finishes_at: u64,
+    /// Where its time went so far.
+    pub(crate) account: Account,
     /// Neighbours in the batch, in the order of admission.
     pub(crate) before: Slot,
     pub(crate) after: Slot,

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::account::{Account, TimeSpent, WaitClock};
 use super::adapters::salted;
 use super::config::{DeploymentConfig, RequestKind, RequestTerms, StreamRoute};
 use super::deployment::Deployment;
@@ -114,6 +115,8 @@ pub struct Departure {
     pub attempt: u16,
     /// How it ended.
     pub outcome: Outcome,
+    /// What its time went to; complete where it was completed.
+    pub spent: TimeSpent,
     /// Whether its answer came from a cache of responses, all of it at once.
     pub from_cache: bool,
 }
@@ -273,8 +276,9 @@ impl Serving {
     pub fn add_replica(&mut self, ctx: &mut Context<'_>, deployment: usize, option: usize) -> u32 {
         let id = self.replicas.len() as u32;
         let owner = &mut self.deployments[deployment];
-        let replica = Replica::new(id, &owner.config, option, self.plain);
-        let place = owner.add_replica(id, owner.config.options[option].kv_blocks) as u32;
+        let replica =
+            Replica::new(id, &owner.config, option, WaitClock::new(ctx.now, owner.expecting), self.plain);
+        let place = owner.add_replica(ctx.now, id, owner.config.options[option].kv_blocks) as u32;
         let mut replica = replica;
         replica.first_tokens = owner.latencies.is_some().then(Vec::new);
         self.replicas.push(Member {
@@ -367,6 +371,7 @@ impl Serving {
             joined_context: 0,
             growing: false,
             finishes_at: 0,
+            account: Account::new(),
             before: NONE,
             after: NONE,
         };
@@ -421,6 +426,7 @@ impl Serving {
             Event::TimeOut { stream } => self.time_out(ctx, stream),
             Event::Answer { slot, .. } => {
                 self.requests[slot].first_token = Some(ctx.now);
+                self.requests[slot].account.close(ctx.now);
                 self.depart(ctx, slot, Outcome::Completed);
             }
         }
@@ -468,7 +474,7 @@ impl Serving {
         };
         let owner = &mut self.deployments[deployment as usize];
         let Some(place) = routed else {
-            owner.unrouted.push_back(slot);
+            owner.hold(ctx.now, slot, &mut self.requests[slot]);
             owner.queued += 1;
             ctx.tell(Effect::Load { deployment });
             return;
@@ -509,7 +515,7 @@ impl Serving {
             return;
         }
         owner.queued += 1;
-        let look = self.replicas[id as usize].replica.enqueue(ctx.now, slot, &self.requests);
+        let look = self.replicas[id as usize].replica.enqueue(ctx.now, slot, &mut self.requests);
         self.schedule_look(ctx, id, look);
         self.want(ctx, id);
         ctx.tell(Effect::Load { deployment });

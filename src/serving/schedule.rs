@@ -8,6 +8,7 @@
 //!
 //! vLLM v0 and static batches alternate between iterations of prompts and of decoding.
 
+use super::account::TimeCause;
 use super::batch::CachedPrefix;
 use super::config::{Preemption, Scheduler};
 use super::replica::Replica;
@@ -20,6 +21,7 @@ impl Replica {
     pub(super) fn schedule(&mut self, now: Instant, requests: &mut Requests) -> bool {
         self.admits_again = false;
         self.decoding_waits = false;
+        self.waits.settle(now);
         match self.batching.scheduler {
             Scheduler::VllmV1 | Scheduler::Sarathi => self.mix(now, requests),
             Scheduler::PrefillFirst | Scheduler::Static => self.alternate(now, requests),
@@ -44,12 +46,16 @@ impl Replica {
             }
         }
         let mut admitted = false;
+        let mut blocked = Some(TimeCause::BatchSlot);
         while !preempted && !self.closed && self.budget() > 0 {
             let full = self.batch.len() >= self.batching.max_batch_requests;
             if full && !self.batch.has_preemptible() {
                 break;
             }
-            let Some(slot) = self.next_waiting(requests) else { break };
+            let Some(slot) = self.next_waiting(requests) else {
+                blocked = blocked.filter(|_| full);
+                break;
+            };
             if !self.slots.has_room(requests[slot].adapter) {
                 self.admits_again = self.waiting.is_restless();
                 break;
@@ -76,12 +82,14 @@ impl Replica {
                 // As decoding goes on it evicts some of what this one would reuse, and needs to keep; then
                 // a chunk of it may fit. Or it becomes another tenant's turn.
                 self.admits_again = cached.unused_blocks > 0 || self.waiting.is_restless();
+                blocked = Some(TimeCause::KvMemory);
                 break;
             };
             self.admit(now, slot, tokens, cached, requests);
             admitted = true;
         }
         self.admits_again |= preempted;
+        self.waits.block(if preempted { Some(TimeCause::KvMemory) } else { blocked });
         preempted || admitted
     }
 
@@ -89,6 +97,7 @@ impl Replica {
     fn alternate(&mut self, now: Instant, requests: &mut Requests) -> bool {
         self.form_batch(now, requests);
         let (mut changed, mut prompts, mut resumed) = (false, false, false);
+        let mut blocked = Some(TimeCause::BatchSlot);
         while !self.closed && (self.batching.scheduler != Scheduler::Static || self.cohort > 0) {
             let full = self.batch.len() >= self.batching.max_batch_requests;
             if full && !self.batch.has_preemptible() {
@@ -96,6 +105,7 @@ impl Replica {
             }
             let Some(slot) = self.next_waiting(requests) else {
                 self.cohort = 0;
+                blocked = blocked.filter(|_| full);
                 break;
             };
             if !self.slots.has_room(requests[slot].adapter) {
@@ -113,6 +123,7 @@ impl Replica {
                 continue;
             }
             if requests[slot].has_its_cache() || resumed {
+                blocked = blocked.filter(|_| resumed || prompts).or(Some(TimeCause::KvMemory));
                 self.admits_again = resumed || self.waiting.is_restless();
                 break;
             }
@@ -131,18 +142,25 @@ impl Replica {
                 }
                 self.admits_again = cached.unused_blocks > 0 || self.waiting.is_restless();
                 self.cohort = 0;
+                blocked = Some(TimeCause::KvMemory);
                 break;
             }
             self.admit(now, slot, tokens, cached, requests);
             self.cohort = self.cohort.saturating_sub(1);
             prompts = true;
         }
+        // Who is not in a static batch waits for the next one, whatever ended this.
+        let sealed = self.batching.scheduler == Scheduler::Static;
+        self.waits.block(if sealed { Some(TimeCause::BatchSlot) } else { blocked });
         if prompts {
             self.decoding_waits = true;
             return true;
         }
         let preempted = self.make_room(requests);
         self.admits_again |= preempted;
+        if preempted && !sealed {
+            self.waits.block(Some(TimeCause::KvMemory));
+        }
         changed || preempted
     }
 
@@ -246,8 +264,11 @@ impl Replica {
         self.batch.share_prefix(slot, cached.used, requests);
         self.enter(slot, requests);
         let request = &mut requests[slot];
+        request.account.end_wait(&self.waits);
+        request.account.begin(now, TimeCause::Prefill);
         if request.first_scheduled.is_none() {
             request.first_scheduled = Some(now);
+            request.account.first_scheduled();
             self.waiting.admitted(request.tenant, request.prompt);
         }
         self.batch.add_chunk(slot, tokens, requests);
@@ -324,6 +345,7 @@ impl Replica {
             && blocks <= self.host.blocks;
         self.leave(slot, requests);
         let request = &mut requests[slot];
+        request.account.wait_settled(&self.waits);
         request.generated = generated;
         (request.prefilled, request.received) = (0, 0);
         request.retries = request.retries.saturating_add(1);
@@ -361,6 +383,7 @@ impl Replica {
         self.copy(blocks);
         self.batch.kv.take(blocks);
         self.enter(slot, requests);
+        self.goes_on(slot, requests);
         requests[slot].prefilled = tokens as u32;
         self.batch.join_decoding(slot, self.decoded(), requests);
         self.waiting.decoding(requests[slot].tenant, 1);
@@ -386,12 +409,20 @@ impl Replica {
         self.count_prefix(slot, cached, requests);
         self.batch.share_prefix(slot, cached.used, requests);
         self.enter(slot, requests);
+        self.goes_on(slot, requests);
         requests[slot].prefilled = tokens as u32;
         self.batch.take_received(slot, own, requests);
         self.ahead += ahead;
         self.batch.join_decoding(slot, self.decoded(), requests);
         self.waiting.decoding(requests[slot].tenant, 1);
         true
+    }
+
+    /// A request that waited decodes from now on.
+    fn goes_on(&self, slot: Slot, requests: &mut Requests) {
+        let account = &mut requests[slot].account;
+        account.end_wait(&self.waits);
+        account.begin(self.waits.now(), TimeCause::Decode);
     }
 
     /// What a request has in host memory is there no more.

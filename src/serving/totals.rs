@@ -148,6 +148,7 @@ pub(super) fn departure(
         retries: request.retries,
         attempt: request.attempt,
         outcome,
+        spent: request.account.spent(),
         from_cache: false,
     }
 }

@@ -29,6 +29,9 @@ impl World<'_> {
         check(integral == sojourns, &|| {
             format!("Little's law: ∫N dt is {integral} request-ns, the sojourns add up to {sojourns}")
         })?;
+        check(self.recorder.unexplained == 0, &|| {
+            format!("the time of {} requests is not the sum of its causes", self.recorder.unexplained)
+        })?;
         check(self.inventory.is_balanced(), &|| "a card is in no state or in two".to_owned())?;
         check(self.replicas.is_balanced(), &|| {
             "replicas do not add up to those of their stages, or one holds no cards".to_owned()

@@ -9,9 +9,9 @@ use crate::fleet::{Holder, Lease, LeaseId, PoolId};
 use crate::jobs::JobList;
 use crate::metrics::{
     CardRecorder, DeploymentOverTime, Ending, Limits, ReplicaCounts, RequestEnd, RequestStats, Steps,
-    StreamOverTime, bucket_width,
+    StreamOverTime, TimeSpent, bucket_width,
 };
-use crate::serving::{Departure, Outcome};
+use crate::serving::{Departure, Outcome, TimeCause};
 use crate::units::{Duration, Instant};
 
 /// What is recorded while a scenario runs.
@@ -28,6 +28,8 @@ pub(super) struct Recorder {
     in_system: Steps,
     count: u64,
     sojourns: u128,
+    /// Completed requests whose causes of time do not add up to it: there must be none.
+    pub(super) unexplained: u64,
     pub(super) busy_cards: Vec<Steps>,
     pub(super) leased_cards: Vec<Steps>,
     pub(super) provisioned_cards: Vec<Steps>,
@@ -59,6 +61,7 @@ impl Recorder {
             in_system: Steps::new(bucket),
             count: 0,
             sojourns: 0,
+            unexplained: 0,
             busy_cards: pools().map(|_| Steps::new(bucket)).collect(),
             leased_cards: pools().map(|_| Steps::new(bucket)).collect(),
             provisioned_cards: pools().map(|_| Steps::new(bucket)).collect(),
@@ -100,6 +103,10 @@ impl Recorder {
             Outcome::Failed => Ending::Failed,
             Outcome::InFlight => Ending::InFlight { ttft: None, age: now.since(arrival) },
         };
+        let spent = time_spent(departure);
+        if let Ending::Completed { queue_wait, e2e, .. } = ending {
+            self.unexplained += u64::from(!spent.adds_up_to(queue_wait, e2e));
+        }
         let end = RequestEnd {
             arrival,
             prompt: departure.prompt,
@@ -107,6 +114,7 @@ impl Recorder {
             samples: departure.samples,
             at_once: departure.from_cache,
             ending,
+            spent,
         };
         self.streams[usize::from(departure.stream)].ended(now, &end);
         self.ended(departure, &end);
@@ -126,6 +134,7 @@ impl Recorder {
             samples: departure.samples,
             at_once: departure.from_cache,
             ending,
+            spent: TimeSpent::default(),
         };
         self.ended(departure, &ended);
         self.row(departure, None)
@@ -228,4 +237,13 @@ impl Recorder {
         let empty = CardRecorder::new(self.bucket, []);
         std::mem::replace(&mut self.cards, empty).finish(end)
     }
+}
+
+/// What the time of a request went to, as the metrics name it.
+pub(super) fn time_spent(departure: &Departure) -> TimeSpent {
+    let spent = |cause: TimeCause| departure.spent.in_all[cause as usize];
+    use TimeCause::{BatchSlot, Decode, KvMemory, Prefill, ResponseCache, Starting, Transfer};
+    let in_all = [Starting, BatchSlot, KvMemory, Prefill, Decode, Transfer, ResponseCache].map(spent);
+    let at_first = [Starting, BatchSlot, KvMemory].map(|cause| departure.spent.at_first[cause as usize]);
+    TimeSpent { in_all, at_first }
 }

@@ -411,5 +411,6 @@ impl World<'_> {
     fn record_replicas(&mut self, now: Instant, deployment: u32) {
         let group = &self.replicas.groups[deployment as usize];
         self.recorder.replicas(now, deployment as usize, group.desired, &group.counts);
+        self.serving.expect(now, deployment as usize, group.counts.pending + group.counts.starting > 0);
     }
 }

@@ -36,6 +36,7 @@ impl World<'_> {
             summary,
             timeseries: self.timeseries(),
             distributions: self.distributions(),
+            time: self.stream_times(),
             ledger: self.ledger_rows(),
             jobs: self.job_rows(),
             decisions: std::mem::take(&mut self.decisions),
@@ -82,6 +83,7 @@ impl World<'_> {
         let output = all.tokens.output;
         let pools: Vec<PoolSummary> =
             (0..config.pools.len()).map(|pool| self.pool_summary(pool, flop[pool], tokens[pool])).collect();
+        let time = all.time_by_cause().filter(|_| stability.iter().all(|judged| judged.stable));
         let unstable = stability.iter().zip(&config.deployments).find(|(judged, _)| !judged.stable);
         Summary {
             schema_version: SCHEMA_VERSION,
@@ -93,6 +95,8 @@ impl World<'_> {
             },
             requests: all.counts,
             latency: all.latency(unstable.is_none()),
+            time_by_cause_s: time.map(|time| time.0),
+            wait_by_cause_s: time.map(|time| time.1),
             slo: all.slo(judged),
             tokens: all.tokens,
             jobs: self.jobs_summary(),
@@ -129,11 +133,14 @@ impl World<'_> {
         let stats = self.stats(|of, _| usize::from(of) == stream);
         let parts = plan.deployments.iter().flat_map(|d| self.parts(*d));
         let first_unstable = parts.map(|d| &stability[d]).find(|judged| !judged.stable);
+        let time = stats.time_by_cause().filter(|_| first_unstable.is_none());
         StreamSummary {
             name: plan.traffic.name.clone(),
             model: plan.model.clone(),
             requests: stats.counts,
             latency: stats.latency(first_unstable.is_none()),
+            time_by_cause_s: time.map(|time| time.0),
+            wait_by_cause_s: time.map(|time| time.1),
             slo: stats.slo(judged),
             slo_limits: SloLimits {
                 ttft_s: plan.slo.ttft.map(Duration::as_secs_f64),

@@ -3,7 +3,9 @@
 use super::run::World;
 use crate::billing::{Cause, Record};
 use crate::jobs::JobState;
-use crate::metrics::results::{Distribution, JobRow, LedgerRow, Series, Subject, TimeSeries, metric};
+use crate::metrics::results::{
+    Distribution, JobRow, LedgerRow, Series, StreamTime, Subject, TimeSeries, metric,
+};
 use crate::units::{Instant, Usd};
 
 impl World<'_> {
@@ -101,6 +103,15 @@ impl World<'_> {
             }
         }
         all
+    }
+
+    /// Where the time of each stream's completed requests went.
+    pub(super) fn stream_times(&self) -> Vec<StreamTime> {
+        let of = |(stream, plan): (u16, &super::StreamPlan)| {
+            let (time, _) = self.stats(|of, _| of == stream).time_by_cause()?;
+            Some(StreamTime { stream: plan.traffic.name.clone(), time })
+        };
+        (0u16..).zip(&self.config.streams).filter_map(of).collect()
     }
 
     pub(super) fn ledger_rows(&self) -> Vec<LedgerRow> {

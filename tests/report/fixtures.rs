@@ -205,6 +205,8 @@ pub fn run(shape: &Shape) -> RunResults {
             scenario,
             requests,
             latency,
+            time_by_cause_s: None,
+            wait_by_cause_s: None,
             slo,
             tokens,
             jobs: JobsSummary {
@@ -234,6 +236,8 @@ pub fn run(shape: &Shape) -> RunResults {
                     model: "llama-3.1-70b".into(),
                     requests,
                     latency,
+                    time_by_cause_s: None,
+                    wait_by_cause_s: None,
                     slo: if index == 1 { SloSummary { attainment: Some(0.9996), ..slo } } else { slo },
                     slo_limits: SloLimits { ttft_s: Some(1.0), tpot_s: Some(0.06), e2e_s: None },
                     slo_target: Some(0.99),
@@ -294,6 +298,7 @@ pub fn run(shape: &Shape) -> RunResults {
             series,
         },
         distributions: distributions(&streams),
+        time: times(&streams),
         cards: cards_of(&pool_names, shape, &demand),
         ledger: vec![LedgerRow {
             time: time(3600.0),
@@ -340,6 +345,22 @@ fn job(index: usize, shape: &Shape) -> JobRow {
         preemptions: 0,
         wait_reason: if started { String::new() } else { "8 cards wanted, 0 free in burst".into() },
     }
+}
+
+fn times(streams: &[String]) -> Vec<StreamTime> {
+    let of = |(index, stream): (usize, &String)| StreamTime {
+        stream: stream.clone(),
+        time: TimeByCause {
+            starting_s: 0.8,
+            batch_slot_s: 0.2 * index as f64,
+            kv_memory_s: 0.1,
+            prefill_s: 0.3,
+            decode_s: 5.0,
+            transfer_s: 0.0,
+            response_cache_s: 0.0,
+        },
+    };
+    streams.iter().enumerate().map(of).collect()
 }
 
 fn distributions(streams: &[String]) -> Vec<Distribution> {

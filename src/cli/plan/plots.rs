@@ -1,12 +1,8 @@
 //! The plots of a plan.
 
-use std::path::Path;
-
 use super::super::Failure;
-use super::super::run::cannot_write;
 use crate::plan::grid::Grid;
 use crate::plan::outcome::{Outcome, Row};
-use crate::report;
 use crate::report::format::{money, percent};
 use crate::report::plots::PlotError;
 use crate::report::plots::charts::{Bars, Dot, Frontier, HeatMap, Lines, Naming, Tornado};
@@ -22,17 +18,16 @@ pub struct Capacity {
     pub lines: Vec<(String, Vec<(f64, f64)>)>,
 }
 
-/// Draws everything into the folder of a plan and returns the files' names.
+/// Draws everything: names and SVG documents.
 ///
 /// # Errors
-/// When a file cannot be written.
-pub fn write(
-    out: &Path,
+/// When a plot cannot be drawn, which would be a defect.
+pub fn draw(
     outcome: &Outcome,
     grid: &Grid,
     capacity: Option<&Capacity>,
-) -> Result<Vec<String>, Failure> {
-    let mut files: Vec<(&str, Result<String, PlotError>)> =
+) -> Result<Vec<(&'static str, String)>, Failure> {
+    let mut files: Vec<(&'static str, Result<String, PlotError>)> =
         vec![("frontier", frontier(outcome)), ("spend_by_candidate", bars(outcome, grid))];
     if let Some((down, right)) = two_axes(grid) {
         files.push(("map_spend", map(outcome, grid, down, right, true)));
@@ -105,18 +100,14 @@ pub fn write(
             .svg(),
         ));
     }
-    let mut written = Vec::new();
-    for (name, svg) in files {
-        let svg = svg.map_err(|error| Failure::Failed(format!("error: {error}")))?;
-        let file = format!("{name}.svg");
-        report::write_file(&out.join("plots"), &file, &svg).map_err(cannot_write)?;
-        written.push(file);
-    }
-    Ok(written)
+    let drawn = |(name, svg): (_, Result<String, PlotError>)| {
+        svg.map(|svg| (name, svg)).map_err(|error| Failure::Failed(format!("error: {error}")))
+    };
+    files.into_iter().map(drawn).collect()
 }
 
 /// The values of a candidate in a few letters.
-fn short(values: &[String]) -> String {
+pub fn short(values: &[String]) -> String {
     let plain: Vec<&str> = values.iter().map(|value| value.trim_matches('"')).collect();
     plain.join(" · ")
 }

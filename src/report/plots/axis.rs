@@ -69,6 +69,20 @@ impl Axis {
         Self { low: 0.0, high: 1.0, logarithmic: false, ticks, title: title.to_string() }
     }
 
+    /// Shares from `-most` to `most`, told in percent with their sign.
+    pub(super) fn around_zero(most: f64, ticks: usize, title: &str) -> Self {
+        let step = round_step(2.0 * most / ticks as f64, 0.0);
+        let count = (most / step).ceil() as i32;
+        let tick = |index: i32| {
+            let value = f64::from(index) * step;
+            let sign = if index > 0 { "+" } else { "" };
+            (value, format!("{sign}{}%", trim(&fixed(value * 100.0, 3))))
+        };
+        let high = f64::from(count) * step;
+        let ticks = (-count..=count).map(tick).collect();
+        Self { low: -high, high, logarithmic: false, ticks, title: title.to_string() }
+    }
+
     /// Simulated time from zero to `end` seconds in the unit that suits it.
     pub(super) fn time(end: f64, ticks: usize) -> Self {
         const DAY: f64 = 86_400.0;

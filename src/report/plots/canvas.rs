@@ -14,6 +14,9 @@ const SCALE: f64 = 4.0;
 /// plotters writes a font's size divided by this.
 const FONT_FACTOR: f64 = 1.24;
 
+/// Begins a text that is no text: an element that the drawing library cannot draw, see [`elements`].
+const MARK: char = '\u{E000}';
+
 /// The drawing library failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("cannot draw the plot `{plot}`: {why}")]
@@ -66,7 +69,8 @@ pub(super) fn draw(plot: &Plot, fill: impl FnOnce(&mut Canvas<'_>)) -> Result<St
 fn finish(plot: &Plot, text: &str, bottom: f64) -> String {
     let (width, height) = (plot.width, bottom.ceil());
     let body = text.split_once('\n').map_or("", |(_, body)| body);
-    let body = body.replace(" opacity=\"1\"", "").replace(" stroke=\"none\"", "").replace(" \"/>", "\"/>");
+    let body =
+        elements(body).replace(" opacity=\"1\"", "").replace(" stroke=\"none\"", "").replace(" \"/>", "\"/>");
     let name = plot.name;
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
@@ -78,6 +82,35 @@ fn finish(plot: &Plot, text: &str, bottom: f64) -> String {
         plot.title,
         plot.about,
     )
+}
+
+/// Puts the elements in place of their marks: a window on the time axis (which whoever shows the figure may zoom by
+/// its `viewBox`), and groups of what belongs to that axis.
+fn elements(body: &str) -> String {
+    let mut out = String::with_capacity(body.len());
+    let mut rest = body;
+    while let Some(at) = rest.find(MARK) {
+        let Some(begin) = rest[..at].rfind("<text") else { break };
+        let after = &rest[at + MARK.len_utf8()..];
+        let (Some(end), Some(close)) = (after.find('\n'), after.find("</text>")) else { break };
+        out.push_str(&rest[..begin]);
+        let words: Vec<&str> = after[..end].split(' ').collect();
+        out.push_str(&match words.as_slice() {
+            ["window", x, y, width, height, end] => format!(
+                "<svg class=\"tw\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" \
+                 viewBox=\"{x} {y} {width} {height}\" preserveAspectRatio=\"none\" data-end=\"{end}\">"
+            ),
+            ["ticks", left, width] => {
+                format!("<g class=\"tx\" data-left=\"{left}\" data-width=\"{width}\">")
+            }
+            ["grid"] => "<g class=\"xg\">".to_owned(),
+            ["/window"] => "</svg>".to_owned(),
+            _ => "</g>".to_owned(),
+        });
+        rest = &after[close + "</text>".len()..];
+    }
+    out.push_str(rest);
+    out
 }
 
 fn units(pixels: f64) -> i32 {
@@ -111,6 +144,37 @@ impl Canvas<'_> {
             Align::Left,
         );
         self.bottom += 20.0;
+    }
+
+    /// What is drawn from here to [`Canvas::close_window`] lies in this rectangle, on a time axis from 0 to `end`
+    /// seconds, and is cut to it.
+    pub(super) fn open_window(&mut self, at: (f64, f64), size: (f64, f64), end: f64) {
+        let ((x, y), (width, height)) = (place(at), place(size));
+        self.mark(&format!("window {x} {y} {} {} {end}", width.max(1), height.max(1)));
+    }
+
+    /// See [`Canvas::open_window`].
+    pub(super) fn close_window(&mut self) {
+        self.mark("/window");
+    }
+
+    /// From here to [`Canvas::close_group`]: labels of a time axis.
+    pub(super) fn open_ticks(&mut self, left: f64, width: f64) {
+        self.mark(&format!("ticks {} {}", units(left), units(width)));
+    }
+
+    /// From here to [`Canvas::close_group`]: grid lines that belong to these labels.
+    pub(super) fn open_grid(&mut self) {
+        self.mark("grid");
+    }
+
+    /// The group ends.
+    pub(super) fn close_group(&mut self) {
+        self.mark("/group");
+    }
+
+    fn mark(&mut self, text: &str) {
+        self.write((0.0, 0.0), &format!("{MARK}{text}"), 1.0, INK, Align::Left, FontStyle::Normal);
     }
 
     /// A line through `points`.
@@ -151,12 +215,12 @@ impl Canvas<'_> {
 
     /// A text whose middle height is at `at`.
     pub(super) fn text(&mut self, at: (f64, f64), text: &str, size: f64, color: RGBColor, align: Align) {
-        self.write(at, text, size, color, align, FontStyle::Normal);
+        self.write(at, &text.replace(MARK, ""), size, color, align, FontStyle::Normal);
     }
 
     /// A bold text.
     pub(super) fn bold(&mut self, at: (f64, f64), text: &str, size: f64) {
-        self.write(at, text, size, INK, Align::Left, FontStyle::Bold);
+        self.write(at, &text.replace(MARK, ""), size, INK, Align::Left, FontStyle::Bold);
     }
 
     fn write(
@@ -225,6 +289,20 @@ fn dashes(points: &[(f64, f64)], on: f64, off: f64) -> Vec<Vec<(f64, f64)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn windows_are_elements_and_names_are_not() {
+        let plot = Plot { name: "x", title: "x", about: "x", width: 100.0, draw: |_, _| {} };
+        let svg = draw(&plot, |canvas| {
+            canvas.open_window((1.0, 2.0), (30.0, 40.0), 60.0);
+            canvas.text((5.0, 5.0), "\u{E000}/window", 12.0, INK, Align::Left);
+            canvas.close_window();
+        });
+        let svg = svg.expect("drawn");
+        assert!(svg.contains("<svg class=\"tw\" x=\"4\" y=\"8\" width=\"120\""), "{svg}");
+        assert_eq!((svg.matches("<svg").count(), svg.matches("</svg>").count()), (2, 2), "{svg}");
+        assert!(!svg.contains(MARK) && svg.contains("\n/window\n"), "{svg}");
+    }
 
     #[test]
     fn dashes_cover_six_tenths() {

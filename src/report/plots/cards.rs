@@ -119,13 +119,14 @@ fn draw_groups(
             panel.frame(canvas);
             panel.say(canvas, "no cards were provisioned");
         }
+        for (row, card) in cards.iter().enumerate().filter(|_| layout.names) {
+            let middle = (left - 6.0, top + (row as f64 + 0.5) * layout.row - layout.gap / 2.0);
+            canvas.text(middle, &label(card), TEXT_SIZE, MUTED, Align::Right);
+        }
+        canvas.open_window((left, top), (width, height), results.timeseries.end.as_secs_f64());
         for (row, card) in cards.iter().enumerate() {
             let row_top = top + row as f64 * layout.row;
             let bottom = row_top + layout.row - layout.gap;
-            if layout.names {
-                let middle = (left - 6.0, (row_top + bottom) / 2.0);
-                canvas.text(middle, &label(card), TEXT_SIZE, MUTED, Align::Right);
-            }
             let shades = shades(card, &results.timeseries, layout.columns);
             for (from, to) in gaps(&shades, results.timeseries.end.as_secs_f64()) {
                 let (from, to) = (panel.at(from, 0.0).0, panel.at(to, 0.0).0);
@@ -139,6 +140,7 @@ fn draw_groups(
                 canvas.rectangle((from, row_top), (to, bottom), color, opacity);
             }
         }
+        canvas.close_window();
         canvas.bottom = top + height;
         if index + 1 == groups.len() {
             canvas.bottom = panel.horizontal_labels(canvas);

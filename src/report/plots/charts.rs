@@ -138,8 +138,13 @@ impl Bars<'_> {
     /// # Errors
     /// When the drawing library fails, which would be a defect.
     pub fn svg(&self) -> Result<String, PlotError> {
+        chart(self.naming, 900.0, |canvas| self.draw(canvas))
+    }
+
+    /// Draws it where a figure has room.
+    pub(super) fn draw(&self, canvas: &mut Canvas<'_>) {
         const HEIGHT: f64 = 24.0;
-        chart(self.naming, 900.0, |canvas| {
+        {
             canvas.note(&self.note);
             let entries: Vec<Entry<'_>> = self
                 .layers
@@ -183,7 +188,7 @@ impl Bars<'_> {
                 canvas.text(end, &total, TEXT_SIZE, MUTED, Align::Left);
             }
             canvas.bottom = panel.horizontal_labels(canvas);
-        })
+        }
     }
 }
 
@@ -338,6 +343,59 @@ impl Tornado<'_> {
     }
 }
 
+/// Differences with their intervals, one a row.
+#[derive(Debug, Clone)]
+pub struct Forest<'a> {
+    /// Its name.
+    pub naming: Naming,
+    /// What is shown.
+    pub note: String,
+    /// The rows: a name; the difference as a share of the baseline, its interval; whether zero is outside of it.
+    pub rows: &'a [(String, f64, [f64; 2], bool)],
+}
+
+impl Forest<'_> {
+    /// Draws it.
+    ///
+    /// # Errors
+    /// When the drawing library fails, which would be a defect.
+    pub fn svg(&self) -> Result<String, PlotError> {
+        const HEIGHT: f64 = 24.0;
+        chart(self.naming, 820.0, |canvas| {
+            canvas.note(&self.note);
+            legend(
+                canvas,
+                &[(Mark::Area(1.0), BLUE, "resolved"), (Mark::Area(1.0), GREY, "may be nothing but luck")],
+            );
+            let names: Vec<String> = self.rows.iter().map(|row| shorten(&row.0, 46)).collect();
+            let left = MARGIN + names.iter().map(|n| text_width(n, TEXT_SIZE)).fold(30.0, f64::max) + 8.0;
+            let ends = self.rows.iter().flat_map(|row| [row.1.abs(), row.2[0].abs(), row.2[1].abs()]);
+            // One wild interval shall not press all others flat.
+            let most = ends.filter(|end| end.is_finite()).fold(0.01, f64::max).min(2.0);
+            let x = Axis::around_zero(most, 6, "difference to the baseline, % of it");
+            let height = HEIGHT * names.len().max(1) as f64;
+            let (top, width) = (canvas.bottom + 8.0, canvas.width - left - MARGIN - 10.0);
+            let panel = Panel { x: &x, y: Axis::quantity(1.0, 1, "", true).bare(), left, top, width, height };
+            panel.frame(canvas);
+            let zero = panel.at(0.0, 0.0).0;
+            canvas.line(&[(zero, panel.top), (zero, panel.top + panel.height)], INK, 1.0, 1.5);
+            for (row, name) in names.iter().enumerate() {
+                let y = panel.top + (row as f64 + 0.5) * HEIGHT;
+                canvas.text((left - 8.0, y), name, TEXT_SIZE, INK, Align::Right);
+                let (_, middle, [low, high], resolved) = self.rows[row];
+                let color = if resolved { BLUE } else { GREY };
+                let at = |value: f64| panel.at(value, 0.0).0;
+                canvas.line(&[(at(low), y), (at(high), y)], color, 1.0, 2.5);
+                canvas.rectangle((at(middle) - 4.0, y - 4.0), (at(middle) + 4.0, y + 4.0), color, 1.0);
+            }
+            if names.is_empty() {
+                panel.say(canvas, "no metric has a value everywhere");
+            }
+            canvas.bottom = panel.horizontal_labels(canvas);
+        })
+    }
+}
+
 /// Quantities over time on one axis.
 #[derive(Debug, Clone)]
 pub struct Lines<'a> {
@@ -389,7 +447,8 @@ impl Lines<'_> {
                     let until = points.get(place + 1).map_or(self.end, |next| next.0);
                     steps.extend([panel.at(*time, *value), panel.at(until, *value)]);
                 }
-                canvas.line(&steps, series_color(index), 1.0, 2.0);
+                let color = series_color(index);
+                panel.over_time(canvas, self.end, |canvas| canvas.line(&steps, color, 1.0, 2.0));
             }
             canvas.bottom = panel.horizontal_labels(canvas);
         })

@@ -21,7 +21,8 @@ pub(super) fn draw(results: &RunResults, canvas: &mut Canvas<'_>) {
     let mut entries: Vec<Entry<'_>> = rate::entries(&results.timeseries);
     if !summary.pools.is_empty() {
         entries.extend([
-            (Mark::Line(1.5), MUTED, "cards provisioned"),
+            (Mark::Area(0.25), GREEN, "replicas ready"),
+            (Mark::Line(1.5), MUTED, "billed"),
             (Mark::Area(0.4), SKY, "allocated"),
             (Mark::Area(1.0), BLUE, "busy"),
         ]);
@@ -50,14 +51,20 @@ fn deployments(results: &RunResults) -> Vec<Subject> {
 }
 
 fn replicas<'a>(results: &RunResults) -> Option<Plan<'a>> {
-    let ready = sum(results, &deployments(results), metric::READY_REPLICAS)?;
+    let all = deployments(results);
+    let ready = sum(results, &all, metric::READY_REPLICAS)?;
+    let desired = sum(results, &all, metric::DESIRED_REPLICAS).unwrap_or_default();
+    // Replicas that never come or go are billed while they are ready.
+    let billed = sum(results, &all, metric::BILLED_REPLICAS).unwrap_or_else(|| ready.clone());
+    let most = highest(&ready).max(highest(&desired)).max(highest(&billed));
     Some(Plan {
         name: "Capacity".to_string(),
-        y: Axis::quantity(highest(&ready), 3, "replicas ready", true),
+        y: Axis::quantity(most, 3, "replicas: ready (area), billed (line), desired (dashed)", true),
         height: HEIGHT * 0.7,
         draw: Box::new(move |panel, canvas| {
             panel.area(canvas, &ready, MEAN, Pen::area(GREEN, 0.25).steps());
-            panel.curve(canvas, &ready, MEAN, Pen::line(GREEN, 1.5).steps());
+            panel.curve(canvas, &billed, MEAN, Pen::line(MUTED, 1.5).steps());
+            panel.dashed_curve(canvas, &desired, MEAN, Pen::line(INK, 1.25).steps());
         }),
     })
 }

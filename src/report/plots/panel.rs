@@ -41,10 +41,12 @@ impl Panel<'_> {
             canvas.line(&[(self.left, y), (self.left + self.width, y)], GRID, 1.0, 1.0);
             canvas.text((self.left - 7.0, y), label, TEXT_SIZE, MUTED, Align::Right);
         }
+        canvas.open_grid();
         for (value, _) in &self.x.ticks {
             let x = self.left + self.x.share(*value) * self.width;
             canvas.line(&[(x, self.top), (x, self.bottom())], GRID, 1.0, 1.0);
         }
+        canvas.close_group();
         let corner =
             [(self.left, self.top), (self.left, self.bottom()), (self.left + self.width, self.bottom())];
         canvas.line(&corner, MUTED, 1.0, 1.0);
@@ -65,6 +67,7 @@ impl Panel<'_> {
     pub(super) fn horizontal_labels(&self, canvas: &mut Canvas<'_>) -> f64 {
         let y = self.bottom() + 12.0;
         let mut free_from = f64::NEG_INFINITY;
+        canvas.open_ticks(self.left, self.width);
         for (value, label) in &self.x.ticks {
             let x = self.left + self.x.share(*value) * self.width;
             let half = text_width(label, TEXT_SIZE) / 2.0;
@@ -74,9 +77,17 @@ impl Panel<'_> {
                 free_from = x + half + 6.0;
             }
         }
+        canvas.close_group();
         let middle = self.left + self.width / 2.0;
         canvas.text((middle, y + 18.0), &self.x.title, TEXT_SIZE, MUTED, Align::Center);
         y + 32.0
+    }
+
+    /// Draws on a time axis that ends after `end` seconds.
+    pub(super) fn over_time(&self, canvas: &mut Canvas<'_>, end: f64, draw: impl FnOnce(&mut Canvas<'_>)) {
+        canvas.open_window((self.left, self.top), (self.width, self.height), end);
+        draw(canvas);
+        canvas.close_window();
     }
 
     /// A sentence in the middle, where there is nothing to draw.

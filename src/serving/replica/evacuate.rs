@@ -16,6 +16,7 @@ impl Replica {
     /// makes a replica end is handled before boundaries are.
     pub(crate) fn evacuate(&mut self, now: Instant, requests: &mut Requests, left: &mut Vec<Slot>) {
         self.finish(now);
+        self.waits.settle(now);
         // The blocks of the chunks of the lost iteration are taken already.
         for (slot, tokens) in self.batch.chunks.drain(..) {
             requests[slot].prefilled += tokens;
@@ -25,6 +26,7 @@ impl Replica {
             let generated = requests[slot].generated_by(self.decoded());
             self.leave(slot, requests);
             requests[slot].generated = generated;
+            requests[slot].account.close(now);
             requests[slot].phase = Phase::Between;
             left.push(slot);
         }
@@ -37,6 +39,7 @@ impl Replica {
             if requests[slot].phase == Phase::Abandoned {
                 requests.remove(slot);
             } else {
+                requests[slot].account.end_wait(&self.waits);
                 requests[slot].phase = Phase::Between;
                 left.push(slot);
             }

@@ -1,0 +1,194 @@
+//! What the money paid for.
+
+use std::collections::BTreeMap;
+
+use super::plot;
+use super::pools::grouped;
+use super::sheet::{Cell, PageError, Section, Table, figures, heading, paragraph};
+use crate::metrics::results::RunResults;
+use crate::report::format::{hours, money, percent, si};
+
+/// Causes that bought no work.
+const UNUSED: [&str; 8] = [
+    "idle",
+    "committed-unused",
+    "billing-remainder",
+    "starting",
+    "draining",
+    "lost-work",
+    "upfront",
+    "egress",
+];
+
+pub(super) fn section(results: &RunResults) -> Result<Section, PageError> {
+    let spend = &results.summary.spend;
+    let mut html = figures(&[(plot(results, "spend_by_cause")?, false), (plot(results, "spend")?, false)]);
+    let output = results.summary.tokens.output as f64;
+    let all_tokens = output + results.summary.tokens.prompt as f64;
+    let per_million = |tokens: f64| (tokens > 0.0).then(|| spend.total_usd / (tokens / 1e6));
+    if let (Some(usd), Some(of_all)) = (per_million(output), per_million(all_tokens)) {
+        html += &paragraph(&format!(
+            "{} in all: {} a million output tokens, {} a million tokens of prompt and output together.",
+            money(spend.total_usd),
+            money(usd),
+            money(of_all)
+        ));
+    }
+    html += &format!(
+        "<div class=\"tables\"><div>{}</div><div>{}</div><div>{}</div><div>{}</div></div>\n",
+        by_cause(results),
+        unused(results),
+        by_provider(results),
+        by_model(results)
+    );
+    html += &by_pool(results);
+    Ok(Section { id: "money", title: "Money", html })
+}
+
+fn usd(amount: f64) -> Cell {
+    Cell::number(amount, money(amount))
+}
+
+fn share(part: f64, whole: f64) -> Cell {
+    Cell::maybe((whole > 0.0 && part.is_finite()).then(|| part / whole), percent)
+}
+
+fn by_cause(results: &RunResults) -> String {
+    let spend = &results.summary.spend;
+    let mut table = Table::new("Spend by cause", &["cause", "#amount", "#share"]);
+    for (cause, amount) in &spend.by_cause {
+        table.row(vec![Cell::text(cause), usd(*amount), share(*amount, spend.total_usd)]);
+    }
+    heading(&format!("By cause: {}", money(spend.total_usd))) + &table.html("Nothing was billed.")
+}
+
+/// What an hour of each kind of waste cost, from the ledger.
+fn unused(results: &RunResults) -> String {
+    let mut sums: BTreeMap<(&str, &str, &str), (f64, f64)> = BTreeMap::new();
+    for row in results.ledger.iter().filter(|row| UNUSED.contains(&row.cause)) {
+        let sum = sums.entry((&row.pool, row.cause, row.unit)).or_default();
+        sum.0 += row.quantity;
+        sum.1 += row.amount.as_f64();
+    }
+    let mut table = Table::new("Spend without work", &["pool", "cause", "#quantity", "#amount", "#for each"]);
+    for ((pool, cause, unit), (quantity, amount)) in sums {
+        let each = (quantity > 0.0).then(|| amount / quantity);
+        table.row(vec![
+            Cell::text(pool),
+            Cell::text(cause),
+            Cell::number(quantity, format!("{} {unit}", hours(quantity))),
+            usd(amount),
+            Cell::maybe(each, money),
+        ]);
+    }
+    heading("What bought no work") + &table.html("Every hour that was paid for was used.")
+}
+
+fn by_provider(results: &RunResults) -> String {
+    let mut sums: BTreeMap<(&str, &str), (f64, f64)> = BTreeMap::new();
+    for pool in &results.summary.pools {
+        let sum = sums.entry((&pool.provider, &pool.purchase)).or_default();
+        sum.0 += pool.spend.total_usd;
+        sum.1 += pool.card_hours;
+    }
+    let total = results.summary.spend.total_usd;
+    let mut table = Table::new(
+        "Spend by provider and purchase option",
+        &["provider", "purchase", "#amount", "#share", "#a card-hour"],
+    );
+    for ((provider, purchase), (amount, card_hours)) in sums {
+        table.row(vec![
+            Cell::text(provider),
+            Cell::text(purchase),
+            usd(amount),
+            share(amount, total),
+            Cell::maybe((card_hours > 0.0).then(|| amount / card_hours), money),
+        ]);
+    }
+    heading("By provider and purchase") + &table.html("There is no pool.")
+}
+
+/// The spend of each pool, shared out by who held its cards for how long.
+fn by_model(results: &RunResults) -> String {
+    let model = |holder: &str| -> String {
+        let deployments = &results.summary.deployments;
+        let served = deployments.iter().find(|deployment| deployment.name == holder);
+        served.map_or_else(|| "jobs".to_owned(), |deployment| deployment.model.clone())
+    };
+    // A pool with more cards than are recorded one by one cannot be shared out.
+    let mut left_out = Vec::new();
+    let mut sums: BTreeMap<String, (f64, f64)> = BTreeMap::new();
+    for pool in &results.summary.pools {
+        let cards: Vec<_> = results.cards.iter().filter(|card| card.pool == pool.name).collect();
+        let mut held: BTreeMap<String, f64> = BTreeMap::new();
+        for (from, to, holder) in cards.iter().flat_map(|card| &card.leases) {
+            *held.entry(model(holder)).or_default() += to.since(*from).as_secs_f64() / 3600.0;
+        }
+        let leased: f64 = held.values().sum();
+        let told = pool.utilization.allocated.map_or(0.0, |share| share * pool.card_hours);
+        if (leased - told).abs() > 0.01 * told.max(1e-9) {
+            left_out.push(pool.name.as_str());
+            continue;
+        }
+        let free = pool.card_hours - leased;
+        if free > 1e-6 * pool.card_hours {
+            held.insert("nobody (free cards)".to_owned(), free);
+        }
+        for (who, card_hours) in held {
+            let sum = sums.entry(who).or_default();
+            sum.0 += card_hours;
+            sum.1 += pool.spend.total_usd * card_hours / pool.card_hours;
+        }
+    }
+    let mut table = Table::new("Spend by model", &["cards held for", "#card-hours", "#amount", "#share"]);
+    for (who, (card_hours, amount)) in sums {
+        table.row(vec![
+            Cell::text(who),
+            Cell::number(card_hours, hours(card_hours)),
+            usd(amount),
+            share(amount, results.summary.spend.total_usd),
+        ]);
+    }
+    let mut html =
+        heading("By model") + &table.html("No pool is small enough to be shared out by its cards.");
+    if !left_out.is_empty() {
+        html += &paragraph(&format!(
+            "Not shared out, because not each of their cards is recorded: {}.",
+            crate::report::format::shorten(&left_out.join(", "), 120)
+        ));
+    }
+    html
+}
+
+fn by_pool(results: &RunResults) -> String {
+    let pools = &grouped(&results.summary.pools);
+    let mut causes: Vec<&str> = Vec::new();
+    for (cause, _) in pools.iter().flat_map(|pool| &pool.spend.by_cause) {
+        if !causes.contains(&cause.as_str()) {
+            causes.push(cause);
+        }
+    }
+    let columns: Vec<String> = ["pool", "provider", "purchase", "#spend", "#per 1M output tokens"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(causes.iter().map(|cause| format!("#{cause}")))
+        .collect();
+    let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+    let mut table = Table::new("Spend of each pool by cause", &columns);
+    for pool in pools {
+        let mut row = vec![
+            Cell::text(&pool.name),
+            Cell::text(&pool.provider),
+            Cell::text(&pool.purchase),
+            usd(pool.spend.total_usd),
+            Cell::maybe(pool.spend.usd_per_1m_output_tokens, money),
+        ];
+        for cause in &causes {
+            let amount = pool.spend.by_cause.iter().find(|(name, _)| name == cause).map(|(_, usd)| *usd);
+            row.push(Cell::maybe(amount, money));
+        }
+        table.row(row);
+    }
+    let tokens = si(results.summary.tokens.output as f64);
+    heading(&format!("By pool, {tokens} output tokens in all")) + &table.html("There is no pool.")
+}
