@@ -322,7 +322,7 @@ impl Serving {
         let host = &mut self.hosts.hosts[number as usize];
         let seat = &mut host.seats[at];
         let replica = &mut self.replicas[seat.replica as usize].replica;
-        replica.forget_weights();
+        replica.forget_weights(ctx.now);
         seat.state = State::Absent;
         seat.wanted = (replica.queued() > 0).then_some(ctx.now);
         seat.totals.evictions += 1;

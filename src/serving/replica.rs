@@ -289,6 +289,7 @@ impl Replica {
         }
         if self.gated {
             self.target = self.boundary;
+            self.wait_for_weights(now);
             return None;
         }
         let ended = self.target - self.boundary;
@@ -348,8 +349,15 @@ impl Replica {
         segment
     }
 
+    /// Whoever waits from now on waits for the model to be there.
+    fn wait_for_weights(&mut self, now: Instant) {
+        self.waits.settle(now);
+        self.waits.block(Some(TimeCause::Starting));
+    }
+
     /// Its weights and all that is kept beside them make room for another model. Nobody is in the batch.
-    pub(super) fn forget_weights(&mut self) {
+    pub(super) fn forget_weights(&mut self, now: Instant) {
+        self.wait_for_weights(now);
         let (total, block) = (self.batch.kv.total(), self.batch.kv.block_tokens());
         self.batch.kv = KvCache::new(total, block as u32);
         self.gated = true;
