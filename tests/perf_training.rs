@@ -211,7 +211,8 @@ fn two_gangs_on_one_uplink() {
         let node = node.sharing(&share);
         let job = TrainingJob {
             sharded: Some(false),
-            batch_tokens: Some(16 * 4096),
+            // So little work that most of the traffic is not hidden behind it.
+            batch_tokens: Some(2 * 4096),
             ..TrainingJob::new(&model, &node, 16)
         };
         let job = TrainingJob { tp: Some(8), ..job };

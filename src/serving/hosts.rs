@@ -274,13 +274,13 @@ impl Serving {
             });
             let oldest = open.min_by_key(|(at, seat)| (seat.since, *at)).map(|(at, _)| at);
             match oldest.filter(|_| host.seats.iter().all(|seat| !seat.closed)) {
-                Some(victim) => self.close(number, victim, true),
+                Some(victim) => self.close(ctx.now, number, victim, true),
                 None => return,
             }
         }
         for at in 0..self.hosts.hosts[number as usize].seats.len() {
             if self.hosts.hosts[number as usize].seats[at].closed {
-                self.close(number, at, false);
+                self.close(ctx.now, number, at, false);
                 let id = self.hosts.hosts[number as usize].seats[at].replica;
                 let look = self.replicas[id as usize].replica.look_soon(ctx.now);
                 self.schedule_look(ctx, id, look);
@@ -311,14 +311,14 @@ impl Serving {
         wanted.min().map(|(_, at)| at)
     }
 
-    fn close(&mut self, number: u32, at: usize, closed: bool) {
+    fn close(&mut self, now: Instant, number: u32, at: usize, closed: bool) {
         let seat = &mut self.hosts.hosts[number as usize].seats[at];
         seat.closed = closed;
-        self.replicas[seat.replica as usize].replica.closed = closed;
+        self.replicas[seat.replica as usize].replica.close(now, closed);
     }
 
     fn evict(&mut self, ctx: &mut Context<'_>, number: u32, at: usize) {
-        self.close(number, at, false);
+        self.close(ctx.now, number, at, false);
         let host = &mut self.hosts.hosts[number as usize];
         let seat = &mut host.seats[at];
         let replica = &mut self.replicas[seat.replica as usize].replica;

@@ -349,6 +349,16 @@ impl Replica {
         segment
     }
 
+    /// From `now` on nobody is admitted any more, so that the batch empties, or again. Who waits meanwhile waits for
+    /// the batch, whether it is looked at before it changes or not.
+    pub(super) fn close(&mut self, now: Instant, closed: bool) {
+        if closed {
+            self.waits.settle(now);
+            self.waits.block(Some(TimeCause::BatchSlot));
+        }
+        self.closed = closed;
+    }
+
     /// Whoever waits from now on waits for the model to be there.
     fn wait_for_weights(&mut self, now: Instant) {
         self.waits.settle(now);
