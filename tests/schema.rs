@@ -54,6 +54,16 @@ fn every_scenario_is_as_the_schema_wants_it() {
 }
 
 #[test]
+fn the_reference_of_options_is_that_of_the_program() {
+    let output = program().args(["schema", "--markdown"]).assert().success();
+    let printed = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+    let kept =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/scenario-file.md")).unwrap();
+    let part = printed.lines().zip(kept.lines()).find(|(printed, kept)| printed != kept);
+    assert!(printed == kept, "fleetsim schema --markdown > docs/scenario-file.md; they part at {part:?}");
+}
+
+#[test]
 fn what_is_no_scenario_is_told() {
     let checker = Checker::new();
     let quickstart =

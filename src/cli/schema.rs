@@ -12,9 +12,15 @@ pub struct Args {
     /// Print every option as a line instead: path, kind, default, meaning.
     #[arg(long)]
     list: bool,
+    /// Print every option as a Markdown document: docs/scenario-file.md is made by this.
+    #[arg(long, conflicts_with = "list")]
+    markdown: bool,
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {
+    if args.markdown {
+        return super::print(&markdown());
+    }
     if !args.list {
         return super::print(&format!("{:#}\n", scenario::json_schema()));
     }
@@ -27,4 +33,37 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         format!("{}\n    {}; {default}\n    {}\n", option.path, option.kind, option.doc)
     };
     super::print(&scenario::option_reference().into_iter().map(line).collect::<String>())
+}
+
+/// A document with a table for each part of the file.
+fn markdown() -> String {
+    let mut text = "# The scenario file\n\nEvery option, as `fleetsim schema --markdown` prints them; `fleetsim check FILE` \
+                    says what is wrong with a\nfile. `[]` stands for the items of a list, `(kind)` for options of one \
+                    kind of a table only.\n"
+        .to_owned();
+    let mut part = String::new();
+    for option in scenario::option_reference() {
+        let head: String = option.path.chars().take_while(|c| *c != '.' && *c != '[').collect();
+        if head != part {
+            let (title, is_table) = match option.path.contains(['.', '[']) || option.kind.contains("table") {
+                true => (format!("`{head}`"), true),
+                false => ("The file itself".to_owned(), false),
+            };
+            // Plain values follow each other under one heading.
+            if is_table || !text.contains("## The file itself") {
+                text += &format!(
+                    "\n## {title}\n\n| option | what it is | default | meaning |\n|---|---|---|---|\n"
+                );
+            }
+            part = head;
+        }
+        let default = match (option.default, option.required) {
+            (Some(default), _) => format!("`{default}`"),
+            (None, true) => "required".to_owned(),
+            (None, false) => "–".to_owned(),
+        };
+        let cells = [format!("`{}`", option.path), option.kind, default, option.doc.to_owned()];
+        text += &format!("| {} |\n", cells.map(|cell| cell.replace('|', "\\|")).join(" | "));
+    }
+    text
 }
