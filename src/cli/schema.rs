@@ -35,12 +35,16 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     super::print(&scenario::option_reference().into_iter().map(line).collect::<String>())
 }
 
+/// What stands above the tables.
+const MARKDOWN_HEAD: &str = "# The scenario file
+
+Every option, as `fleetsim schema --markdown` prints them; `fleetsim check FILE` says what is wrong with a
+file. `[]` stands for the items of a list, `(kind)` for options of one kind of a table only.
+";
+
 /// A document with a table for each part of the file.
 fn markdown() -> String {
-    let mut text = "# The scenario file\n\nEvery option, as `fleetsim schema --markdown` prints them; `fleetsim check FILE` \
-                    says what is wrong with a\nfile. `[]` stands for the items of a list, `(kind)` for options of one \
-                    kind of a table only.\n"
-        .to_owned();
+    let mut text = MARKDOWN_HEAD.to_owned();
     let mut part = String::new();
     for option in scenario::option_reference() {
         let head: String = option.path.chars().take_while(|c| *c != '.' && *c != '[').collect();
