@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Writes the tables of docs/VALIDATION.md, docs/validation/tables.md and the plots again from tables of measurements:
-# docs/remake.sh DATA, DATA a file or a folder of them. The scores of what was left out take about half an hour on two
+# docs/remake.sh DATA, DATA a file or a folder of them. The scores of what was left out take about six minutes on two
 # cores; SKIP_LEFT_OUT=1 keeps those that are there.
 set -euo pipefail
 data="$(cd "$(dirname "${1:?give the tables of measurements}")" && pwd)/$(basename "$1")"
