@@ -5,17 +5,20 @@
 //! from run to run, the caller hands in a function that resolves them.
 
 pub mod bound;
+pub mod break_even;
 pub mod commitment;
 pub mod compare;
 pub mod demand;
 pub mod facts;
 pub mod grid;
+pub mod horizon;
 pub mod judge;
 pub mod metrics;
 pub mod outcome;
 pub mod pivot;
 pub mod replicate;
 pub mod search;
+pub mod spot;
 pub mod statistics;
 pub mod sweep;
 pub mod uncertainty;

@@ -29,7 +29,7 @@ use toml_edit::DocumentMut;
 use dom::Step;
 pub use problem::{Diagnostics, Place, Problem, Severity, Sources};
 use raw::Surroundings;
-pub use raw::{HorizonTerms, PlanSection, RegretTerms};
+pub use raw::{HorizonTerms, OwnedTerms, PlanSection, RegretTerms};
 use reading::Reading;
 pub use reading::{OptionDoc, PoolSite};
 pub use schema::json_schema;

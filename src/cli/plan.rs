@@ -1,34 +1,31 @@
 //! `fleetsim plan`: the cheapest fleet that keeps its promises.
 
+mod capacity;
+mod commit;
+mod months;
 mod page;
 mod plots;
+mod words;
 
-use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 
 use super::points::{self, Points, render};
 use super::run::cannot_write;
 use super::{Failure, figures, print};
-use crate::metrics::results::metric;
-use crate::plan::bound::Bounds;
-use crate::plan::commitment::{self, Horizon, Level};
 use crate::plan::facts::{self, Site};
 use crate::plan::grid::Grid;
 use crate::plan::metrics;
-use crate::plan::outcome::{self, Framing, Outcome, Row};
+use crate::plan::outcome::{self, Framing, Outcome};
 use crate::plan::search::{Found, PlanError, Resolved, Search, State, Terms};
 use crate::plan::uncertainty::{self, Input, Question, Regret, Uncertainty};
-use crate::report::format::{NOTHING, count, money, percent, plural, seconds, shorten};
+use crate::report::format::count;
 use crate::report::{self};
-use crate::scenario::{HorizonTerms, Loaded, PlanSection, Uncertain};
+use crate::scenario::{Loaded, PlanSection, Uncertain};
 use crate::sim::Seed;
 use crate::units::Duration;
-use crate::world::{self, RunOptions};
 
 /// Larger spaces are searched only when --yes is given.
 const MANY_POINTS: u64 = 100_000;
-/// More candidates than this are left to the file.
-const MOST_ROWS: usize = 12;
 
 /// Search the space in the scenario's [plan] for the cheapest fleet that keeps its promises.
 ///
@@ -122,7 +119,6 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         }
         _ => None,
     };
-    bar.finish_and_clear();
     let framing = Framing {
         months: facts::months(example.duration),
         replications: terms.replications,
@@ -134,15 +130,23 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         Some(uncertainty) => outcome.under(uncertainty),
         None => outcome,
     };
-    if let (Some(best), Some(terms)) = (&outcome.best, &section.horizon) {
-        outcome.commitment = commitments(&points, best.point, terms);
+    if let (Some(best), Some(horizon)) = (found.best, &section.horizon) {
+        let question =
+            commit::Question { points: &points, terms: &terms, horizon, found: &found, best, done: &done };
+        let weighed = question.weigh()?;
+        outcome.simulations += weighed.simulations;
+        outcome.commitment = weighed.levels;
+        outcome.break_even = weighed.break_even;
+        outcome.spot = weighed.spot;
+        outcome.horizon = weighed.horizon;
     }
+    bar.finish_and_clear();
     let json = serde_json::to_string_pretty(&outcome)
         .map_err(|error| Failure::Failed(format!("error: the plan cannot be put into JSON: {error}")))?;
     report::write_file(&out, "plan.json", &format!("{json}\n")).map_err(cannot_write)?;
     report::write_file(&out, "candidates.csv", &outcome.csv()).map_err(cannot_write)?;
     if !args.no_plots {
-        let capacity = outcome.best.as_ref().and_then(|best| capacity(&points, best.point));
+        let capacity = outcome.best.as_ref().and_then(|best| capacity::over_time(&points, best.point));
         let plots = plots::draw(&outcome, &points.grid, capacity.as_ref())?;
         for (name, svg) in &plots {
             report::write_file(&out.join("plots"), &format!("{name}.svg"), svg).map_err(cannot_write)?;
@@ -154,7 +158,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if args.json {
         print(&format!("{json}\n"))?;
     } else if !args.quiet {
-        print(&in_words(&outcome, &points.grid))?;
+        print(&words::in_words(&outcome, &points.grid))?;
         let file = if args.no_plots { "plan.json" } else { "report.html" };
         print(&format!("\nPlan: {}\n", out.join(file).display()))?;
     }
@@ -206,94 +210,6 @@ fn judge_worlds(
         );
     }
     Ok(judged)
-}
-
-/// Ways to commit that a plan weighs.
-const COMMITMENTS: [&str; 2] = ["reserved-1y", "reserved-3y"];
-
-/// How many nodes of each pool of a candidate to commit to. A pool is needed in each interval in proportion to the
-/// least work of its requests, and wholly at the peak, which the candidate was found to bear.
-fn commitments(points: &Points<'_>, point: u64, terms: &HorizonTerms) -> Vec<Level> {
-    let horizon = Horizon {
-        months: terms.months,
-        growth_per_year: terms.growth_per_year,
-        price_decline_per_year: terms.price_decline_per_year,
-        efficiency_per_year: terms.efficiency_per_year,
-    };
-    let Ok(config) = points.resolve(point) else { return Vec::new() };
-    let priced = |pool: &str, purchase: &str| -> Option<f64> {
-        let set = format!("pools.{pool}.purchase={purchase}");
-        let config = points.loaded(point, &[set]).ok()?.config;
-        let plan = config.pools.iter().find(|plan| plan.fleet.name == pool)?;
-        Some(plan.tariff.price.as_f64())
-    };
-    let (placed, bounds) = (facts::placed(&config), Bounds::default());
-    let mut levels = Vec::new();
-    for (streams, groups) in facts::parts(&config, &placed, &bounds) {
-        let Some(mut needed) = bounds.needed(&config, &streams, &groups) else { continue };
-        // Nothing is told of the warm-up.
-        let warm = config.warmup.as_secs_f64() / config.duration.as_secs_f64() * needed.len() as f64;
-        needed.drain(..(warm.ceil() as usize).min(needed.len()));
-        let peak = needed.iter().copied().fold(0.0, f64::max);
-        let mut pools: Vec<usize> = streams
-            .iter()
-            .flat_map(|stream| &config.streams[*stream].deployments)
-            .flat_map(|deployment| config.deployments[*deployment].options.iter().map(|o| o.pool.index()))
-            .collect();
-        pools.sort_unstable();
-        pools.dedup();
-        for pool in pools.into_iter().map(|pool| &config.pools[pool].fleet).filter(|_| peak > 0.0) {
-            let nodes: Vec<f64> = needed.iter().map(|need| need / peak * f64::from(pool.slots())).collect();
-            let Some(on_demand) = priced(&pool.name, "on-demand") else { continue };
-            for purchase in COMMITMENTS {
-                if let Some(committed) = priced(&pool.name, purchase) {
-                    let name = (pool.name.as_str(), purchase);
-                    levels.push(commitment::level(name, &nodes, &horizon, on_demand, committed));
-                }
-            }
-        }
-    }
-    levels
-}
-
-/// What the best candidate has over time, from one more run of it; `None` when it cannot be told.
-fn capacity(points: &Points<'_>, point: u64) -> Option<plots::Capacity> {
-    let config = points.resolve(point).ok()?;
-    let results = world::run(&config, RunOptions::default()).ok()?;
-    let placed = facts::placed(&config);
-    let bounds = Bounds::default();
-    let mut demanded: Vec<f64> = Vec::new();
-    for (streams, groups) in facts::parts(&config, &placed, &bounds) {
-        // Of several kinds of replicas, that of the first deployment stands for all.
-        let deployment = config.streams[*streams.first()?].deployments[0];
-        let option = *placed[deployment].first()?;
-        let cards = f64::from(config.deployments[deployment].options[option].cards);
-        let needed = bounds.needed(&config, &streams, &groups)?;
-        demanded.resize(needed.len(), 0.0);
-        demanded.iter_mut().zip(needed).for_each(|(sum, replicas)| *sum += replicas * cards);
-    }
-    let end = config.duration.as_secs_f64();
-    let length = end / demanded.len().max(1) as f64;
-    let demanded = demanded.into_iter().enumerate().map(|(at, cards)| (at as f64 * length, cards)).collect();
-    let over_time = |metric: &str| -> Vec<(f64, f64)> {
-        let series = results.timeseries.series.iter().filter(|series| series.metric == metric);
-        let mut sums: Vec<f64> = Vec::new();
-        for series in series {
-            sums.resize(series.values.len().max(sums.len()), 0.0);
-            sums.iter_mut().zip(&series.values).for_each(|(sum, value)| *sum += value.unwrap_or(0.0));
-        }
-        let at = |index: usize| results.timeseries.bucket_edges(index).0.as_secs_f64();
-        sums.into_iter().enumerate().map(|(index, cards)| (at(index), cards)).collect()
-    };
-    Some(plots::Capacity {
-        end,
-        lines: vec![
-            ("demanded at least".to_owned(), demanded),
-            ("ready and held".to_owned(), over_time(metric::ALLOCATED_CARDS)),
-            ("billed".to_owned(), over_time(metric::PROVISIONED_CARDS)),
-            ("computing".to_owned(), over_time(metric::BUSY_CARDS)),
-        ],
-    })
 }
 
 fn bad(why: String) -> Failure {
@@ -372,83 +288,4 @@ fn cost(points: &Points<'_>, size: u64) -> String {
          ranges, as in \"0..16:4\"",
         count(size),
     )
-}
-
-fn in_words(outcome: &Outcome, grid: &Grid) -> String {
-    let mut text = format!("{}\n\n", outcome.verdict);
-    if let Some(best) = &outcome.best {
-        for held in &best.promises {
-            let sign = if held.at_least { "at least" } else { "at most" };
-            let value = held.value.map_or(NOTHING.to_owned(), |value| figures::show(&held.name, value));
-            text += &format!("  {}: {value}, {sign} {}\n", held.name, figures::show(&held.name, held.limit));
-        }
-        for (cause, usd) in &best.spend_by_cause_usd_month {
-            text += &format!("  {cause}: {} a month\n", money(*usd));
-        }
-        text.push('\n');
-    }
-    for level in &outcome.commitment {
-        text += &format!(
-            "Over {} months, pool `{}`: commit to {} of {} nodes as {} (worth it above {} of the time):\n  {} instead \
-             of {} all on demand, {} all committed\n",
-            level.months,
-            level.pool,
-            level.commit_nodes,
-            level.peak_nodes[0].max(level.peak_nodes[1]),
-            level.purchase,
-            percent(level.break_even_share),
-            money(level.spend_usd),
-            money(level.all_on_demand_usd),
-            money(level.all_committed_usd),
-        );
-    }
-    text += &table(&outcome.candidates, grid);
-    if outcome.candidates.len() > MOST_ROWS {
-        text += &format!("and {} more\n", count((outcome.candidates.len() - MOST_ROWS) as u64));
-    }
-    text += &format!(
-        "{}, {} pruned by bounds, {} ({} each at most)\nlower bound {}, gap {}\n",
-        plural(outcome.points, "candidate"),
-        count(outcome.pruned),
-        plural(outcome.simulations, "simulation"),
-        plural(outcome.replications, "replication"),
-        outcome.lower_bound_usd_month.map_or(NOTHING.to_owned(), |usd| format!("{} a month", money(usd))),
-        outcome.gap.map_or(NOTHING.to_owned(), percent),
-    );
-    text
-}
-
-fn table(rows: &[Row], grid: &Grid) -> String {
-    let last = |path: &str| path.rsplit('.').next().unwrap_or(path).to_owned();
-    let lasts: Vec<String> = grid.axes().iter().map(|axis| last(&axis.path)).collect();
-    let mut header = vec!["".to_owned()];
-    for (axis, last) in grid.axes().iter().zip(&lasts) {
-        let unique = lasts.iter().filter(|other| *other == last).count() == 1;
-        header.push(shorten(if unique { last } else { &axis.path }, 30));
-    }
-    header.extend(["spend a month", "TTFT p99", "SLO met", "why not"].map(str::to_owned));
-    // The best, the dearest of those that are too small, then the cheapest of the others.
-    let cheaper = |row: &&Row| matches!(row.status, "infeasible" | "pruned");
-    let mut losers: Vec<&Row> = rows.iter().filter(cheaper).collect();
-    losers.sort_by(|a, b| b.spend_usd_month.partial_cmp(&a.spend_usd_month).unwrap_or(Ordering::Equal));
-    losers.truncate(MOST_ROWS / 2);
-    let best = rows.iter().filter(|row| row.status == "best");
-    let others = rows.iter().filter(|row| row.status != "best" && !cheaper(row));
-    let shown = best.chain(losers).chain(others).take(MOST_ROWS).map(|row| {
-        let mut cells = vec![row.status.to_owned()];
-        cells.extend(grid.values(row.point).iter().map(|value| shorten(value.trim_matches('"'), 24)));
-        cells.push(row.spend_usd_month.map_or(NOTHING.to_owned(), money));
-        cells.push(row.ttft_p99_s.map_or(NOTHING.to_owned(), seconds));
-        cells.push(row.attainment.map_or(NOTHING.to_owned(), percent));
-        cells.push(row.excuse.as_ref().map_or(String::new(), |excuse| {
-            match (excuse.constraint.as_str(), excuse.by) {
-                ("spend" | "budget_usd_month", Some(by)) => format!("{} more", money(by)),
-                ("scenario", _) => shorten(&excuse.why, 40),
-                (name, Some(by)) => format!("{} by {}", shorten(name, 30), figures::show(name, by)),
-                (name, None) => format!("{}: {}", shorten(name, 24), shorten(&excuse.why, 30)),
-            }
-        }));
-        cells
-    });
-    figures::table(&header, shown.collect(), 1)
 }

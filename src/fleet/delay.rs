@@ -64,6 +64,23 @@ impl Delay {
         }
     }
 
+    /// The mean.
+    pub fn mean(&self) -> Duration {
+        match *self {
+            Self::Fixed(time) => time,
+            Self::Uniform { low, high } => {
+                Duration::from_nanos(low.as_nanos() + (high.as_nanos() - low.as_nanos()) / 2)
+            }
+            Self::Exponential { mean } => mean,
+            Self::LogNormal { median, sigma } => {
+                Duration::from_secs_f64((median.as_secs_f64() * libm::exp(0.5 * sigma * sigma)).min(1e10))
+            }
+            Self::Weibull { scale, shape } => {
+                Duration::from_secs_f64((scale.as_secs_f64() * libm::tgamma(1.0 + 1.0 / shape)).min(1e10))
+            }
+        }
+    }
+
     /// True when it is always no time at all.
     pub fn is_none(&self) -> bool {
         *self == Self::NONE
@@ -73,6 +90,23 @@ impl Delay {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn means_are_those_of_many_draws() {
+        let seconds = Duration::from_secs;
+        let mut random = crate::sim::Seed(4).stream("delays");
+        for delay in [
+            Delay::Fixed(seconds(40)),
+            Delay::Uniform { low: seconds(20), high: seconds(60) },
+            Delay::Exponential { mean: seconds(40) },
+            Delay::log_normal(seconds(40), seconds(90)),
+            Delay::Weibull { scale: seconds(40), shape: 1.7 },
+        ] {
+            let sum: f64 = (0..20_000).map(|_| delay.sample(&mut random).as_secs_f64()).sum();
+            let mean = delay.mean().as_secs_f64();
+            assert!((sum / 20_000.0 / mean - 1.0).abs() < 0.03, "{delay:?}: {mean}");
+        }
+    }
     use crate::sim::Seed;
 
     fn mean_of(delay: Delay) -> f64 {

@@ -45,8 +45,11 @@ pub fn is_fixed(config: &WorldConfig) -> bool {
         && config.node_scaler.is_none()
         && config.pools.iter().all(|pool| pool.fleet.supply.is_none())
         && config.deployments.iter().all(whole)
-        // What an API does for them has no bound.
-        && config.streams.iter().all(|stream| stream.overflow.is_none())
+        // What an API or a cache of responses does for them has no bound, and neither has what is proposed and kept.
+        && config.streams.iter().all(|stream| stream.overflow.is_none() && stream.cache.is_none())
+        && config.deployments.iter().all(|deployment| deployment.speculation.is_none())
+        // Replicas on shared cards are placed when they are wanted.
+        && config.hosts.is_empty()
 }
 
 /// What is billed for the window at least; exactly that where [`is_exact`].

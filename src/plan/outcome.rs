@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::break_even::BreakEven;
 use super::commitment::Level;
 use super::facts::HOURS_PER_MONTH;
 use super::grid::Grid;
+use super::horizon::Course;
 use super::judge::as_json;
 use super::replicate::{cell, csv_text};
 use super::search::{Candidate, Case, Excuse, Found, Relaxation, State, bottleneck, spend};
+use super::spot::SpotLevel;
 use super::uncertainty::Uncertainty;
 use crate::metrics::Objective;
 
@@ -50,6 +53,12 @@ pub struct Outcome {
     pub relaxation: Option<Relaxed>,
     /// How far to commit, by pool of the best and way to commit; empty where no horizon is given.
     pub commitment: Vec<Level>,
+    /// Where one way to pay begins to cost less than another; empty where no horizon is given.
+    pub break_even: Vec<BreakEven>,
+    /// How many nodes of each pool of the best may be spot; empty where spot is not weighed.
+    pub spot: Vec<SpotLevel>,
+    /// The months to come, by representative windows; null where no horizon is given.
+    pub horizon: Option<Course>,
     /// What the uncertain numbers do to it; null when there are none.
     pub uncertainty: Option<Uncertainty>,
 }
@@ -235,6 +244,9 @@ impl Outcome {
                 .collect(),
             relaxation,
             commitment: Vec::new(),
+            break_even: Vec::new(),
+            spot: Vec::new(),
+            horizon: None,
             uncertainty: None,
         };
         outcome.verdict = outcome.in_a_line();

@@ -21,11 +21,12 @@ use serde_json::Value;
 
 use super::bound::Bounds;
 use super::facts;
+use super::horizon::scaled;
 use super::outcome::{Spread, spread};
 use super::search::{Candidate, Case, Found, PlanError, Resolved, State, Terms};
 use crate::sim::Seed;
 use crate::traffic::Source;
-use crate::units::{Duration, Rate};
+use crate::units::Duration;
 use crate::world::WorldConfig;
 
 /// An uncertain number.
@@ -267,24 +268,6 @@ fn cheapest(finalists: &[Finalist], met: &[Option<Met>]) -> f64 {
     kept.reduce(f64::min).or(most.map(|(_, met)| met.spend)).unwrap_or(0.0)
 }
 
-/// The same scenario with `factor` times the requests; `None` where a stream is recorded.
-fn loaded(config: &WorldConfig, factor: f64) -> Option<WorldConfig> {
-    let mut config = config.clone();
-    for stream in &mut config.streams {
-        speed_up(&mut stream.traffic.source, factor)?;
-    }
-    Some(config)
-}
-
-fn speed_up(source: &mut Source, factor: f64) -> Option<()> {
-    match source {
-        Source::Open(open) => open.rate = Rate::per_second(open.rate.as_per_second() * factor),
-        Source::Prefixed(prefixed) => return speed_up(&mut prefixed.source, factor),
-        Source::Closed(_) | Source::Trace(_) => return None,
-    }
-    Some(())
-}
-
 /// Capacity over demand, from at most [`REQUESTS`] requests or so.
 fn headroom(config: &WorldConfig, window: Duration) -> f64 {
     if !facts::is_fixed(config) {
@@ -354,7 +337,7 @@ impl Question<'_> {
         for step in 0..HALVINGS {
             // First what the search knows: the load of the middle itself.
             let middle = if step == 0 && high > 1.0 { 1.0 } else { 0.5 * (low + high) };
-            let Some(config) = loaded(&config, middle) else {
+            let Some(config) = scaled(&config, middle, 1.0) else {
                 let (kept, more) = self.keeps(point, &config, found)?;
                 (low, runs) = (if kept { 1.0 } else { 0.0 }, runs + more);
                 break;

@@ -34,7 +34,7 @@ pub use job::{RawJob, Work, read as job};
 pub use lifecycle::{RawStart, Replicas};
 pub use market::{RawOwned, RawStock, RawZone};
 pub use node_autoscaler::{NodePolicy, RawNodeAutoscaler};
-pub use plan::{HorizonTerms, PlanSection, RegretTerms, plan};
+pub use plan::{HorizonTerms, OwnedTerms, PlanSection, RegretTerms, plan};
 pub use pool::{PRICE_KEYS, RawPool, RawPrices, prices, read as pool};
 pub use scheduler::{RawDurations, RawJobTrace, RawOrder, RawScheduler};
 pub use speculative::Method;

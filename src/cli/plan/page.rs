@@ -1,6 +1,7 @@
 //! The page of a plan.
 
 use super::super::figures;
+use super::months;
 use super::plots::short;
 use crate::plan::grid::Grid;
 use crate::plan::outcome::{Outcome, Row};
@@ -55,9 +56,8 @@ pub fn page(
         )) + &side_by_side(&all(&["tornado", "regret"]));
         sections.push(Section { id: "uncertainty", title: "Which input decides", html });
     }
-    if !outcome.commitment.is_empty() {
-        sections.push(Section { id: "commitment", title: "How far to commit", html: commitment(outcome) });
-    }
+    let months = months::sections(outcome, &all(&["horizon"]));
+    sections.extend(months);
     if let Some(relaxed) = &outcome.relaxation {
         let html = paragraph(&relaxed.why)
             + &paragraph(&format!("It would then cost {} a month.", money(relaxed.spend_usd_month)));
@@ -195,27 +195,6 @@ fn candidate(row: &Row, grid: &Grid) -> Vec<Cell> {
     cells.push(Cell::number(by.map_or(f64::NAN, |by| by.0), shown));
     cells.push(Cell::text(excuse.map_or("", |excuse| &excuse.why)).class("long"));
     cells
-}
-
-fn commitment(outcome: &Outcome) -> String {
-    let columns =
-        ["pool", "as", "#commit to", "#of", "#pays above", "#spend", "#all on demand", "#all committed"];
-    let mut table = Table::new("How far to commit", &columns);
-    for level in &outcome.commitment {
-        let peak = level.peak_nodes[0].max(level.peak_nodes[1]);
-        let usd = |amount: f64| Cell::number(amount, money(amount));
-        table.row(vec![
-            Cell::text(&level.pool),
-            Cell::text(&level.purchase),
-            Cell::text(format!("{} nodes", level.commit_nodes)),
-            Cell::text(format!("{peak}")),
-            Cell::number(level.break_even_share, percent(level.break_even_share)),
-            usd(level.spend_usd),
-            usd(level.all_on_demand_usd),
-            usd(level.all_committed_usd),
-        ]);
-    }
-    table.html("")
 }
 
 fn repeat(outcome: &Outcome) -> String {

@@ -1,7 +1,9 @@
 //! The plots of a plan.
 
 use super::super::Failure;
+use crate::plan::facts::HOURS_PER_MONTH;
 use crate::plan::grid::Grid;
+use crate::plan::horizon::{Course, Window};
 use crate::plan::outcome::{Outcome, Row};
 use crate::report::format::{money, percent};
 use crate::report::plots::PlotError;
@@ -100,6 +102,9 @@ pub fn draw(
             .svg(),
         ));
     }
+    if let Some(course) = &outcome.horizon {
+        files.push(("horizon", horizon(course)));
+    }
     let drawn = |(name, svg): (_, Result<String, PlotError>)| {
         svg.map(|svg| (name, svg)).map_err(|error| Failure::Failed(format!("error: {error}")))
     };
@@ -110,6 +115,39 @@ pub fn draw(
 pub fn short(values: &[String]) -> String {
     let plain: Vec<&str> = values.iter().map(|value| value.trim_matches('"')).collect();
     plain.join(" · ")
+}
+
+/// What a month costs over the horizon: the best as it is, what is cheapest then, and a hosted API.
+fn horizon(course: &Course) -> Result<String, PlotError> {
+    let seconds = |month: f64| month * HOURS_PER_MONTH * 3600.0;
+    let line = |name: &str, of: &dyn Fn(&Window) -> Option<f64>| {
+        let points = course.windows.iter().filter_map(|window| {
+            // Each is drawn over the part that it stands for.
+            let begin = window.month - 0.5 * window.weight * f64::from(course.months);
+            Some((seconds(begin), of(window)?))
+        });
+        (name.to_owned(), points.collect::<Vec<_>>())
+    };
+    let lines: Vec<(String, Vec<(f64, f64)>)> = [
+        line("the best as it is", &|window| Some(window.spend_usd_month)),
+        line("the cheapest then", &|window| Some(window.cheapest.as_ref()?.spend_usd_month)),
+        line("hosted API", &|window| window.hosted_usd_month),
+    ]
+    .into_iter()
+    .filter(|(_, points)| !points.is_empty())
+    .collect();
+    Lines {
+        naming: Naming {
+            name: "horizon",
+            title: "The months to come",
+            about: "spend a month over the horizon, by representative windows",
+        },
+        note: "representative windows with the demand and the prices of their month".to_owned(),
+        title: "US dollars a month",
+        end: seconds(f64::from(course.months)),
+        lines: &lines,
+    }
+    .svg()
 }
 
 fn frontier(outcome: &Outcome) -> Result<String, PlotError> {

@@ -431,9 +431,13 @@ impl Lines<'_> {
             let width = canvas.width - left - MARGIN - 6.0;
             let x = Axis::time(self.end, (width / 60.0) as usize);
             let top = canvas.bottom + HEADING;
+            let y = match self.title.starts_with("US dollars") {
+                true => Axis::dollars(most, 5, self.title),
+                false => Axis::quantity(most, 5, self.title, false),
+            };
             let panel = Panel {
                 x: &x,
-                y: Axis::quantity(most, 5, self.title, false),
+                y,
                 left,
                 top,
                 width,

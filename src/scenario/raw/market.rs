@@ -234,7 +234,8 @@ fn stock(t: &mut TableReader<'_>, around: Surroundings<'_>, doc: &'static str) -
     })
 }
 
-fn spot(t: &mut TableReader<'_>) -> Option<RawSpot> {
+/// Reads how spot nodes are taken back.
+pub(super) fn spot(t: &mut TableReader<'_>) -> Option<RawSpot> {
     let doc = "Preemptions an hour of a node, as a number: the hazard of a life without memory.";
     let rate = t.optional("rate", &kinds::POSITIVE, doc);
     let life = delay(t, "life", "How long a node is left alone, instead of `rate`.");
@@ -282,7 +283,8 @@ fn commitment(t: &mut TableReader<'_>) -> Option<RawCommitment> {
     })
 }
 
-fn owned(t: &mut TableReader<'_>) -> Option<RawOwned> {
+/// Reads what an owned node costs.
+pub(super) fn owned(t: &mut TableReader<'_>) -> Option<RawOwned> {
     let price = t.required("price", &USD, "Price of a node, US dollars.");
     let life = t.required("life", &kinds::POSITIVE_TIME, "How long it is used, as in \"4y\".");
     let doc = "The share of the price that it is worth in the end; 0 when absent.";
@@ -301,7 +303,8 @@ fn owned(t: &mut TableReader<'_>) -> Option<RawOwned> {
     })
 }
 
-fn power(t: &mut TableReader<'_>) -> Option<RawPower> {
+/// Reads what nodes draw.
+pub(super) fn power(t: &mut TableReader<'_>) -> Option<RawPower> {
     let idle = t.required("idle_w", &WATTS, "What a card draws while it does not compute, W.");
     let doc = "What a card draws while it computes, W; its design power when absent.";
     let busy = t.optional("busy_w", &WATTS, doc);

@@ -1,5 +1,9 @@
 //! `[plan]`: what may vary, what must hold, what is made small.
 
+mod horizon;
+
+pub use horizon::{HorizonTerms, OwnedTerms};
+
 use crate::metrics::{Goals, MetricGoal, Objective, Survive};
 use crate::scenario::dom::{Node, Value};
 use crate::scenario::kinds;
@@ -24,19 +28,6 @@ pub struct PlanSection {
     pub regret: RegretTerms,
     /// What the coming months bring, where commitments are to be weighed.
     pub horizon: Option<HorizonTerms>,
-}
-
-/// What the coming months bring.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct HorizonTerms {
-    /// How many months; at least 1.
-    pub months: u32,
-    /// Growth of demand in a year, as a share.
-    pub growth_per_year: f64,
-    /// Decline of on-demand prices in a year, as a share below 1.
-    pub price_decline_per_year: f64,
-    /// Growth of what a node can do in a year, as a share.
-    pub efficiency_per_year: f64,
 }
 
 /// How regret is counted: (difference in US dollars × cost)^exponent, summed over draws.
@@ -85,7 +76,7 @@ pub fn plan(t: &mut TableReader<'_>) -> Option<PlanSection> {
             })
         });
         let doc = "The months over which commitments are weighed; they are not when absent.";
-        let horizon = t.table("horizon", doc, horizon);
+        let horizon = t.table("horizon", doc, horizon::read);
         Some(PlanSection {
             horizon,
             vary: vary?,
@@ -96,44 +87,6 @@ pub fn plan(t: &mut TableReader<'_>) -> Option<PlanSection> {
             regret: regret?,
         })
     })
-}
-
-fn horizon(t: &mut TableReader<'_>) -> Option<HorizonTerms> {
-    let months =
-        t.or("months", &MONTHS, "12", "How many, from 1 to 120; the window stands for each of them.");
-    let doc = "Growth of demand in a year: 0.3 is 30 % more.";
-    let growth = t.or("growth_per_year", &TREND, "0.0", doc);
-    let doc = "Decline of on-demand prices in a year: 0.1 is 10 % less.";
-    let decline = t.or("price_decline_per_year", &DECLINE, "0.0", doc);
-    let doc = "Growth of what a node can do in a year, by better engines.";
-    let efficiency = t.or("efficiency_per_year", &TREND, "0.0", doc);
-    Some(HorizonTerms {
-        months: *months?,
-        growth_per_year: *growth?,
-        price_decline_per_year: *decline?,
-        efficiency_per_year: *efficiency?,
-    })
-}
-
-const MONTHS: Kind<u32> = Kind {
-    what: "a whole number of months",
-    read: |value| match (kinds::COUNT.read)(value)? {
-        months @ 1..=120 => Ok(months),
-        months => Err(Unfit::Value(format!("it is {months}; at most 120 months can be looked ahead"))),
-    },
-};
-
-const TREND: Kind<f64> = Kind { what: "a share a year", read: |value| within(value, 20.0) };
-
-/// Prices cannot fall by more than they are.
-const DECLINE: Kind<f64> = Kind { what: "a share a year below 1", read: |value| within(value, 0.95) };
-
-fn within(value: &Value, most: f64) -> Result<f64, Unfit> {
-    let share = kinds::number(value)?;
-    if (-0.95..=most).contains(&share) {
-        return Ok(share);
-    }
-    Err(Unfit::Value(format!("it is {share}; it must be from -0.95 to {most}")))
 }
 
 /// The axes, in the order of their paths.
