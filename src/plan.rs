@@ -12,6 +12,7 @@ pub mod demand;
 pub mod facts;
 pub mod grid;
 pub mod horizon;
+pub mod integer;
 pub mod judge;
 pub mod metrics;
 pub mod outcome;

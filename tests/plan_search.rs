@@ -112,6 +112,7 @@ impl Space {
             goals: self.section.require.clone(),
             objective: self.section.objective,
             replications,
+            race: None,
             max_simulations: u64::MAX,
             frontier: 0,
         }

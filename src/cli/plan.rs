@@ -50,9 +50,10 @@ pub struct Args {
     /// The seed, instead of the scenario's.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Replications of each candidate, instead of the section's.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    replications: Option<u64>,
+    /// Replications of each candidate, instead of the section's: N, or MIN..MAX to spend them where candidates are
+    /// close to a limit.
+    #[arg(long, value_name = "N|MIN..MAX", value_parser = parse_replications)]
+    replications: Option<Replications>,
     /// No more simulations than this; the gap then tells how far the result may be from the optimum.
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
     max_simulations: u64,
@@ -76,6 +77,20 @@ pub struct Args {
     quiet: bool,
 }
 
+/// The most replications, and the first look of a race.
+type Replications = (u64, Option<u64>);
+
+fn parse_replications(text: &str) -> Result<Replications, String> {
+    let number = |text: &str| text.trim().parse::<u64>().ok();
+    match text.split_once("..") {
+        None => number(text).filter(|n| *n > 0).map(|n| (n, None)),
+        Some((min, max)) => {
+            number(min).zip(number(max)).filter(|(min, max)| 2 <= *min && min <= max).map(|(min, max)| (max, Some(min)))
+        }
+    }
+    .ok_or_else(|| "give a number of at least 1, or two as in 2..32".to_owned())
+}
+
 pub fn run(args: &Args) -> Result<(), Failure> {
     let base = super::run::load(&args.scenario, &args.set, args.seed, args.quiet);
     let text = points::text(&args.scenario)?;
@@ -90,17 +105,20 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if size > MANY_POINTS && !args.yes {
         return Err(bad(cost(&points, size)));
     }
+    let (replications, race) = args.replications.unwrap_or((section.replications, section.race));
     let terms = Terms {
         goals: section.require.clone(),
         objective: section.objective,
-        replications: args.replications.unwrap_or(section.replications),
+        replications,
+        race,
         max_simulations: args.max_simulations,
         frontier: args.frontier.unwrap_or((size / 100).min(8)),
     };
     let resolve = |point: u64| points.loaded(point, &[]).map(resolved);
     let bar = figures::bar(0, "simulations", args.quiet);
     let done = || bar.inc(1);
-    let mut search = Search::new(&terms, size, &resolve, &done).map_err(|error| failed(error, &points))?;
+    let search = Search::new(&terms, size, &resolve, &done).map_err(|error| failed(error, &points))?;
+    let mut search = search.over(&points.grid);
     let example = (0..size).find_map(|point| points.loaded(point, &[]).ok());
     let example = example.ok_or_else(|| bad("no candidate can be run".to_owned()))?;
     let (example, uncertain) = (example.config, example.uncertain);
@@ -122,6 +140,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let framing = Framing {
         months: facts::months(example.duration),
         replications: terms.replications,
+        race: terms.race,
         seed: example.seed.0,
         objective: terms.objective,
     };

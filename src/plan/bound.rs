@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use super::demand::{Arrivals, Asked};
 use super::work::Server;
-use crate::serving::{DeploymentConfig, Role};
+use crate::serving::{DeploymentConfig, RequestKind, Role};
 use crate::sim::Seed;
 use crate::units::Duration;
 use crate::world::{StreamPlan, WorldConfig};
@@ -91,43 +91,64 @@ impl Bounds {
         groups: &[Group],
     ) -> Option<f64> {
         let reference = groups.iter().max_by_key(|group| group.replicas)?;
+        if !applies(config, groups.iter().map(|group| group.server.as_ref())) {
+            return None;
+        }
         let plans: Vec<StreamPlan> = streams.iter().map(|stream| config.streams[*stream].clone()).collect();
-        // Replicas that come and go, and those that do a part of each request, are not counted by their number.
-        let whole = |deployment: &DeploymentConfig| deployment.role == Role::Whole;
-        let asks_again = |stream: &StreamPlan| stream.retries.is_some();
-        if !config.scalers.is_empty()
-            || !config.deployments.iter().all(whole)
-            || config.streams.iter().any(asks_again)
-        {
-            return None;
-        }
-        // Where requests overtake each other, any number may have begun and not ended, to be judged never.
-        let overtaken = |stream: &StreamPlan| stream.terms.preemptible;
-        if groups.iter().any(|group| !group.server.in_order()) || config.streams.iter().any(overtaken) {
-            return None;
-        }
         let load = self.load(config, plans, seed, groups, &reference.server)?;
-        // Replica-time of a group counts as so much more of the reference's as its work is smaller.
         let speeds = |weights: usize| -> f64 {
-            let relative = |group: &Group| {
-                let (own, reference) = (group.server.weights()[weights], reference.server.weights()[weights]);
-                let ratio = |own: f64, reference: f64| {
-                    if reference > 0.0 { own / reference } else { f64::INFINITY }
-                };
-                let slowest = ratio(own.decoded, reference.decoded)
-                    .min(ratio(own.prompt, reference.prompt))
-                    .min(ratio(own.context, reference.context));
-                group.replicas as f64 / slowest
-            };
-            groups.iter().map(relative).sum()
+            let of =
+                |group: &Group| group.replicas as f64 * speed(&group.server, &reference.server, weights);
+            groups.iter().map(of).sum()
         };
         let speeds: Vec<f64> = (0..load.edges.len()).map(speeds).collect();
         let started: u64 = groups.iter().map(|group| group.replicas * group.server.batch()).sum();
-        let length = config.duration.as_nanos() as f64;
-        let met = load.most(1, length, &speeds, started);
-        // Those in a batch at the end may not be judged yet.
-        let judged = load.judged.saturating_sub(started);
-        (judged > 0).then(|| (met as f64 / judged as f64).min(1.0))
+        load.share(config.duration, &speeds, started)
+    }
+
+    /// The least capacity, in replicas of the first of `servers`, with which a share of the judged requests of
+    /// `streams` together may meet its limits, in the mean over replications: with less it cannot, whichever of the
+    /// servers make it up. A replica of a server counts as [`worth`]. `None` where nothing is known.
+    pub fn capacity(
+        &self,
+        config: &WorldConfig,
+        replications: u64,
+        streams: &[usize],
+        servers: &[Arc<Server>],
+        share: f64,
+    ) -> Option<f64> {
+        let reference = servers.first()?;
+        if !applies(config, servers.iter().map(Arc::as_ref)) {
+            return None;
+        }
+        let groups: Vec<Group> =
+            servers.iter().map(|server| Group { server: Arc::clone(server), replicas: 1 }).collect();
+        let plans: Vec<StreamPlan> = streams.iter().map(|stream| config.streams[*stream].clone()).collect();
+        let seeds = (0..replications).map(|index| config.seed.replication(index));
+        let loads: Option<Vec<_>> =
+            seeds.map(|seed| self.load(config, plans.clone(), seed, &groups, reference)).collect();
+        let loads = loads?;
+        let enough = |replicas: f64| {
+            let started = (replicas * reference.batch() as f64).ceil() as u64;
+            let of = |load: &Arc<Load>| {
+                let speeds = vec![replicas; load.edges.len()];
+                load.share(config.duration, &speeds, started).unwrap_or(1.0)
+            };
+            loads.iter().map(of).sum::<f64>() / replications as f64 >= share - 1e-9
+        };
+        const MOST: f64 = 1e6;
+        if !enough(MOST) {
+            return Some(f64::INFINITY);
+        }
+        let (mut low, mut high) = (0.0, MOST);
+        while high - low > 1e-6 * high.max(1.0) {
+            let middle = if low == 0.0 { high / 8.0 } else { 0.5 * (low + high) };
+            if enough(middle) { high = middle } else { low = middle }
+            if low == 0.0 && high < 1e-6 {
+                break;
+            }
+        }
+        Some(low)
     }
 
     /// Capacity over demand under the scenario's own seed: not a bound, but an order among fleets. Infinite where
@@ -186,6 +207,45 @@ impl Bounds {
         }
         load
     }
+}
+
+/// A replica in those of another server, at most: by work under any of the weights, and by what a batch holds.
+/// Infinite where the one has no work to speak of where the other has.
+pub fn worth(server: &Server, reference: &Server) -> f64 {
+    let speeds = (0..reference.weights().len()).map(|weights| speed(server, reference, weights));
+    speeds.fold(server.batch() as f64 / reference.batch().max(1) as f64, f64::max)
+}
+
+/// Replica-time of a server counts as so much more of the reference's as its work is smaller.
+fn speed(server: &Server, reference: &Server, weights: usize) -> f64 {
+    let (own, reference) = (server.weights()[weights], reference.weights()[weights]);
+    let ratio = |own: f64, reference: f64| if reference > 0.0 { own / reference } else { f64::INFINITY };
+    let slowest = ratio(own.decoded, reference.decoded)
+        .min(ratio(own.prompt, reference.prompt))
+        .min(ratio(own.context, reference.context));
+    1.0 / slowest
+}
+
+/// Whether requests are served as the bounds suppose: each a prompt and then its tokens, one after the other, by
+/// replicas that are there throughout.
+fn applies<'a>(config: &WorldConfig, mut servers: impl Iterator<Item = &'a Server>) -> bool {
+    // Replicas that come and go, that do a part of each request, that guess tokens or share their cards are not
+    // counted by their number.
+    let whole =
+        |deployment: &DeploymentConfig| deployment.role == Role::Whole && deployment.speculation.is_none();
+    // Requests that ask again, or that a cache answers, are others than those that arrive; where requests overtake
+    // each other, any number may have begun and not ended, to be judged never.
+    let plain = |stream: &StreamPlan| {
+        stream.retries.is_none()
+            && stream.cache.is_none()
+            && !stream.terms.preemptible
+            && stream.terms.kind == RequestKind::default()
+    };
+    config.scalers.is_empty()
+        && config.hosts.is_empty()
+        && config.deployments.iter().all(whole)
+        && config.streams.iter().all(plain)
+        && servers.all(Server::in_order)
 }
 
 fn same_plans(a: &[StreamPlan], b: &[StreamPlan]) -> bool {
@@ -265,6 +325,14 @@ impl Load {
         }
         let start_by = plans.iter().map(|plan| deadlines(plan, 1).0).fold(0.0, f64::max);
         Self { intervals, edges, judged, start_by }
+    }
+
+    /// The largest share of the judged requests that may meet their limits; `None` where none need be judged.
+    fn share(&self, window: Duration, speeds: &[f64], started: u64) -> Option<f64> {
+        let met = self.most(1, window.as_nanos() as f64, speeds, started);
+        // Those in a batch at the end may not be judged yet.
+        let judged = self.judged.saturating_sub(started);
+        (judged > 0).then(|| (met as f64 / judged as f64).min(1.0))
     }
 
     /// The most requests of interval `index`, which is `length` nanoseconds long, that meet their limits.

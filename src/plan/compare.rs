@@ -183,12 +183,7 @@ pub fn compare(
 fn looks(stop: Stop<'_>) -> Vec<u64> {
     match stop {
         Stop::After(n) => vec![n],
-        Stop::Resolved { first, most, .. } => {
-            let doubled = std::iter::successors(Some(first.max(2)), |n| n.checked_mul(2));
-            let mut looks: Vec<u64> = doubled.take_while(|n| *n < most).collect();
-            looks.push(most.max(2));
-            looks
-        }
+        Stop::Resolved { first, most, .. } => super::search::looks(first, most),
     }
 }
 

@@ -30,7 +30,7 @@ pub struct Site {
 
 /// Whether the same nodes of a pool are there from the first instant to the last, at a price by the hour and
 /// nothing else, so that what they cost is known before.
-fn is_static(pool: &PoolPlan) -> bool {
+pub fn is_static(pool: &PoolPlan) -> bool {
     pool.fleet.supply.is_none()
         && pool.tariff.commitment.is_none()
         && pool.price_path.is_empty()

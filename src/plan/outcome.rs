@@ -14,6 +14,7 @@ use super::judge::as_json;
 use super::replicate::{cell, csv_text};
 use super::search::{Candidate, Case, Excuse, Found, Relaxation, State, bottleneck, spend};
 use super::spot::SpotLevel;
+use super::statistics::ALPHA;
 use super::uncertainty::Uncertainty;
 use crate::metrics::Objective;
 
@@ -41,10 +42,17 @@ pub struct Outcome {
     pub simulations: u64,
     /// Candidates that were proven infeasible without simulating them.
     pub pruned: u64,
+    /// Of these, candidates that only the integer relaxation ruled out.
+    pub pruned_by_integers: u64,
+    /// What the cheapest fleet of the space costs at least by the integer relaxation alone; null where it does not
+    /// apply, or cards are made few.
+    pub integer_bound_usd_month: Option<f64>,
     /// Candidates.
     pub points: u64,
-    /// Replications by whose mean a candidate is judged.
+    /// Replications by whose mean a candidate is judged, at most.
     pub replications: u64,
+    /// How candidates race; null where all run as many replications.
+    pub racing: Option<Racing>,
     /// The seed of replication 0.
     pub seed: u64,
     /// What must hold.
@@ -61,6 +69,17 @@ pub struct Outcome {
     pub horizon: Option<Course>,
     /// What the uncertain numbers do to it; null when there are none.
     pub uncertainty: Option<Uncertainty>,
+}
+
+/// A race.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Racing {
+    /// Replications at the first look.
+    pub min: u64,
+    /// Replications at the last.
+    pub max: u64,
+    /// The chance that the verdict on a promise of a candidate is wrong at any look is at most this.
+    pub error: f64,
 }
 
 /// The best candidate.
@@ -189,8 +208,10 @@ pub struct Relaxed {
 pub struct Framing {
     /// Windows in a month.
     pub months: f64,
-    /// Replications.
+    /// Replications, at most.
     pub replications: u64,
+    /// The first look of a race.
+    pub race: Option<u64>,
     /// The seed.
     pub seed: u64,
     /// What was made small.
@@ -208,7 +229,9 @@ impl Outcome {
     pub fn new(found: &Found, grid: &Grid, with: Framing, relaxation: Option<Relaxation>) -> Self {
         let months = with.months;
         let best = found.best.map(|best| Best::new(&found.candidates[best], found, grid, months));
-        let lower = lower_bound(found).map(|usd| usd * months);
+        let integers = found.integer_bound.filter(|least| least.is_finite() && with.objective == Objective::Spend);
+        // The better of both bounds.
+        let lower = lower_bound(found).map(|usd| usd.max(integers.unwrap_or(0.0)) * months);
         let gap = best.as_ref().zip(lower).map(|(best, lower)| {
             let mean = best.spend_usd_month.mean;
             if mean > 0.0 { ((mean - lower) / mean).max(0.0) } else { 0.0 }
@@ -234,8 +257,11 @@ impl Outcome {
             gap,
             simulations: found.simulations,
             pruned: found.pruned,
+            pruned_by_integers: found.pruned_by_integers,
+            integer_bound_usd_month: integers.map(|usd| usd * months),
             points: found.candidates.len() as u64,
             replications: with.replications,
+            racing: with.race.map(|min| Racing { min, max: with.replications, error: ALPHA }),
             seed: with.seed,
             promises: found
                 .promises

@@ -3,12 +3,14 @@
 //! 1. Every point of the space is resolved, and its spend computed: exactly, where nodes are there for the whole
 //!    window, else as a floor. What breaks a limit that needs no simulation (budget, power, providers, regions) or
 //!    cannot be run is out.
-//! 2. [`super::bound`] says of each how much of its promises it can keep at most; what can't keep them is pruned.
+//! 2. [`super::bound`] says of each how much of its promises it can keep at most; what can't keep them is pruned. The
+//!    integer relaxation of the space ([`super::integer`]) rules out what costs less than the cheapest fleet of its kind
+//!    that can: in large spaces before anything else.
 //! 3. The rest is simulated in order of spend, the most capable first among equals. The first that keeps its
 //!    promises is the optimum once nothing that may cost less is left: floors are never above the spend.
 //!
 //! Every candidate meets the same arrivals, replication by replication (common random numbers). A candidate is
-//! judged by the mean over its replications and given up as soon as the best that the rest could bring would not
+//! judged by the mean over its replications (or by as many as a race needs: [`Case::race`]) and given up as soon as the best that the rest could bring would not
 //! save it, which never changes the verdict. Fleets that serve alike ([`facts::likeness`]) are simulated once.
 //! No other monotonicity is assumed.
 
@@ -22,15 +24,22 @@ use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use super::bound::Bounds;
 use super::facts;
+use super::grid::Grid;
+use super::integer::Relaxed;
 use super::judge::{self, NoPromise, Promise};
+use super::statistics::{ALPHA, estimate};
 use crate::metrics::Objective;
 use crate::policies::placement::PlacementKind;
 use crate::units::Usd;
 use crate::world::{RunError, WorldConfig};
-pub use case::{Case, bottleneck};
+pub use case::{Case, bottleneck, looks};
 pub use relax::Relaxation;
 use types::barred;
 pub use types::{Candidate, Excuse, Found, Resolve, Resolved, State, Terms, spend};
+
+/// In larger spaces what the integer relaxation rules out is not resolved; in others it is, to say more exactly why
+/// it lost.
+const LOOKED_AT_EACH: u64 = 2_000;
 
 /// Why there is no result.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +74,8 @@ pub struct Search<'a> {
     /// What was simulated, by likeness.
     known: BTreeMap<String, Case>,
     simulations: u64,
+    /// The space, relaxed, where it is given.
+    relaxed: Option<(&'a Grid, Relaxed)>,
     done: &'a (dyn Fn() + Sync),
 }
 
@@ -91,7 +102,16 @@ impl<'a> Search<'a> {
         let example = example.ok_or(PlanError::Nothing { points, why })?;
         let promises = judge::promises(&example.config, &terms.goals)?;
         let bounds = Bounds::default();
-        Ok(Self { terms, resolve, promises, bounds, known: BTreeMap::new(), simulations: 0, done })
+        let known = BTreeMap::new();
+        Ok(Self { terms, resolve, promises, bounds, known, simulations: 0, relaxed: None, done })
+    }
+
+    /// With the integer relaxation of the grid that its points are of.
+    #[must_use]
+    pub fn over(mut self, grid: &'a Grid) -> Self {
+        let relaxed = Relaxed::new(grid, self.terms, &self.promises, self.resolve, &self.bounds);
+        self.relaxed = relaxed.map(|relaxed| (grid, relaxed));
+        self
     }
 
     /// The promises.
@@ -106,7 +126,7 @@ impl<'a> Search<'a> {
     pub fn run(&mut self, points: u64) -> Result<Found, PlanError> {
         let this = &*self;
         let mut candidates: Vec<Candidate> =
-            (0..points).into_par_iter().map(|point| this.look_at(point)).collect();
+            (0..points).into_par_iter().map(|point| this.look_at(point, points)).collect();
         let order = self.order(&candidates);
         let width = (points / 128).clamp(1, 4) as usize;
         let mut best: Option<usize> = None;
@@ -145,13 +165,24 @@ impl<'a> Search<'a> {
                 }
             }
         }
-        if let Some(best) = best {
-            self.complete(&mut candidates, best)?;
-            self.widen(&mut candidates, best)?;
+        if let Some(kept) = best {
+            let kept = self.contest(&mut candidates, kept)?;
+            best = Some(kept);
+            self.complete(&mut candidates, kept)?;
+            self.widen(&mut candidates, kept)?;
         }
         let pruned = candidates.iter().filter(|c| matches!(c.state, State::Pruned(_))).count() as u64;
-        let promises = self.promises.clone();
-        Ok(Found { candidates, promises, best, simulations: self.simulations, pruned, proven: !exhausted })
+        let pruned_by_integers = candidates.iter().filter(|c| c.by_integers).count() as u64;
+        Ok(Found {
+            candidates,
+            promises: self.promises.clone(),
+            best,
+            simulations: self.simulations,
+            pruned,
+            proven: !exhausted,
+            integer_bound: self.relaxed.as_ref().and_then(|(_, relaxed)| relaxed.least()),
+            pruned_by_integers,
+        })
     }
 
     /// Open candidates in the order in which they are simulated.
@@ -184,8 +215,46 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// All that is known of a point without simulating it.
-    fn look_at(&self, point: u64) -> Candidate {
+    /// Spend that only simulation tells: candidates that may cost the same as the best run on, on the same random
+    /// numbers, until the difference is resolved or there are no replications left.
+    fn contest(&mut self, candidates: &mut [Candidate], mut best: usize) -> Result<usize, PlanError> {
+        let Some(first) = self.terms.race else { return Ok(best) };
+        let looks = looks(first, self.terms.replications);
+        let alpha = ALPHA / looks.len() as f64;
+        for look in looks {
+            let rivals: Vec<usize> = (0..candidates.len())
+                .filter(|index| *index != best && candidates[*index].state == State::Kept)
+                .filter(|index| is_close(&candidates[*index], &candidates[best], alpha))
+                .collect();
+            if rivals.is_empty() {
+                break;
+            }
+            let this = &*self;
+            let run_on = |index: usize| {
+                let failed =
+                    |error| PlanError::Run { point: candidates[index].point, error: Box::new(error) };
+                let mut case = candidates[index].case.clone().unwrap_or_default();
+                let before = case.values.len() as u64;
+                if let Ok(resolved) = (this.resolve)(candidates[index].point) {
+                    let until = (look, this.terms.replications);
+                    case.extend_to(&resolved.config, &this.promises, until, false, this.done).map_err(failed)?;
+                }
+                Ok((index, case.values.len() as u64 - before, case))
+            };
+            let all: Vec<usize> = rivals.iter().copied().chain([best]).collect();
+            let ran: Result<Vec<_>, PlanError> = all.clone().into_par_iter().map(run_on).collect();
+            for (index, more, case) in ran? {
+                self.simulations += more;
+                candidates[index].case = Some(case);
+            }
+            let reached = |index: &usize| (self.reached(&candidates[*index]), candidates[*index].point);
+            best = all.into_iter().min_by_key(reached).unwrap_or(best);
+        }
+        Ok(best)
+    }
+
+    /// All that is known of one of `points` points without simulating it.
+    fn look_at(&self, point: u64, points: u64) -> Candidate {
         let mut candidate = Candidate {
             point,
             state: State::Open,
@@ -193,9 +262,21 @@ impl<'a> Search<'a> {
             cards: 0,
             headroom: 0.0,
             bound: 1.0,
+            by_integers: false,
             case: None,
             likeness: None,
         };
+        let relaxed = self.relaxed.as_ref().and_then(|(grid, relaxed)| relaxed.look_at(grid, point));
+        let by_integers = relaxed.and_then(|known| {
+            (candidate.floor, candidate.cards) = (known.floor, known.cards);
+            known.excuse
+        });
+        if points > LOOKED_AT_EACH
+            && let Some(excuse) = &by_integers
+        {
+            (candidate.state, candidate.by_integers) = (State::Pruned(excuse.clone()), true);
+            return candidate;
+        }
         let resolved = match (self.resolve)(point) {
             Ok(resolved) => resolved,
             Err(why) => {
@@ -230,6 +311,9 @@ impl<'a> Search<'a> {
                     break;
                 }
             }
+        }
+        if let (State::Open, Some(excuse)) = (&candidate.state, by_integers) {
+            (candidate.state, candidate.by_integers) = (State::Pruned(excuse), true);
         }
         candidate
     }
@@ -359,7 +443,7 @@ impl<'a> Search<'a> {
             // One alike is billed otherwise; fleets that are alike are there for the whole window.
             case.spend = vec![facts::spend(&config); before];
             case.first = None;
-            match case.extend(&config, &self.promises, self.terms.replications, curtail, self.done) {
+            match self.terms.decide(&mut case, &config, &self.promises, curtail, self.done) {
                 Ok(()) => {}
                 Err(error) if error.is_bad_input() => {
                     let excuse =
@@ -455,6 +539,16 @@ impl<'a> Search<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether what two candidates are billed may be the same: the interval of the paired difference holds zero, and is
+/// no point.
+fn is_close(candidate: &Candidate, best: &Candidate, alpha: f64) -> bool {
+    let (Some(a), Some(b)) = (&candidate.case, &best.case) else { return false };
+    let pairs = a.spend.iter().zip(&b.spend);
+    let differences: Vec<f64> = pairs.map(|(a, b)| a.as_f64() - b.as_f64()).collect();
+    let interval = estimate(&differences, alpha).and_then(|estimate| estimate.interval);
+    interval.is_some_and(|[low, high]| low <= 0.0 && 0.0 <= high && low < high)
 }
 
 /// What simulating a candidate told.

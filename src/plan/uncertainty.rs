@@ -311,7 +311,8 @@ impl Question<'_> {
         let mut runs = 0;
         for (_, config) in cases {
             let mut case = Case::default();
-            case.extend(&config, &found.promises, self.terms.replications, true, self.done)
+            self.terms
+                .decide(&mut case, &config, &found.promises, true, self.done)
                 .map_err(Self::failed(point))?;
             runs += case.values.len() as u64;
             if case.broken(&found.promises).is_some() {

@@ -64,7 +64,7 @@ impl Question<'_> {
             efficiency_per_year: self.horizon.efficiency_per_year,
         };
         let mut told = Weighed::default();
-        let (promises, replications) = (&self.found.promises, self.terms.replications);
+        let (promises, replications) = (&self.found.promises, self.terms.beside());
         let (bears, runs) =
             horizon::bears(&config, promises, replications, &horizon, self.done).map_err(run_failed)?;
         told.simulations += runs;
@@ -76,7 +76,7 @@ impl Question<'_> {
         let question = horizon::Question {
             config: &config,
             promises: &self.found.promises,
-            replications: self.terms.replications,
+            replications: self.terms.beside(),
             horizon,
             windows: self.horizon.windows,
             bears,
@@ -142,7 +142,7 @@ impl Question<'_> {
             let (rate, recovery) = preemptions(config, needed.pool, &bought);
             let price = bought.tariff.price.as_f64();
             told.break_even.push(break_even::spot(name, on_demand, price, rate, recovery));
-            let (promises, replications) = (&self.found.promises, self.terms.replications);
+            let (promises, replications) = (&self.found.promises, self.terms.beside());
             let level = spot::most(config, needed.pool, &bought, promises, replications, self.done)?;
             told.spot.extend(level);
         }

@@ -2,6 +2,7 @@
 
 use crate::metrics::results::{DeploymentSummary, RunResults, StreamSummary, Summary};
 use crate::plan::judge::{self, Promise};
+use crate::plan::statistics::{ALPHA, estimate};
 use crate::units::Usd;
 use crate::world::{self, RunError, RunOptions, WorldConfig};
 
@@ -64,8 +65,59 @@ impl Case {
         curtail: bool,
         done: &(dyn Fn() + Sync),
     ) -> Result<(), RunError> {
-        while (self.values.len() as u64) < replications {
-            if curtail && !self.values.is_empty() && self.is_lost(promises, replications) {
+        self.extend_to(config, promises, (replications, replications), curtail, done)
+    }
+
+    /// Races: looks after `first` replications, twice as many and so on up to `most`, and stops as soon as every
+    /// promise is resolved: kept or broken with its whole interval, at an error of 5 % split evenly over the looks
+    /// (Bonferroni). So replications are spent where a candidate is close to a limit.
+    ///
+    /// # Errors
+    /// When a run fails.
+    pub fn race(
+        &mut self,
+        config: &WorldConfig,
+        promises: &[Promise],
+        (first, most): (u64, u64),
+        done: &(dyn Fn() + Sync),
+    ) -> Result<(), RunError> {
+        let looks = looks(first, most);
+        let alpha = ALPHA / looks.len() as f64;
+        for look in looks {
+            self.extend_to(config, promises, (look, most), true, done)?;
+            if self.is_lost(promises, most) || self.is_resolved(promises, alpha) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether one promise is broken for sure, or all are kept for sure, at an error level.
+    fn is_resolved(&self, promises: &[Promise], alpha: f64) -> bool {
+        let side = |(index, promise): (usize, &Promise)| -> Option<bool> {
+            let values: Vec<f64> = self.values.iter().map(|values| values[index]).collect();
+            if values.iter().any(|value| !value.is_finite()) {
+                return Some(promise.is_kept(self.mean(index)));
+            }
+            let [low, high] = estimate(&values, alpha)?.interval?;
+            let ends = [promise.is_kept(low), promise.is_kept(high)];
+            (ends[0] == ends[1]).then_some(ends[0])
+        };
+        let sides: Vec<Option<bool>> = promises.iter().enumerate().map(side).collect();
+        sides.contains(&Some(false)) || sides.iter().all(|side| *side == Some(true))
+    }
+
+    /// Runs replications until there are `until`, or, with `curtail`, until `most` of them cannot keep a promise.
+    pub(super) fn extend_to(
+        &mut self,
+        config: &WorldConfig,
+        promises: &[Promise],
+        (until, most): (u64, u64),
+        curtail: bool,
+        done: &(dyn Fn() + Sync),
+    ) -> Result<(), RunError> {
+        while (self.values.len() as u64) < until {
+            if curtail && !self.values.is_empty() && self.is_lost(promises, most) {
                 break;
             }
             let mut config = config.clone();
@@ -97,6 +149,14 @@ impl Case {
         let known = known.filter(|known| !known.is_empty())?;
         Some(known.iter().sum::<f64>() / known.len() as f64)
     }
+}
+
+/// After how many replications a race looks: `first`, doubled up to `most`.
+pub fn looks(first: u64, most: u64) -> Vec<u64> {
+    let doubled = std::iter::successors(Some(first.max(2)), |n| n.checked_mul(2));
+    let mut looks: Vec<u64> = doubled.take_while(|n| *n < most).collect();
+    looks.push(most.max(2));
+    looks
 }
 
 /// What stands next to its limit, in words.

@@ -5,7 +5,7 @@ use crate::metrics::{Goals, Objective};
 use crate::plan::facts::{self, Site};
 use crate::plan::judge::Promise;
 use crate::units::Usd;
-use crate::world::WorldConfig;
+use crate::world::{RunError, WorldConfig};
 
 /// A point of the space, resolved.
 #[derive(Debug, Clone)]
@@ -42,10 +42,37 @@ pub struct Terms {
     pub objective: Objective,
     /// Replications by whose mean a candidate is judged.
     pub replications: u64,
+    /// Where candidates race: after how many replications it is looked at first whether more are needed.
+    pub race: Option<u64>,
     /// No more simulations than this; the gap then says how far the result may be from the optimum.
     pub max_simulations: u64,
     /// How many more than the search needs may be simulated for the frontier.
     pub frontier: u64,
+}
+
+impl Terms {
+    /// Simulates a case until it is decided.
+    ///
+    /// # Errors
+    /// When a run fails.
+    pub fn decide(
+        &self,
+        case: &mut Case,
+        config: &WorldConfig,
+        promises: &[Promise],
+        curtail: bool,
+        done: &(dyn Fn() + Sync),
+    ) -> Result<(), RunError> {
+        match self.race {
+            Some(first) => case.race(config, promises, (first, self.replications), done),
+            None => case.extend(config, promises, self.replications, curtail, done),
+        }
+    }
+
+    /// Replications of what is simulated beside the search.
+    pub fn beside(&self) -> u64 {
+        self.race.unwrap_or(self.replications)
+    }
 }
 
 /// Why a candidate lost.
@@ -93,6 +120,8 @@ pub struct Candidate {
     pub headroom: f64,
     /// A bound on the share of requests that meet their limits.
     pub bound: f64,
+    /// Whether the integer relaxation pruned it.
+    pub by_integers: bool,
     /// What was simulated of it, whole.
     pub case: Option<Case>,
     /// Shared with fleets that serve alike.
@@ -114,6 +143,11 @@ pub struct Found {
     pub pruned: u64,
     /// True when no cheaper candidate is left that might keep its promises.
     pub proven: bool,
+    /// The least of what is made small that the integer relaxation of the space allows, in US dollars for the window
+    /// or in cards; `None` where there is none.
+    pub integer_bound: Option<f64>,
+    /// Candidates that only the integer relaxation pruned.
+    pub pruned_by_integers: u64,
 }
 
 /// The mean of what a candidate is billed; its floor where it was not simulated itself.

@@ -20,8 +20,10 @@ pub struct PlanSection {
     pub require: Goals,
     /// What is made small.
     pub objective: Objective,
-    /// Replications by whose mean a candidate is judged; at least 1.
+    /// Replications by whose mean a candidate is judged, at most where they race; at least 1.
     pub replications: u64,
+    /// Where candidates race: replications after which it is looked at first whether more are needed; at least 2.
+    pub race: Option<u64>,
     /// Draws of the uncertain numbers; at least 1.
     pub draws: u64,
     /// How regret is counted.
@@ -58,8 +60,7 @@ pub fn plan(t: &mut TableReader<'_>) -> Option<PlanSection> {
         let require = t.table_or_default("require", doc, require);
         let doc = "What is made as small as can be: what is billed, or the number of cards.";
         let objective = t.choice("objective", &Objective::ALL, &[], Some("spend"), doc);
-        let doc = "Replications of each candidate, by whose mean it is judged.";
-        let replications = t.or("replications", &kinds::COUNT, "3", doc);
+        let (replications, race) = replications(t);
         let doc = "Draws of the uncertain numbers ({ low, mid, high }), where there are any.";
         let draws = t.or("draws", &kinds::COUNT, "512", doc);
         let doc = "How regret over the draws is counted: (difference × cost)^exponent.";
@@ -82,11 +83,32 @@ pub fn plan(t: &mut TableReader<'_>) -> Option<PlanSection> {
             vary: vary?,
             require: require?,
             objective: *objective?,
-            replications: u64::from(*replications?),
+            replications,
+            race,
             draws: u64::from(*draws?),
             regret: regret?,
         })
     })
+}
+
+/// Replications: the most, and where candidates race the first look.
+fn replications(t: &mut TableReader<'_>) -> (u64, Option<u64>) {
+    const USUAL: u64 = 3;
+    let doc = "Replications of each candidate, by whose mean it is judged: 3 when absent; or { min, max } to run more of \
+               those only that are close to a limit.";
+    let read = t.short_or_table("replications", &kinds::COUNT, doc, |n| (u64::from(n), None), |t| {
+        let doc = "After so many it is looked at first whether a candidate is decided; at least 2.";
+        let min = t.required("min", &kinds::COUNT, doc);
+        let max = t.required("max", &kinds::COUNT, "No candidate runs more; it is then judged by their mean.");
+        let (min, max) = (min?, max?);
+        if *min < 2 || *max < *min {
+            let message = format!("`replications` of `plan` cannot race from {} to {}", *min, *max);
+            t.problem(Problem::error(min.place, message).help("give { min = 2, max = 32 }, say"));
+            return None;
+        }
+        Some((u64::from(*max), Some(u64::from(*min))))
+    });
+    read.unwrap_or((USUAL, None))
 }
 
 /// The axes, in the order of their paths.
