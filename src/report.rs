@@ -122,6 +122,19 @@ pub fn write_file(out: &Path, name: &str, contents: &str) -> Result<PathBuf, Rep
     Ok(out.join(name))
 }
 
+/// Writes a plot as `NAME.svg` into the folder `out`, and as `NAME.png` beside it when asked for.
+///
+/// # Errors
+/// When a file cannot be written or the picture not be drawn.
+pub fn write_plot(out: &Path, name: &str, svg: &str, with_png: bool) -> Result<PathBuf, ReportError> {
+    let written = write_file(out, &format!("{name}.svg"), svg)?;
+    if with_png {
+        let picture = png::draw(svg).map_err(io::Error::other);
+        Saver::new(out)?.save(&format!("{name}.png"), |file| file.write_all(&picture?))?;
+    }
+    Ok(written)
+}
+
 /// Writes what is wanted of a run into the folder `out`, which is created where it is missing.
 ///
 /// `summary.json` comes first, then `scenario.toml` (`resolved_scenario_toml` as it is), the page, the plots

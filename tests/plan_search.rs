@@ -6,6 +6,7 @@ use std::path::Path;
 use fleetsim::plan::facts::{self, Site};
 use fleetsim::plan::grid::Grid;
 use fleetsim::plan::judge;
+use fleetsim::plan::outcome::{Framing, Outcome};
 use fleetsim::plan::search::{Found, Resolved, Search, State, Terms, spend};
 use fleetsim::scenario::{self, PlanSection};
 use fleetsim::sim::{RandomStream, Seed};
@@ -98,6 +99,77 @@ fn random_space(seed: u64) -> Space {
     Space { text, section, grid }
 }
 
+/// A random space around one deployment on two pools of different cards, whose numbers of nodes vary together.
+fn mixed_space(seed: u64) -> Space {
+    let mut random = Seed(seed).stream("mixed");
+    let (fast, slow) = (2.0 + 2.0 * random.uniform(), 0.6 + random.uniform());
+    let rate = 4 + random.below(20);
+    let text = format!(
+        r#"
+name = "mixed"
+warmup = "2s"
+seed = {seed}
+duration = "{duration}s"
+offers = [
+    {{ name = "lab/fast", accelerator = "FastCard", accelerators_per_node = 1, on_demand_usd_h = {fast:.2} }},
+    {{ name = "lab/pair", accelerator = "FastCard", accelerators_per_node = 2, on_demand_usd_h = {pair:.2} }},
+    {{ name = "lab/slow", accelerator = "SlowCard", accelerators_per_node = 1, on_demand_usd_h = {slow:.2} }},
+]
+accelerators = [
+    {{ name = "FastCard", like = "H100-SXM5" }},
+    {{ name = "SlowCard", like = "A100-SXM4-80GB" }},
+]
+
+[[streams]]
+name = "chat"
+model = "llama-3.1-8b"
+rate = "{rate}/s"
+prompt_tokens = {prompt}
+output_tokens = {{ dist = "geometric", mean = {output} }}
+slo = {{ ttft = "{ttft}ms", attainment = 0.9 }}
+
+[[pools]]
+name = "fast"
+offer = "lab/fast"
+nodes = 1
+granularity = "1s"
+minimum = "0s"
+
+[[pools]]
+name = "slow"
+offer = "lab/slow"
+nodes = 1
+granularity = "1s"
+minimum = "0s"
+
+[[deployments]]
+name = "chat"
+model = "llama-3.1-8b"
+pools = ["fast", "slow"]
+parallelism = {{ tp = 1 }}
+batching = {{ max_batch_requests = {batch}, max_batch_tokens = 512 }}
+replicas = 1
+
+[plan]
+vary = {{ "pools.fast.nodes" = "0..4", "pools.slow.nodes" = "0..4", "deployments.chat.replicas" = "1..10",
+         "pools.fast.offer" = ["lab/fast", "lab/pair"] }}
+"#,
+        duration = 12 + random.below(8),
+        pair = 1.8 * fast,
+        prompt = 50 + random.below(800),
+        output = 10 + random.below(40),
+        ttft = 80 + 20 * random.below(20),
+        batch = pick(&mut random, &["2", "4", "8"]),
+    );
+    let loaded =
+        scenario::load_text(&text, Path::new("space.toml"), &["pools.fast.nodes=1".to_owned()], None)
+            .unwrap_or_else(|wrong| panic!("mixed space {seed}:\n{wrong}"));
+    let section = loaded.plan.expect("a section");
+    let grid = Grid::parse(&section.vary).expect("a grid");
+    assert_eq!(grid.points(), 500);
+    Space { text, section, grid }
+}
+
 impl Space {
     fn resolve(&self, point: u64) -> Result<Resolved, String> {
         let loaded = scenario::load_text(&self.text, Path::new("space.toml"), &self.grid.sets(point), None)
@@ -119,9 +191,18 @@ impl Space {
     }
 
     fn plan(&self, replications: u64) -> Found {
-        let terms = self.terms(replications);
+        self.plan_under(self.terms(replications))
+    }
+
+    /// A point that can be run.
+    fn resolve_any(&self) -> Resolved {
+        (0..self.grid.points()).find_map(|point| self.resolve(point).ok()).expect("a point")
+    }
+
+    fn plan_under(&self, terms: Terms) -> Found {
         let resolve = |point| self.resolve(point);
-        let mut search = Search::new(&terms, self.grid.points(), &resolve, &|| ()).expect("a search");
+        let search = Search::new(&terms, self.grid.points(), &resolve, &|| ()).expect("a search");
+        let mut search = search.over(&self.grid);
         search.run(self.grid.points()).expect("a result")
     }
 
@@ -147,10 +228,10 @@ impl Space {
 }
 
 /// The optimum of the enumeration, with a tenth of its simulations, in the random spaces of some seeds.
-fn as_enumerated(seeds: std::ops::Range<u64>) {
+fn as_enumerated(space: fn(u64) -> Space, seeds: std::ops::Range<u64>) {
     let mut feasible_spaces = 0;
     for seed in seeds.clone() {
-        let space = random_space(seed);
+        let space = space(seed);
         let replications = 1 + seed % 3;
         let found = space.plan(replications);
         let all = space.enumerate(replications);
@@ -166,6 +247,16 @@ fn as_enumerated(seeds: std::ops::Range<u64>) {
         if let Some(best) = found.best {
             assert_eq!(feasible(best), best_spend(&found), "space {seed}");
             feasible_spaces += 1;
+        }
+        // No bound is above the optimum.
+        let told = outcome(&space, &found);
+        let months = facts::months(space.resolve_any().config.duration);
+        if let Some(optimum) = optimum {
+            let optimum = optimum.as_f64() * months;
+            for bound in [told.lower_bound_usd_month, told.integer_bound_usd_month].into_iter().flatten() {
+                assert!(bound <= optimum * (1.0 + 1e-9), "space {seed}: {bound} above {optimum}");
+            }
+            assert_eq!(told.gap, Some(0.0), "space {seed}");
         }
         assert!(
             found.simulations * 10 <= enumerated,
@@ -183,33 +274,97 @@ fn as_enumerated(seeds: std::ops::Range<u64>) {
             assert!(least <= candidate.bound + 1e-9, "space {seed}: {least} above {candidate:?}");
         }
         eprintln!(
-            "space {seed}: {} points, {enumerated} simulations against {}, {} pruned, optimum {optimum:?}",
+            "space {seed}: {} points, {enumerated} simulations against {}, {} pruned, optimum {optimum:?}, integer bound \
+             {:?} of {:?} USD a month",
             space.grid.points(),
             found.simulations,
             found.pruned,
+            told.integer_bound_usd_month,
+            told.lower_bound_usd_month,
         );
     }
     assert!(2 * feasible_spaces >= seeds.count(), "{feasible_spaces}");
 }
 
+/// What is told of a search.
+fn outcome(space: &Space, found: &Found) -> Outcome {
+    let config = space.resolve_any().config;
+    let framing = Framing {
+        months: facts::months(config.duration),
+        replications: 1,
+        race: None,
+        seed: config.seed.0,
+        objective: space.section.objective,
+    };
+    Outcome::new(found, &space.grid, framing, None)
+}
+
+/// Two kinds of cards for one deployment: the integer relaxation takes them together.
+#[test]
+fn mixed_pools() {
+    as_enumerated(mixed_space, 0..4);
+}
+
+/// A large space is pruned by the integer relaxation before its points are looked at; that changes nothing.
+#[test]
+fn large_spaces_are_relaxed_first() {
+    let mut space = mixed_space(2);
+    let vary = space.section.vary.iter().map(|axis| axis.replace("0..4", "0..13")).collect::<Vec<_>>();
+    space.grid = Grid::parse(&vary).expect("a grid");
+    let points = space.grid.points();
+    assert!(points > 3000);
+    let (terms, resolve) = (space.terms(1), |point| space.resolve(point));
+    let plain = Search::new(&terms, points, &resolve, &|| ()).expect("a search").run(points).expect("runs");
+    let relaxed = space.plan(1);
+    assert_eq!(best_spend(&plain), best_spend(&relaxed));
+    assert!(
+        best_spend(&plain).is_some() && relaxed.pruned_by_integers > 20,
+        "{}",
+        relaxed.pruned_by_integers
+    );
+    for (candidate, other) in
+        relaxed.candidates.iter().zip(&plain.candidates).filter(|(one, _)| one.by_integers)
+    {
+        assert!(!matches!(other.state, State::Kept), "{candidate:?}");
+    }
+}
+
+/// A race comes to the verdict of as many replications for all, and spends them where candidates are close.
+#[test]
+fn races_spend_replications_where_candidates_are_close() {
+    let (mut all, mut raced) = (0, 0);
+    for seed in 20..26 {
+        let space = random_space(seed);
+        let many = space.plan(16);
+        let race = space.plan_under(Terms { race: Some(2), ..space.terms(16) });
+        assert_eq!(best_spend(&many), best_spend(&race), "space {seed}");
+        let runs = |found: &Found| -> u64 {
+            found.candidates.iter().filter_map(|one| Some(one.case.as_ref()?.values.len() as u64)).sum()
+        };
+        (all, raced) = (all + runs(&many), raced + runs(&race));
+    }
+    eprintln!("{raced} replications in races, {all} where all run");
+    assert!(2 * raced < all, "{raced} of {all}");
+}
+
 #[test]
 fn spaces_0_to_4() {
-    as_enumerated(0..5);
+    as_enumerated(random_space, 0..5);
 }
 
 #[test]
 fn spaces_5_to_9() {
-    as_enumerated(5..10);
+    as_enumerated(random_space, 5..10);
 }
 
 #[test]
 fn spaces_10_to_14() {
-    as_enumerated(10..15);
+    as_enumerated(random_space, 10..15);
 }
 
 #[test]
 fn spaces_15_to_19() {
-    as_enumerated(15..20);
+    as_enumerated(random_space, 15..20);
 }
 
 fn best_spend(found: &Found) -> Option<Usd> {

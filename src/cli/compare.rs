@@ -66,6 +66,9 @@ pub struct Args {
     /// The folder for compare.json, report.html and plots [default: out/NAME-compare, after the baseline's name].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Write each plot as PNG too.
+    #[arg(long)]
+    png: bool,
     /// Print JSON instead of tables.
     #[arg(long)]
     json: bool,
@@ -115,7 +118,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     for index in 1..variants.len() {
         let svg = page::forest(&comparison, index - 1);
         let svg = svg.map_err(|error| Failure::Failed(format!("error: {error}")))?;
-        report::write_file(&out.join("plots"), &format!("differences-{index}.svg"), &svg)
+        report::write_plot(&out.join("plots"), &format!("differences-{index}"), &svg, args.png)
             .map_err(cannot_write)?;
     }
     let written = report::write_file(&out, "report.html", &page).map_err(cannot_write)?;

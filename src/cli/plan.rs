@@ -66,9 +66,12 @@ pub struct Args {
     /// The folder for the results [default: out/NAME-plan, after the scenario's name].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Draw no plots.
+    /// Draw no plots, and write no report.html.
     #[arg(long)]
     no_plots: bool,
+    /// Write each plot as PNG too.
+    #[arg(long, conflicts_with = "no_plots")]
+    png: bool,
     /// Print JSON instead of tables.
     #[arg(long)]
     json: bool,
@@ -84,9 +87,10 @@ fn parse_replications(text: &str) -> Result<Replications, String> {
     let number = |text: &str| text.trim().parse::<u64>().ok();
     match text.split_once("..") {
         None => number(text).filter(|n| *n > 0).map(|n| (n, None)),
-        Some((min, max)) => {
-            number(min).zip(number(max)).filter(|(min, max)| 2 <= *min && min <= max).map(|(min, max)| (max, Some(min)))
-        }
+        Some((min, max)) => number(min)
+            .zip(number(max))
+            .filter(|(min, max)| 2 <= *min && min <= max)
+            .map(|(min, max)| (max, Some(min))),
     }
     .ok_or_else(|| "give a number of at least 1, or two as in 2..32".to_owned())
 }
@@ -168,7 +172,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let capacity = outcome.best.as_ref().and_then(|best| capacity::over_time(&points, best.point));
         let plots = plots::draw(&outcome, &points.grid, capacity.as_ref())?;
         for (name, svg) in &plots {
-            report::write_file(&out.join("plots"), &format!("{name}.svg"), svg).map_err(cannot_write)?;
+            report::write_plot(&out.join("plots"), name, svg, args.png).map_err(cannot_write)?;
         }
         let page = page::page(&outcome, &points.grid, &example.name, plots)
             .map_err(|error| Failure::Failed(format!("error: {error}")))?;
@@ -216,7 +220,8 @@ fn judge_worlds(
     };
     let judged = uncertainty::judge(&question, found).map_err(|error| failed(error, points))?;
     // The least regret among those that are right in the middle.
-    let least = judged.iter().flat_map(|judged| &judged.candidates).find(|candidate| candidate.bears >= 1.0);
+    let least =
+        judged.iter().flat_map(|judged| &judged.candidates).find(|candidate| candidate.right_in_the_middle);
     if let Some(least) = least
         && let Some(index) = found.candidates.iter().position(|candidate| candidate.point == least.point)
     {
@@ -224,8 +229,7 @@ fn judge_worlds(
     }
     if judged.is_none() {
         eprintln!(
-            "warning: the uncertain numbers are left in their middle: draws cannot be judged yet where replicas or \
-             nodes come and go, prompts and outputs have cards of their own, or users wait for their answers"
+            "warning: the uncertain numbers are left in their middle: no candidate can be built in every draw"
         );
     }
     Ok(judged)

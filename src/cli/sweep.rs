@@ -85,6 +85,9 @@ pub struct Args {
     /// How the table is written.
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "csv")]
     format: Format,
+    /// Write each plot as PNG too.
+    #[arg(long)]
+    png: bool,
     /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
@@ -113,6 +116,9 @@ struct MergeArgs {
     /// How the table is written.
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "csv")]
     format: Format,
+    /// Write each plot as PNG too.
+    #[arg(long)]
+    png: bool,
     /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
@@ -182,7 +188,7 @@ fn sweep(args: &Args, scenario: &Path) -> Result<(), Failure> {
         &points.grid,
         &rows,
         &out,
-        Shown { json: args.json, quiet: args.quiet, pivot: &args.pivot, format: args.format },
+        Shown { json: args.json, quiet: args.quiet, pivot: &args.pivot, format: args.format, png: args.png },
         shard,
     )
 }
@@ -193,6 +199,7 @@ struct Shown<'a> {
     quiet: bool,
     pivot: &'a [String],
     format: Format,
+    png: bool,
 }
 
 /// `sweep --json`.
@@ -228,8 +235,13 @@ fn finish(
             let table = pivot.table(plan, grid, rows);
             report::write_file(out, &format!("pivot-{number}.csv"), &table.csv()).map_err(cannot_write)?;
             let map = heat_map(&table).map_err(|error| Failure::Failed(format!("error: {error}")))?;
-            report::write_file(out, &format!("pivot-{number}.svg"), &map).map_err(cannot_write)?;
+            report::write_plot(out, &format!("pivot-{number}"), &map, shown.png).map_err(cannot_write)?;
             tables.push(table);
+        }
+        let plots =
+            page::plots(plan, grid, rows).map_err(|error| Failure::Failed(format!("error: {error}")))?;
+        for (name, svg) in &plots {
+            report::write_plot(&out.join("plots"), name, svg, shown.png).map_err(cannot_write)?;
         }
         let page = page::page(plan, grid, rows, &tables)
             .map_err(|error| Failure::Failed(format!("error: {error}")))?;
@@ -268,7 +280,7 @@ fn merge_shards(args: &MergeArgs) -> Result<(), Failure> {
         &grid,
         &rows,
         &out,
-        Shown { json: args.json, quiet: args.quiet, pivot: &args.pivot, format: args.format },
+        Shown { json: args.json, quiet: args.quiet, pivot: &args.pivot, format: args.format, png: args.png },
         Shard::WHOLE,
     )
 }

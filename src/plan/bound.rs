@@ -97,8 +97,7 @@ impl Bounds {
         let plans: Vec<StreamPlan> = streams.iter().map(|stream| config.streams[*stream].clone()).collect();
         let load = self.load(config, plans, seed, groups, &reference.server)?;
         let speeds = |weights: usize| -> f64 {
-            let of =
-                |group: &Group| group.replicas as f64 * speed(&group.server, &reference.server, weights);
+            let of = |group: &Group| group.replicas as f64 * speed(&group.server, &reference.server, weights);
             groups.iter().map(of).sum()
         };
         let speeds: Vec<f64> = (0..load.edges.len()).map(speeds).collect();
@@ -143,7 +142,11 @@ impl Bounds {
         let (mut low, mut high) = (0.0, MOST);
         while high - low > 1e-6 * high.max(1.0) {
             let middle = if low == 0.0 { high / 8.0 } else { 0.5 * (low + high) };
-            if enough(middle) { high = middle } else { low = middle }
+            if enough(middle) {
+                high = middle
+            } else {
+                low = middle
+            }
             if low == 0.0 && high < 1e-6 {
                 break;
             }

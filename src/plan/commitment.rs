@@ -80,8 +80,7 @@ pub struct Level {
 /// The level for nodes needed over a window (equal intervals), with the price on demand in US dollars an hour.
 pub fn level(way: Way<'_>, needed: &[f64], horizon: &Horizon, on_demand: f64) -> Level {
     // Whole nodes; a rounding error is no node.
-    let nodes =
-        |value: f64, at: u32| ((value * horizon.demand(f64::from(at)) - 1e-9).ceil()).max(0.0) as u64;
+    let nodes = |value: f64, at: u32| ((value * horizon.demand(f64::from(at)) - 1e-9).ceil()).max(0.0) as u64;
     let peak = |at: u32| needed.iter().map(|value| nodes(*value, at)).max().unwrap_or(0);
     let hours = HOURS_PER_MONTH / needed.len().max(1) as f64;
     let mut told = Level {

@@ -289,9 +289,8 @@ impl Question<'_> {
         }
         let price = pool.tariff.price;
         let of = |month: u32| times(price, self.horizon.price(f64::from(month) + 0.5));
-        let begin = |month: u32| {
-            Instant::ZERO + Duration::from_secs_f64(f64::from(month) * HOURS_PER_MONTH * 3600.0)
-        };
+        let begin =
+            |month: u32| Instant::ZERO + Duration::from_secs_f64(f64::from(month) * HOURS_PER_MONTH * 3600.0);
         pool.price_path = (0..self.horizon.months).map(|month| (begin(month), of(month))).collect();
     }
 

@@ -17,7 +17,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use good_lp::{
-    Expression, ProblemVariables, ResolutionError, Solution, SolverModel, Variable, constraint, microlp, variable,
+    Expression, ProblemVariables, ResolutionError, Solution, SolverModel, Variable, constraint, microlp,
+    variable,
 };
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
@@ -51,7 +52,8 @@ impl Counts {
     fn of(grid: &Grid, start: &str, end: &str) -> Vec<Self> {
         let counts = |(axis, of): (usize, &Axis)| {
             let name = of.path.strip_prefix(start)?.strip_suffix(end)?.trim_matches('"').to_owned();
-            let values: Option<Vec<u32>> = (0..of.len().min(100_000)).map(|at| of.value(at).parse().ok()).collect();
+            let values: Option<Vec<u32>> =
+                (0..of.len().min(100_000)).map(|at| of.value(at).parse().ok()).collect();
             Some(Self { axis, name, values: values.filter(|values| values.len() as u64 == of.len())? })
         };
         grid.axes().iter().enumerate().filter_map(counts).collect()
@@ -179,7 +181,10 @@ impl Relaxed {
                     100.0 * short / reached.max(1e-9)
                 ),
                 (true, Objective::Cards) => {
-                    format!("fleets of its kind that can keep it have at least {:.0} cards (integer bound)", slice.least)
+                    format!(
+                        "fleets of its kind that can keep it have at least {:.0} cards (integer bound)",
+                        slice.least
+                    )
                 }
             },
         });
@@ -205,7 +210,8 @@ impl Relaxed {
             others.iter().zip(key).for_each(|(axis, place)| places[*axis] = *place);
             self.nodes.iter().for_each(|counts| places[counts.axis] = counts.place(nodes));
             self.replicas.iter().for_each(|counts| places[counts.axis] = counts.place(replicas));
-            let point = grid.axes().iter().zip(&places).fold(0, |point, (axis, place)| point * axis.len() + place);
+            let point =
+                grid.axes().iter().zip(&places).fold(0, |point, (axis, place)| point * axis.len() + place);
             resolve(point).ok().map(|resolved| resolved.config)
         })
     }

@@ -229,7 +229,8 @@ impl Outcome {
     pub fn new(found: &Found, grid: &Grid, with: Framing, relaxation: Option<Relaxation>) -> Self {
         let months = with.months;
         let best = found.best.map(|best| Best::new(&found.candidates[best], found, grid, months));
-        let integers = found.integer_bound.filter(|least| least.is_finite() && with.objective == Objective::Spend);
+        let integers =
+            found.integer_bound.filter(|least| least.is_finite() && with.objective == Objective::Spend);
         // The better of both bounds.
         let lower = lower_bound(found).map(|usd| usd.max(integers.unwrap_or(0.0)) * months);
         let gap = best.as_ref().zip(lower).map(|(best, lower)| {

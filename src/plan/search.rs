@@ -237,7 +237,8 @@ impl<'a> Search<'a> {
                 let before = case.values.len() as u64;
                 if let Ok(resolved) = (this.resolve)(candidates[index].point) {
                     let until = (look, this.terms.replications);
-                    case.extend_to(&resolved.config, &this.promises, until, false, this.done).map_err(failed)?;
+                    case.extend_to(&resolved.config, &this.promises, until, false, this.done)
+                        .map_err(failed)?;
                 }
                 Ok((index, case.values.len() as u64 - before, case))
             };

@@ -33,11 +33,15 @@ pub struct SpotLevel {
     pub simulations: u64,
 }
 
+/// What was simulated, and the first promise that it breaks, with by how much.
+type Verdict = (Case, Option<(usize, f64)>);
+
 /// The same fleet with `nodes` of a pool's nodes bought as `spot`; `None` where nodes or replicas of it come and go
 /// by themselves, or jobs and shared cards hang on it.
 pub fn grafted(config: &WorldConfig, pool: usize, spot: &PoolPlan, nodes: u32) -> Option<WorldConfig> {
     let apart = !config.jobs.is_empty() || config.job_trace.is_some() || !config.hosts.is_empty();
-    if apart || config.pools.get(pool)?.fleet.supply.is_some() || config.pools.len() >= usize::from(u16::MAX) {
+    if apart || config.pools.get(pool)?.fleet.supply.is_some() || config.pools.len() >= usize::from(u16::MAX)
+    {
         return None;
     }
     let mut config = config.clone();
@@ -77,7 +81,7 @@ pub fn most(
 ) -> Result<Option<SpotLevel>, RunError> {
     let all = config.pools[pool].fleet.nodes;
     let mut runs = 0;
-    let mut judged = |nodes: u32| -> Result<Option<(Case, Option<(usize, f64)>)>, RunError> {
+    let mut judged = |nodes: u32| -> Result<Option<Verdict>, RunError> {
         let Some(config) = grafted(config, pool, spot, nodes) else { return Ok(None) };
         let mut case = Case::default();
         case.extend(&config, promises, replications, false, done)?;

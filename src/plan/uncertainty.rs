@@ -10,8 +10,12 @@
 //!    when the load there is one that it can bear.
 //! 4. Some worlds are simulated after all, from the least to the most loaded, and it is told how often that agrees.
 //!
+//! Where no load says so, each finalist is simulated in each world ([`direct`]).
+//!
 //! Draws are Latin hypercubes: each input has one draw in each of as many equal slices of its probability (McKay,
 //! Beckman, Conover, Technometrics 21(2), 1979).
+
+mod direct;
 
 use std::collections::BTreeMap;
 
@@ -117,8 +121,10 @@ pub struct Judged {
     pub spend_usd_month: Spread,
     /// The share of worlds in which it keeps every promise.
     pub slo_met_probability: f64,
-    /// The load that it can bear, as a multiple of the middle's.
-    pub bears: f64,
+    /// The load that it can bear, as a multiple of the middle's; null where it was simulated in each world instead.
+    pub bears: Option<f64>,
+    /// Whether it keeps every promise where everything is in its middle.
+    pub right_in_the_middle: bool,
     /// Its regret, summed over worlds.
     pub regret: f64,
 }
@@ -132,10 +138,10 @@ pub struct Swing {
     pub low_usd_month: f64,
     /// And at the high end.
     pub high_usd_month: f64,
-    /// The load at the low end, as a multiple of the middle's.
-    pub low_load: f64,
+    /// The load at the low end, as a multiple of the middle's; null where each world was simulated.
+    pub low_load: Option<f64>,
     /// And at the high end.
-    pub high_load: f64,
+    pub high_load: Option<f64>,
 }
 
 /// Told with every result.
@@ -167,8 +173,7 @@ struct Finalist {
     bears: f64,
 }
 
-/// Judges the finalists of a search over worlds; `None` where none of them can be judged so, because what is asked
-/// depends on how it is answered (closed loops).
+/// Judges the finalists of a search over worlds; `None` where there is none that can be built in every world.
 ///
 /// # Errors
 /// When a run fails.
@@ -181,7 +186,7 @@ pub fn judge(question: &Question<'_>, found: &Found) -> Result<Option<Uncertaint
     let finalists: Vec<Finalist> =
         finalists.into_iter().map(|(finalist, _)| finalist).filter(|f| f.headroom.is_finite()).collect();
     if finalists.is_empty() {
-        return Ok(None);
+        return direct::judge(question, found);
     }
     let worlds = question.worlds();
     let met: Vec<Vec<Option<Met>>> =
@@ -202,7 +207,8 @@ pub fn judge(question: &Question<'_>, found: &Found) -> Result<Option<Uncertaint
             set: (question.set)(finalist.point),
             spend_usd_month: spread(&spends),
             slo_met_probability: kept as f64 / own.len().max(1) as f64,
-            bears: finalist.bears,
+            bears: Some(finalist.bears),
+            right_in_the_middle: finalist.bears >= 1.0,
             regret: own.iter().map(|(met, optimal)| question.regret.of(met.spend, *optimal)).sum(),
         });
     }
@@ -428,13 +434,13 @@ impl Question<'_> {
                     input: self.inputs[index].path.clone(),
                     low_usd_month: low.0,
                     high_usd_month: high.0,
-                    low_load: low.1,
-                    high_load: high.1,
+                    low_load: Some(low.1),
+                    high_load: Some(high.1),
                 }
             })
             .collect();
         let usd = |swing: &Swing| (swing.high_usd_month - swing.low_usd_month).abs();
-        let load = |swing: &Swing| (swing.high_load - swing.low_load).abs();
+        let load = |swing: &Swing| (swing.high_load.unwrap_or(0.0) - swing.low_load.unwrap_or(0.0)).abs();
         swings.sort_by(|a, b| usd(b).total_cmp(&usd(a)).then(load(b).total_cmp(&load(a))));
         (at(usize::MAX, 0.5).0, swings)
     }

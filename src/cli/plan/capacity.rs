@@ -46,4 +46,3 @@ pub fn over_time(points: &Points<'_>, point: u64) -> Option<Capacity> {
         ],
     })
 }
-

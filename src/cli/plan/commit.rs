@@ -56,7 +56,8 @@ impl Question<'_> {
     pub fn weigh(&self) -> Result<Weighed, Failure> {
         let point = self.found.candidates[self.best].point;
         let Ok(config) = self.points.resolve(point) else { return Ok(Weighed::default()) };
-        let run_failed = |error: RunError| failed(PlanError::Run { point, error: Box::new(error) }, self.points);
+        let run_failed =
+            |error: RunError| failed(PlanError::Run { point, error: Box::new(error) }, self.points);
         let horizon = Horizon {
             months: self.horizon.months,
             growth_per_year: self.horizon.growth_per_year,
@@ -113,7 +114,13 @@ impl Question<'_> {
         let on_demand = rented.tariff.price.as_f64();
         let weigh = |way: Way<'_>, told: &mut Weighed| {
             told.levels.push(commitment::level(way, &needed.nodes, horizon, on_demand));
-            told.break_even.push(break_even::committed(name, way.purchase, on_demand, way.usd_h, needed.used));
+            told.break_even.push(break_even::committed(
+                name,
+                way.purchase,
+                on_demand,
+                way.usd_h,
+                needed.used,
+            ));
         };
         for (purchase, term) in COMMITMENTS {
             if let Some(committed) = self.bought(point, name, purchase, &[]) {
@@ -157,16 +164,19 @@ impl Question<'_> {
             return Ok(None);
         };
         let Some((name, input, output)) = self.api(config)? else { return Ok(None) };
-        let bill = |of: &Summary| {
-            (of.tokens.prompt as f64 * input + of.tokens.output as f64 * output) / 1e6
-        };
+        let bill = |of: &Summary| (of.tokens.prompt as f64 * input + of.tokens.output as f64 * output) / 1e6;
         let (completed, months) = (summary.requests.completed, facts::months(config.duration));
         if completed == 0 {
             return Ok(None);
         }
         let each = bill(summary) / completed as f64;
         let requests = summary.requests.arrived as f64 * months;
-        let hosted = summary.spend.by_cause.iter().find(|(cause, _)| cause == "hosted-tokens").map_or(0.0, |(_, usd)| *usd);
+        let hosted = summary
+            .spend
+            .by_cause
+            .iter()
+            .find(|(cause, _)| cause == "hosted-tokens")
+            .map_or(0.0, |(_, usd)| *usd);
         let own = (spend(candidate).as_f64() - hosted) * months;
         told.break_even.push(break_even::hosted(&name, own, each, requests));
         Ok(Some(each * requests))
@@ -198,9 +208,8 @@ impl Question<'_> {
         let catalog = Catalog::embedded();
         Ok(catalog.hosted_models().find_map(|entry| {
             let (input, output) = (entry.input.as_ref()?, entry.output.as_ref()?);
-            (entry.model == first.model).then(|| {
-                (entry.name.clone(), input.value.as_f64(), output.value.as_f64())
-            })
+            (entry.model == first.model)
+                .then(|| (entry.name.clone(), input.value.as_f64(), output.value.as_f64()))
         }))
     }
 
@@ -278,10 +287,12 @@ fn preemptions(config: &WorldConfig, pool: usize, spot: &PoolPlan) -> (Option<f6
     let Some(supply) = &spot.fleet.supply else { return (None, 0.0) };
     let life = supply.spot.as_ref().and_then(|spot| spot.life.as_ref());
     let rate = life.map(|life| 1.0 / life.mean().as_hours_f64().max(1e-9));
-    let on_it = config.deployments.iter().filter(|deployment| {
-        deployment.options.iter().any(|option| option.pool.index() == pool)
-    });
+    let on_it = config
+        .deployments
+        .iter()
+        .filter(|deployment| deployment.options.iter().any(|option| option.pool.index() == pool));
     let start = on_it.map(|deployment| deployment.lifecycle.start.total().as_hours_f64()).fold(0.0, f64::max);
-    let stages = supply.provisioning.boot.mean().as_hours_f64() + supply.provisioning.image_pull.mean().as_hours_f64();
+    let stages =
+        supply.provisioning.boot.mean().as_hours_f64() + supply.provisioning.image_pull.mean().as_hours_f64();
     (rate, stages + start)
 }

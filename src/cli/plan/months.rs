@@ -29,8 +29,17 @@ fn usd(amount: f64) -> Cell {
 }
 
 fn levels(outcome: &Outcome) -> String {
-    let columns =
-        ["pool", "as", "#commit to", "by term", "#of", "#pays above", "#spend", "#all on demand", "#all committed"];
+    let columns = [
+        "pool",
+        "as",
+        "#commit to",
+        "by term",
+        "#of",
+        "#pays above",
+        "#spend",
+        "#all on demand",
+        "#all committed",
+    ];
     let mut table = Table::new("How far to commit", &columns);
     for level in &outcome.commitment {
         let peak = level.peak_nodes[0].max(level.peak_nodes[1]);
@@ -74,8 +83,9 @@ fn break_even(outcome: &Outcome) -> String {
     let columns = ["what", "against", "for", "measured in", "#breaks even at", "#is", "pays", "why"];
     let mut table = Table::new("Where it breaks even", &columns);
     for point in &outcome.break_even {
-        let value =
-            |value: Option<f64>| Cell::number(value.unwrap_or(f64::NAN), words::break_even_value(point, value));
+        let value = |value: Option<f64>| {
+            Cell::number(value.unwrap_or(f64::NAN), words::break_even_value(point, value))
+        };
         let (pays, class) = match point.pays {
             Some(true) => ("yes", "good"),
             Some(false) => ("no", ""),
@@ -121,7 +131,11 @@ fn horizon(course: &Course) -> String {
             usd(window.spend_usd_month),
             Cell::maybe(window.ttft_p99_s, seconds),
             Cell::maybe(window.attainment, percent),
-            Cell::text(if window.kept { "yes" } else { "no" }).class(if window.kept { "good" } else { "bad" }),
+            Cell::text(if window.kept { "yes" } else { "no" }).class(if window.kept {
+                "good"
+            } else {
+                "bad"
+            }),
             Cell::maybe(cheapest.map(|cheapest| cheapest.spend_usd_month), money),
             Cell::text(what.join(" · ")),
             Cell::maybe(window.hosted_usd_month, money),

@@ -86,7 +86,8 @@ fn months(outcome: &Outcome) -> String {
     let mut text = String::new();
     for level in &outcome.commitment {
         let by_term: Vec<String> = level.commit_nodes_by_term.iter().map(u64::to_string).collect();
-        let later = if by_term.len() > 1 { format!(" (by term {})", by_term.join(", ")) } else { String::new() };
+        let later =
+            if by_term.len() > 1 { format!(" (by term {})", by_term.join(", ")) } else { String::new() };
         text += &format!(
             "Over {} months, pool `{}`: commit to {} of {} nodes as {}{later}:\n  {} instead of {} all on demand, {} \
              all committed\n",
@@ -208,6 +209,8 @@ pub fn full_run(course: &Course) -> String {
             )
         }
         (None, Some(why)) => format!("There is no full run of the horizon: {why}.\n"),
-        (None, None) => "horizon.full_run = true in [plan] simulates every second of it and tells the error.\n".to_owned(),
+        (None, None) => {
+            "horizon.full_run = true in [plan] simulates every second of it and tells the error.\n".to_owned()
+        }
     }
 }

@@ -24,13 +24,11 @@ const MOST_VALUES: u64 = 40;
 /// When a plot cannot be drawn or the template not be filled.
 pub fn page(plan: &Plan, grid: &Grid, rows: &Rows, asked: &[Layout]) -> Result<String, PageError> {
     let failed = rows.values().filter(|row| row.error.is_some()).count();
-    let mut plots = Vec::new();
-    for layout in asked.iter().cloned().chain(own_layouts(plan, grid, rows, asked)) {
-        plots.push((themed(heat_map(&layout)?), false));
-    }
-    if let (true, Some(bars)) = (grid.axes().len() == 1, bars(plan, grid, rows)?) {
-        plots.push((themed(bars), false));
-    }
+    let asked: Vec<String> = asked.iter().map(heat_map).collect::<Result<_, _>>()?;
+    let mut maps: Vec<(String, bool)> = asked.iter().map(|svg| (themed(svg.clone()), false)).collect();
+    // What was asked for is not drawn twice.
+    let own = self::plots(plan, grid, rows)?.into_iter().filter(|(_, svg)| !asked.contains(svg));
+    maps.extend(own.map(|(_, svg)| (themed(svg), false)));
     let points = rows.len() as u64;
     let fact = |what, value, remark| Fact { what, value, remark };
     let sheet = Sheet {
@@ -51,7 +49,7 @@ pub fn page(plan: &Plan, grid: &Grid, rows: &Rows, asked: &[Layout]) -> Result<S
         beside: String::new(),
         picture: String::new(),
         sections: vec![
-            Section { id: "maps", title: "Over the axes", html: side_by_side(&plots) },
+            Section { id: "maps", title: "Over the axes", html: side_by_side(&maps) },
             Section { id: "points", title: "Each point", html: points_table(plan, grid, rows) },
             Section {
                 id: "repeat",
@@ -68,13 +66,23 @@ pub fn page(plan: &Plan, grid: &Grid, rows: &Rows, asked: &[Layout]) -> Result<S
     sheet.html()
 }
 
-/// The main metrics over the two longest axes, unless they were asked for.
-fn own_layouts<'a>(
-    plan: &'a Plan,
-    grid: &'a Grid,
-    rows: &'a Rows,
-    asked: &'a [Layout],
-) -> impl Iterator<Item = Layout> + 'a {
+/// The plots that a sweep draws unasked: names and SVG documents.
+///
+/// # Errors
+/// When one cannot be drawn.
+pub fn plots(plan: &Plan, grid: &Grid, rows: &Rows) -> Result<Vec<(String, String)>, PageError> {
+    let mut all = Vec::new();
+    for layout in own_layouts(plan, grid, rows) {
+        all.push((format!("map-{}", layout.pivot.metric.replace('.', "-")), heat_map(&layout)?));
+    }
+    if let (true, Some(bars)) = (grid.axes().len() == 1, bars(plan, grid, rows)?) {
+        all.push(("spend".to_owned(), bars));
+    }
+    Ok(all)
+}
+
+/// The main metrics over the two longest axes.
+fn own_layouts<'a>(plan: &'a Plan, grid: &'a Grid, rows: &'a Rows) -> impl Iterator<Item = Layout> + 'a {
     let drawable = |axis: &usize| (2..=MOST_VALUES).contains(&grid.axes()[*axis].len());
     let mut axes: Vec<usize> = (0..grid.axes().len()).filter(drawable).collect();
     axes.sort_by_key(|axis| (std::cmp::Reverse(grid.axes()[*axis].len()), *axis));
@@ -83,8 +91,8 @@ fn own_layouts<'a>(
     two.into_iter().flat_map(move |(down, right)| {
         let pivot = move |metric: &str| Pivot { rows: down, columns: right, metric: metric.to_owned() };
         let wanted = LAID_OUT.iter().filter(told).map(move |metric| pivot(metric));
-        let new = wanted.filter(|pivot| !asked.iter().any(|layout| layout.pivot == *pivot));
-        new.map(|pivot| pivot.table(plan, grid, rows))
+        wanted
+            .map(|pivot| pivot.table(plan, grid, rows))
             .filter(|layout| layout.cells.iter().flatten().any(Option::is_some))
     })
 }

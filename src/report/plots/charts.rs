@@ -435,14 +435,7 @@ impl Lines<'_> {
                 true => Axis::dollars(most, 5, self.title),
                 false => Axis::quantity(most, 5, self.title, false),
             };
-            let panel = Panel {
-                x: &x,
-                y,
-                left,
-                top,
-                width,
-                height: 260.0,
-            };
+            let panel = Panel { x: &x, y, left, top, width, height: 260.0 };
             panel.frame(canvas);
             panel.heading(canvas, "");
             for (index, (_, points)) in self.lines.iter().enumerate() {

@@ -1,11 +1,12 @@
 //! `[plan]`: what may vary, what must hold, what is made small.
 
 mod horizon;
+mod vary;
 
 pub use horizon::{HorizonTerms, OwnedTerms};
 
 use crate::metrics::{Goals, MetricGoal, Objective, Survive};
-use crate::scenario::dom::{Node, Value};
+use crate::scenario::dom::Value;
 use crate::scenario::kinds;
 use crate::scenario::problem::Problem;
 use crate::scenario::reader::TableReader;
@@ -52,10 +53,13 @@ impl Default for RegretTerms {
 
 /// Reads `[plan]`; `None` when there is none, or after errors have been recorded.
 pub fn plan(t: &mut TableReader<'_>) -> Option<PlanSection> {
+    let own = vary::own_offers(t);
     t.table("plan", "The search that `fleetsim plan` makes.", |t| {
         let doc = "What may vary: a path as --set takes it, and its values, as in \
-                   \"pools.base.nodes\" = \"0..16\", \"pools.base.offer\" = [\"a\", \"b\"].";
-        let vary = vary(t, doc);
+                   \"pools.base.nodes\" = \"0..16\", \"pools.base.offer\" = [\"a\", \"b\"]. \
+                   \"pools.base.accelerator\" = [\"H100-SXM5\", \"L40S\"] varies over all offers with these, \
+                   \"pools.base.offer\" = \"*\" over all there are.";
+        let vary = vary::vary(t, doc, &own);
         let doc = "What must hold; what the streams promise in their `slo` holds in any case.";
         let require = t.table_or_default("require", doc, require);
         let doc = "What is made as small as can be: what is billed, or the number of cards.";
@@ -96,83 +100,26 @@ fn replications(t: &mut TableReader<'_>) -> (u64, Option<u64>) {
     const USUAL: u64 = 3;
     let doc = "Replications of each candidate, by whose mean it is judged: 3 when absent; or { min, max } to run more of \
                those only that are close to a limit.";
-    let read = t.short_or_table("replications", &kinds::COUNT, doc, |n| (u64::from(n), None), |t| {
-        let doc = "After so many it is looked at first whether a candidate is decided; at least 2.";
-        let min = t.required("min", &kinds::COUNT, doc);
-        let max = t.required("max", &kinds::COUNT, "No candidate runs more; it is then judged by their mean.");
-        let (min, max) = (min?, max?);
-        if *min < 2 || *max < *min {
-            let message = format!("`replications` of `plan` cannot race from {} to {}", *min, *max);
-            t.problem(Problem::error(min.place, message).help("give { min = 2, max = 32 }, say"));
-            return None;
-        }
-        Some((u64::from(*max), Some(u64::from(*min))))
-    });
-    read.unwrap_or((USUAL, None))
-}
-
-/// The axes, in the order of their paths.
-fn vary(t: &mut TableReader<'_>, doc: &'static str) -> Option<Vec<String>> {
-    t.declare("vary", "a table of paths with their values", None, doc);
-    if t.is_describing() {
-        return None;
-    }
-    let Some(node) = t.node("vary") else {
-        t.missing("vary", "what may vary, as in vary = { \"pools.base.nodes\" = \"0..16\" }", "");
-        return None;
-    };
-    let help = "vary = { \"pools.base.nodes\" = \"0..16\", \"pools.base.offer\" = [\"a\", \"b\"] }";
-    let Some(entries) = node.entries() else {
-        let problem = Problem::error(node.place, "`vary` of `plan` must be a table of paths");
-        t.problem(problem.help(help));
-        return None;
-    };
-    if entries.is_empty() {
-        let problem = Problem::error(node.place, "the space of `plan` is empty: nothing may vary");
-        t.problem(problem.help(help));
-        return None;
-    }
-    let mut axes = Some(Vec::new());
-    for (path, entry) in entries {
-        match values(&entry.node) {
-            Ok(values) => axes.iter_mut().for_each(|axes| axes.push(format!("{path}={values}"))),
-            Err(why) => {
-                t.problem(Problem::error(entry.node.place, format!("`{path}` of `vary`: {why}")).help(help));
-                axes = None;
+    let read = t.short_or_table(
+        "replications",
+        &kinds::COUNT,
+        doc,
+        |n| (u64::from(n), None),
+        |t| {
+            let doc = "After so many it is looked at first whether a candidate is decided; at least 2.";
+            let min = t.required("min", &kinds::COUNT, doc);
+            let max =
+                t.required("max", &kinds::COUNT, "No candidate runs more; it is then judged by their mean.");
+            let (min, max) = (min?, max?);
+            if *min < 2 || *max < *min {
+                let message = format!("`replications` of `plan` cannot race from {} to {}", *min, *max);
+                t.problem(Problem::error(min.place, message).help("give { min = 2, max = 32 }, say"));
+                return None;
             }
-        }
-    }
-    axes
-}
-
-/// The values of an axis as `--grid` takes them.
-fn values(node: &Node) -> Result<String, String> {
-    match &node.value {
-        Value::Text(text) if text.trim().is_empty() => Err("it has no values".to_owned()),
-        Value::Text(text) => Ok(text.clone()),
-        Value::List(items) if items.is_empty() => Err("it has no values".to_owned()),
-        Value::List(items) => Ok(items.iter().map(as_toml).collect::<Vec<_>>().join(",")),
-        Value::Table(_) => Err("give a range such as \"0..16\", or a list of values".to_owned()),
-        _ => Ok(as_toml(node)),
-    }
-}
-
-/// A value as TOML.
-fn as_toml(node: &Node) -> String {
-    match &node.value {
-        Value::Text(text) => toml_edit::Value::from(text.as_str()).to_string(),
-        Value::Integer(number) => number.to_string(),
-        Value::Float(number) => toml_edit::Value::from(*number).to_string(),
-        Value::Bool(value) => value.to_string(),
-        Value::Datetime(text) => text.clone(),
-        Value::List(items) => format!("[{}]", items.iter().map(as_toml).collect::<Vec<_>>().join(", ")),
-        Value::Table(entries) => {
-            let entry = |(key, entry): (&String, &crate::scenario::dom::Entry)| {
-                format!("{} = {}", toml_edit::Key::new(key).display_repr(), as_toml(&entry.node))
-            };
-            format!("{{ {} }}", entries.iter().map(entry).collect::<Vec<_>>().join(", "))
-        }
-    }
+            Some((u64::from(*max), Some(u64::from(*min))))
+        },
+    );
+    read.unwrap_or((USUAL, None))
 }
 
 fn require(t: &mut TableReader<'_>) -> Option<Goals> {

@@ -1,6 +1,6 @@
 //! `[plan.horizon]`: the months to come, over which commitments, spot, owned nodes and hosted APIs are weighed.
 
-use super::as_toml;
+use super::vary::as_toml;
 use crate::scenario::dom::Value;
 use crate::scenario::kinds;
 use crate::scenario::raw::market;
@@ -58,7 +58,8 @@ pub fn read(t: &mut TableReader<'_>) -> Option<HorizonTerms> {
     let doc = "Windows that are simulated in place of the months: the scenario's own window with the demand and the \
                prices of the middle of as many equal parts of the horizon.";
     let windows = t.or("windows", &WINDOWS, "4", doc);
-    let doc = "Simulate the whole horizon as well, second by second, and tell how far the windows are from it.";
+    let doc =
+        "Simulate the whole horizon as well, second by second, and tell how far the windows are from it.";
     let full_run = t.or("full_run", &kinds::BOOL, "false", doc);
     let doc = "Weigh spot: how its nodes are taken back, as under `spot` of a pool.";
     let spot = t.table("spot", doc, |t| market::spot(t).map(|_| ()));
