@@ -33,9 +33,9 @@ fn cluster_autoscaler_estimates() {
 /// Whether a node of 2 cores and 2 MB with these pods is removable at a threshold; `TestCalculate`'s figures.
 fn removable(flags: &str, pods: &[Value], threshold: f64) -> bool {
     let spec = format!(
-        "policy: cluster-autoscaler\nflags: {{scale-down-utilization-threshold: {threshold}, scale-down-unneeded-time: 0s, \
-         scale-down-delay-after-add: 0s{flags}}}\nnodeGroups:\n- {{name: g, min: 0, max: 10, resources: {{cpu: 2, memory: \
-         2000000, pods: 100}}}}\n"
+        "policy: cluster-autoscaler\nflags: {{scale-down-utilization-threshold: {threshold}, \
+         scale-down-unneeded-time: 0s, scale-down-delay-after-add: 0s{flags}}}\nnodeGroups:\n\
+         - {{name: g, min: 0, max: 10, resources: {{cpu: 2, memory: 2000000, pods: 100}}}}\n"
     );
     let node = |name: &str| json!({"name": name, "group": "g", "allocatable": {"cpu": 2, "memory": 2_000_000, "pods": 100}});
     let mut full = json!({"name": "full", "node": "other", "requests": {"cpu": 1.2, "memory": 1_200_000}});
@@ -83,8 +83,8 @@ fn utilization() {
 fn unneeded(flags: &str, node: Value, pods: &[(&str, f64, bool)]) -> usize {
     let spec = format!(
         "policy: cluster-autoscaler\nflags: {{scale-down-unneeded-time: 0s, scale-down-unready-time: 0s, \
-         scale-down-delay-after-add: 0s{flags}}}\nnodeGroups:\n- {{name: ng1, min: 1, max: 10, resources: {{cpu: 1, memory: \
-         10}}}}\n"
+         scale-down-delay-after-add: 0s{flags}}}\nnodeGroups:\n\
+         - {{name: ng1, min: 1, max: 10, resources: {{cpu: 1, memory: 10}}}}\n"
     );
     let mut regular = json!({"group": "ng1", "allocatable": {"cpu": 1, "memory": 10}});
     for (key, value) in node.as_object().unwrap() {

@@ -6,8 +6,8 @@ use super::answers;
 
 fn pool(disruption: &str) -> String {
     format!(
-        "apiVersion: karpenter.sh/v1\nkind: NodePool\nmetadata: {{name: default}}\nspec:\n  template:\n    spec:\n      \
-         expireAfter: Never\n  disruption: {{consolidateAfter: 0s, {disruption}}}\n"
+        "apiVersion: karpenter.sh/v1\nkind: NodePool\nmetadata: {{name: default}}\nspec:\n  template:\n    \
+         spec:\n      expireAfter: Never\n  disruption: {{consolidateAfter: 0s, {disruption}}}\n"
     )
 }
 

@@ -1,5 +1,5 @@
-//! SkyPilot has few unit tests of this law: hand-computed ticks of the rules of `sky/serve/autoscalers.py`, and the window
-//! of requests that `TestAutoscalerInfo` checks.
+//! SkyPilot has few unit tests of this law: hand-computed ticks of the rules of `sky/serve/autoscalers.py`, and the
+//! window of requests that `TestAutoscalerInfo` checks.
 
 use serde_json::{Value, json};
 
