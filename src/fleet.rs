@@ -8,6 +8,7 @@ mod config;
 mod delay;
 mod ends;
 mod inventory;
+mod network;
 mod nodes;
 mod pool;
 mod shared_then;
@@ -23,6 +24,7 @@ pub use claim::{
 pub use config::{Host, PoolConfig, PoolId};
 pub use delay::Delay;
 pub use inventory::Inventory;
+pub use network::{LinkUse, Patterns};
 pub use nodes::{Effect, Event, NodeView, Nodes, Stage, Tally, Why};
 pub use pool::NodeCards;
 pub use stock_trace::StockTrace;
