@@ -67,7 +67,7 @@ fn break_even_points() {
     let mut paid = 73_000.0;
     let mut month = 0;
     let at = loop {
-        let rent = 7300.0 * 0.8f64.powf(f64::from(month) / 12.0);
+        let rent = 7300.0 * libm::pow(0.8, f64::from(month) / 12.0);
         if paid + 365.0 <= rent {
             break f64::from(month) + paid / (rent - 365.0);
         }
@@ -91,7 +91,7 @@ fn break_even_points() {
     let three = three.expect("a level");
     assert_eq!((&three["commit_nodes"], &three["months"]), (&1.into(), &24.into()));
     near(&three["spend_usd"], 5.0 * 730.0 * 24.0);
-    let rent: f64 = (0..24).map(|month| 7300.0 * 0.8f64.powf(f64::from(month) / 12.0)).sum();
+    let rent: f64 = (0..24).map(|month| 7300.0 * libm::pow(0.8, f64::from(month) / 12.0)).sum();
     near(&three["all_on_demand_usd"], rent);
 }
 
@@ -106,8 +106,8 @@ fn representative_windows() {
     for (window, month) in windows.iter().zip([6.0, 18.0]) {
         near(&window["month"], month);
         near(&window["weight"], 0.5);
-        near(&window["demand"], 1.25f64.powf(month / 12.0));
-        near(&window["spend_usd_month"], 7300.0 * 0.81f64.powf(month / 12.0));
+        near(&window["demand"], libm::pow(1.25, month / 12.0));
+        near(&window["spend_usd_month"], 7300.0 * libm::pow(0.81, month / 12.0));
         assert_eq!(window["kept"], true);
     }
     // 0.9 and 0.9³ of the price, a year each.
