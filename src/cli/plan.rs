@@ -26,6 +26,8 @@ use crate::units::Duration;
 
 /// Larger spaces are searched only when --yes is given.
 const MANY_POINTS: u64 = 100_000;
+/// Of smaller spaces more is simulated than the search needs.
+const SMALL: u64 = 500;
 
 /// Search the space in the scenario's [plan] for the cheapest fleet that keeps its promises.
 ///
@@ -57,7 +59,7 @@ pub struct Args {
     /// No more simulations than this; the gap then tells how far the result may be from the optimum.
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
     max_simulations: u64,
-    /// Simulations beyond what the search needs, for the frontier [default: one for 100 candidates, at most 8].
+    /// Simulations beyond what the search needs, for the frontier [default: 8 of less than 500 candidates, else one for 100, at most 8].
     #[arg(long, value_name = "N")]
     frontier: Option<u64>,
     /// Search the space even if it has more than 100,000 points.
@@ -116,7 +118,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         replications,
         race,
         max_simulations: args.max_simulations,
-        frontier: args.frontier.unwrap_or((size / 100).min(8)),
+        frontier: args.frontier.unwrap_or(if size < SMALL { 8 } else { (size / 100).min(8) }),
     };
     let resolve = |point: u64| points.loaded(point, &[]).map(resolved);
     let bar = figures::bar(0, "simulations", args.quiet);

@@ -152,6 +152,8 @@ pub struct Row {
     pub ttft_p99_s: Option<f64>,
     /// The least share of requests that met their limits over streams, where it was simulated.
     pub attainment: Option<f64>,
+    /// A bound on it, where it was pruned by one.
+    pub attainment_at_most: Option<f64>,
     /// Why it lost; null for the best.
     pub excuse: Option<Told>,
 }
@@ -515,6 +517,9 @@ fn rows(found: &Found, grid: &Grid, months: f64) -> Vec<Row> {
             replications: case.map_or(0, |case| case.values.len() as u64),
             ttft_p99_s: case.and_then(|case| Case::latency(&case.ttft_p99)),
             attainment: case.and_then(|case| attainment(found, case)),
+            attainment_at_most: matches!(candidate.state, State::Pruned(_))
+                .then_some(candidate.bound)
+                .filter(|b| *b < 1.0),
             excuse,
         }
     };

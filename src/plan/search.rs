@@ -506,24 +506,40 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// One replication of some that cost more, for the frontier: evenly over what is left, each unlike the others.
+    /// One replication of some that cost more and some that were pruned and cost less, for the frontier: evenly over
+    /// what is left, each unlike the others.
     fn widen(&mut self, candidates: &mut [Candidate], best: usize) -> Result<(), PlanError> {
-        let mut unlike: BTreeMap<&str, usize> = BTreeMap::new();
-        let order = self.order(candidates);
-        for index in &order {
-            if let Some(likeness) = &candidates[*index].likeness
-                && !self.known.contains_key(likeness)
-            {
-                unlike.entry(likeness).or_insert(*index);
+        let key = |index: &usize| (self.key(&candidates[*index]), candidates[*index].point);
+        let unlike = |wanted: &mut dyn Iterator<Item = usize>| -> Vec<usize> {
+            let mut found: BTreeMap<&str, usize> = BTreeMap::new();
+            let mut alone = Vec::new();
+            for index in wanted {
+                match &candidates[index].likeness {
+                    Some(likeness) if self.known.contains_key(likeness) => {}
+                    Some(likeness) => {
+                        found.entry(likeness).or_insert(index);
+                    }
+                    None => alone.push(index),
+                }
             }
-        }
-        let mut costlier: Vec<usize> = unlike.into_values().collect();
-        costlier.sort_by_key(|index| (self.key(&candidates[*index]), candidates[*index].point));
-        let wanted = self.terms.frontier.min(costlier.len() as u64) as usize;
-        let chosen: Vec<usize> = (0..wanted)
-            .map(|at| costlier[at * costlier.len() / wanted.max(1)])
-            .filter(|at| *at != best)
+            let mut found: Vec<usize> = found.into_values().chain(alone).collect();
+            found.sort_by_key(key);
+            found
+        };
+        let costlier = unlike(&mut self.order(candidates).into_iter());
+        let mut pruned: Vec<usize> = (0..candidates.len())
+            .filter(|index| matches!(candidates[*index].state, State::Pruned(_)) && key(index) < key(&best))
             .collect();
+        pruned.sort_by_key(key);
+        let cheaper = unlike(&mut pruned.into_iter());
+        let evenly = |from: &[usize], wanted: usize| -> Vec<usize> {
+            let wanted = wanted.min(from.len());
+            (0..wanted).map(|at| from[at * from.len() / wanted.max(1)]).collect()
+        };
+        let wanted = self.terms.frontier as usize;
+        let mut chosen = evenly(&cheaper, wanted / 2);
+        chosen.extend(evenly(&costlier, wanted - chosen.len()));
+        chosen.retain(|at| *at != best);
         let this = &*self;
         let looked: Vec<_> = chosen
             .into_par_iter()

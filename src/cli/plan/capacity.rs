@@ -25,7 +25,10 @@ pub fn over_time(points: &Points<'_>, point: u64) -> Option<Capacity> {
     }
     let end = config.duration.as_secs_f64();
     let length = end / demanded.len().max(1) as f64;
-    let demanded = demanded.into_iter().enumerate().map(|(at, cards)| (at as f64 * length, cards)).collect();
+    // Nothing is told of the warm-up.
+    let warm = (config.warmup.as_secs_f64() / length).ceil() as usize;
+    let demanded = demanded.into_iter().enumerate().skip(warm);
+    let demanded = demanded.map(|(at, cards)| (at as f64 * length, cards)).collect();
     let over_time = |metric: &str| -> Vec<(f64, f64)> {
         let series = results.timeseries.series.iter().filter(|series| series.metric == metric);
         let mut sums: Vec<f64> = Vec::new();
@@ -39,10 +42,10 @@ pub fn over_time(points: &Points<'_>, point: u64) -> Option<Capacity> {
     Some(Capacity {
         end,
         lines: vec![
-            ("demanded at least".to_owned(), demanded),
-            ("ready and held".to_owned(), over_time(metric::ALLOCATED_CARDS)),
             ("billed".to_owned(), over_time(metric::PROVISIONED_CARDS)),
+            ("ready and held".to_owned(), over_time(metric::ALLOCATED_CARDS)),
             ("computing".to_owned(), over_time(metric::BUSY_CARDS)),
+            ("demanded at least".to_owned(), demanded),
         ],
     })
 }

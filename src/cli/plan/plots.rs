@@ -2,7 +2,7 @@
 
 use super::super::Failure;
 use crate::plan::facts::HOURS_PER_MONTH;
-use crate::plan::grid::Grid;
+use crate::plan::grid::{Axis, Grid};
 use crate::plan::horizon::{Course, Window};
 use crate::plan::outcome::{Outcome, Row};
 use crate::report::format::{money, percent};
@@ -62,7 +62,7 @@ pub fn draw(
             .iter()
             .map(|judged| {
                 let kept = percent(judged.slo_met_probability);
-                format!("{} ({kept} kept)", short(&grid.values(judged.point)))
+                format!("{} ({kept} kept)", named(grid, judged.point))
             })
             .collect();
         let worlds = uncertainty.draws as f64;
@@ -150,6 +150,16 @@ fn horizon(course: &Course) -> Result<String, PlotError> {
     .svg()
 }
 
+/// The same, each value with the end of its path.
+fn named(grid: &Grid, point: u64) -> String {
+    let values = grid.values(point);
+    let one = |(axis, value): (&Axis, &String)| {
+        let end = axis.path.rsplit('.').next().unwrap_or(&axis.path);
+        format!("{end} {}", value.trim_matches('"'))
+    };
+    grid.axes().iter().zip(&values).map(one).collect::<Vec<_>>().join(" · ")
+}
+
 fn frontier(outcome: &Outcome) -> Result<String, PlotError> {
     let best = outcome.best.as_ref().map(|best| best.point);
     let dots = |of: fn(&Row) -> Option<f64>, name: &str| -> Vec<Dot> {
@@ -207,7 +217,7 @@ fn bars(outcome: &Outcome, grid: &Grid) -> Result<String, PlotError> {
     let layers: Vec<(String, Vec<f64>)> =
         causes.iter().map(|cause| (cause.clone(), rows.iter().map(|row| of(row, cause)).collect())).collect();
     let names: Vec<String> =
-        rows.iter().map(|row| format!("{}: {}", row.status, short(&grid.values(row.point)))).collect();
+        rows.iter().map(|row| format!("{}: {}", row.status, named(grid, row.point))).collect();
     let naming = Naming {
         name: "spend_by_candidate",
         title: "What each candidate spends on",
@@ -244,7 +254,7 @@ fn map(outcome: &Outcome, grid: &Grid, down: usize, right: usize, spend: bool) -
         let places = grid.places(row.point);
         let (y, x) = (places[down] as usize, places[right] as usize);
         let cell: &mut Option<f64> = &mut cells[y][x];
-        let value = if spend { row.spend_usd_month } else { row.attainment };
+        let value = if spend { row.spend_usd_month } else { row.attainment.or(row.attainment_at_most) };
         if let Some(value) = value {
             let better = |old: f64| if spend { value < old } else { value > old };
             if cell.is_none_or(better) {
@@ -266,7 +276,7 @@ fn map(outcome: &Outcome, grid: &Grid, down: usize, right: usize, spend: bool) -
         ),
         false => (
             Naming { name: "map_slo", title: "SLO over two axes", about: "best SLO attainment by two axes" },
-            "the largest share of requests within their limits, where simulated; the best is outlined",
+            "most requests within their limits, simulated or bounded; the best is outlined",
         ),
     };
     HeatMap {

@@ -69,7 +69,15 @@ fn table(rows: &[Row], grid: &Grid) -> String {
         cells.push(row.ttft_p99_s.map_or(NOTHING.to_owned(), seconds));
         cells.push(row.attainment.map_or(NOTHING.to_owned(), percent));
         cells.push(row.excuse.as_ref().map_or(String::new(), |excuse| {
+            let of = |name: &str| {
+                name.strip_prefix("streams.")?.strip_suffix(".slo.attainment").map(str::to_owned)
+            };
             match (excuse.constraint.as_str(), excuse.by) {
+                ("spend", Some(0.0)) => "costs the same".to_owned(),
+                (name, Some(by)) if of(name).is_some() => {
+                    let stream = of(name).unwrap_or_default();
+                    format!("SLO of {} by {}", shorten(&stream, 16), figures::show(name, by))
+                }
                 ("spend" | "budget_usd_month", Some(by)) => format!("{} more", money(by)),
                 ("scenario", _) => shorten(&excuse.why, 40),
                 (name, Some(by)) => format!("{} by {}", shorten(name, 30), figures::show(name, by)),

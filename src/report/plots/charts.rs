@@ -64,7 +64,9 @@ impl HeatMap<'_> {
         let left = MARGIN
             + widest(&mut self.rows.1.iter().map(label)).max(text_width(self.rows.0, TEXT_SIZE))
             + 10.0;
-        let width = (left + cell * self.columns.1.len() as f64 + MARGIN).max(420.0);
+        let said =
+            text_width(&self.note, TEXT_SIZE).max(text_width(self.columns.0, TEXT_SIZE) + left - MARGIN);
+        let width = (left + cell * self.columns.1.len() as f64 + MARGIN).max(said + 2.0 * MARGIN).max(420.0);
         chart(self.naming, width, |canvas| {
             canvas.note(&self.note);
             let top = canvas.bottom + 44.0;
@@ -438,6 +440,8 @@ impl Lines<'_> {
             let panel = Panel { x: &x, y, left, top, width, height: 260.0 };
             panel.frame(canvas);
             panel.heading(canvas, "");
+            // Where lines lie on each other, the earlier shows beside the later.
+            let thick = |index: usize| 2.0 + 1.6 * (self.lines.len() - 1 - index) as f64;
             for (index, (_, points)) in self.lines.iter().enumerate() {
                 let mut steps = Vec::new();
                 for (place, (time, value)) in points.iter().enumerate() {
@@ -445,7 +449,7 @@ impl Lines<'_> {
                     steps.extend([panel.at(*time, *value), panel.at(until, *value)]);
                 }
                 let color = series_color(index);
-                panel.over_time(canvas, self.end, |canvas| canvas.line(&steps, color, 1.0, 2.0));
+                panel.over_time(canvas, self.end, |canvas| canvas.line(&steps, color, 1.0, thick(index)));
             }
             canvas.bottom = panel.horizontal_labels(canvas);
         })
