@@ -159,7 +159,8 @@ fn sweep() {
 #[test]
 fn months() {
     let section = format!(
-        "{SPACE}\n[plan.horizon]\nmonths = 24\nwindows = 2\ngrowth_per_year = 1.0\nspot = {{ rate = 0.5, notice = \"30s\" }}\n\
+        "{SPACE}\n[plan.horizon]\nmonths = 24\nwindows = 2\n\
+         growth_per_year = 1.0\nspot = {{ rate = 0.5, notice = \"30s\" }}\n\
          owned = {{ price = 73000, life = \"4y\" }}\n[prices]\n\"lab/rack\" = {{ reserved_1y = 7.0, spot = 3.0 }}\n"
     );
     let found = told(&section, &["plan", "small.toml", "--json", "--no-plots"]);

@@ -155,7 +155,9 @@ full_run = true
     assert!(spend.is_some_and(|error| error.abs() < 0.001), "{course}");
     assert!(met.is_some_and(|error| error.abs() < 0.02), "{course}");
     // A spike of its own happens in every window, but once in two months.
-    let spiky = slow.replace("shape = [", "shape = [{ kind = \"spike\", start = \"2h\", factor = 1.1, rise = \"1m\", hold = \"1m\", fall = \"1m\" }, ");
+    let spike =
+        "{ kind = \"spike\", start = \"2h\", factor = 1.1, rise = \"1m\", hold = \"1m\", fall = \"1m\" }";
+    let spiky = slow.replace("shape = [", &format!("shape = [{spike}, "));
     let told = plan(&format!("{spiky}{section}"), &[]);
     assert_eq!(told["horizon"]["full_run"], Value::Null);
     assert!(

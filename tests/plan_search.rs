@@ -274,8 +274,8 @@ fn as_enumerated(space: fn(u64) -> Space, seeds: std::ops::Range<u64>) {
             assert!(least <= candidate.bound + 1e-9, "space {seed}: {least} above {candidate:?}");
         }
         eprintln!(
-            "space {seed}: {} points, {enumerated} simulations against {}, {} pruned, optimum {optimum:?}, integer bound \
-             {:?} of {:?} USD a month",
+            "space {seed}: {} points, {enumerated} simulations against {}, {} pruned, optimum {optimum:?}, integer \
+             bound {:?} of {:?} USD a month",
             space.grid.points(),
             found.simulations,
             found.pruned,

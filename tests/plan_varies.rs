@@ -45,7 +45,8 @@ like = "L4"
 fn offers_and_counts() {
     let section = r#"
 [plan]
-vary = { "pools.base.offer" = ["lab/rack", "lab/single"], "pools.base.nodes" = "1..4", "deployments.chat.replicas" = "1..4" }
+vary = { "pools.base.offer" = ["lab/rack", "lab/single"], "pools.base.nodes" = "1..4",
+         "deployments.chat.replicas" = "1..4" }
 "#;
     let set = best(&format!("{SMALL}{OFFERS}"), section);
     // Two replicas are needed: two single nodes at 3 dollars, not one of four cards at 10.
@@ -126,9 +127,13 @@ fn scaled() -> String {
         .replace("offer = \"lab/rack\"\nnodes = 1", "offer = \"lab/single\"\nnodes = { min = 1, max = 6 }")
         .replace(
             "replicas = 2\n",
-            "replicas = { min = 2, max = 6 }\nautoscaler = { policy = \"hpa\", metric = \"concurrency\", target = 4 }\n",
+            "replicas = { min = 2, max = 6 }\nautoscaler = { policy = \"hpa\", metric = \"concurrency\", \
+             target = 4 }\n",
         )
-        .replace("minimum = \"0s\"", "minimum = \"0s\"\nprovisioning = { boot = \"5s\", image_pull = \"5s\" }\nidle_after = \"10s\"")
+        .replace(
+            "minimum = \"0s\"",
+            "minimum = \"0s\"\nprovisioning = { boot = \"5s\", image_pull = \"5s\" }\nidle_after = \"10s\"",
+        )
         .replace("attainment = 0.9", "attainment = 0.6")
 }
 
@@ -205,9 +210,11 @@ fn what_may_be_required() {
 #[test]
 fn providers_and_regions() {
     let text = format!("{SMALL}{OFFERS}")
-        + "\n[[offers]]\nname = \"far/single\"\naccelerator = \"LabCard\"\naccelerators_per_node = 1\non_demand_usd_h = 1.0\n\
+        + "\n[[offers]]\nname = \"far/single\"\naccelerator = \"LabCard\"\n\
+           accelerators_per_node = 1\non_demand_usd_h = 1.0\n\
            region = \"far-away\"\n";
-    let vary = "[plan]\nvary = { \"pools.base.offer\" = [\"lab/single\", \"far/single\"], \"pools.base.nodes\" = \"2..3\" }\n";
+    let vary = "[plan]\nvary = { \"pools.base.offer\" = [\"lab/single\", \"far/single\"], \
+                \"pools.base.nodes\" = \"2..3\" }\n";
     assert_eq!(best(&text, vary)["pools.base.offer"], "far/single");
     let near = best(&text, &format!("{vary}require = {{ providers = [\"lab\"] }}\n"));
     assert_eq!(near["pools.base.offer"], "lab/single");

@@ -59,7 +59,8 @@ pub struct Args {
     /// No more simulations than this; the gap then tells how far the result may be from the optimum.
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
     max_simulations: u64,
-    /// Simulations beyond what the search needs, for the frontier [default: 8 of less than 500 candidates, else one for 100, at most 8].
+    /// Simulations beyond what the search needs, for the frontier [default: 8 for less than 500 candidates, else one
+    /// for 100, at most 8].
     #[arg(long, value_name = "N")]
     frontier: Option<u64>,
     /// Search the space even if it has more than 100,000 points.

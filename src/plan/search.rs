@@ -4,14 +4,14 @@
 //!    window, else as a floor. What breaks a limit that needs no simulation (budget, power, providers, regions) or
 //!    cannot be run is out.
 //! 2. [`super::bound`] says of each how much of its promises it can keep at most; what can't keep them is pruned. The
-//!    integer relaxation of the space ([`super::integer`]) rules out what costs less than the cheapest fleet of its kind
-//!    that can: in large spaces before anything else.
+//!    integer relaxation of the space ([`super::integer`]) rules out what costs less than the cheapest fleet of its
+//!    kind that can: in large spaces before anything else.
 //! 3. The rest is simulated in order of spend, the most capable first among equals. The first that keeps its
 //!    promises is the optimum once nothing that may cost less is left: floors are never above the spend.
 //!
 //! Every candidate meets the same arrivals, replication by replication (common random numbers). A candidate is
-//! judged by the mean over its replications (or by as many as a race needs: [`Case::race`]) and given up as soon as the best that the rest could bring would not
-//! save it, which never changes the verdict. Fleets that serve alike ([`facts::likeness`]) are simulated once.
+//! judged by the mean over its replications (or by as many as a race needs: [`Case::race`]) and given up as soon as
+//! the best that the rest could bring would not save it, which never changes the verdict. Fleets that serve alike ([`facts::likeness`]) are simulated once.
 //! No other monotonicity is assumed.
 
 mod case;

@@ -98,8 +98,8 @@ pub fn plan(t: &mut TableReader<'_>) -> Option<PlanSection> {
 /// Replications: the most, and where candidates race the first look.
 fn replications(t: &mut TableReader<'_>) -> (u64, Option<u64>) {
     const USUAL: u64 = 3;
-    let doc = "Replications of each candidate, by whose mean it is judged: 3 when absent; or { min, max } to run more of \
-               those only that are close to a limit.";
+    let doc = "Replications of each candidate, by whose mean it is judged: 3 when absent; or { min, max } to run more \
+               of those only that are close to a limit.";
     let read = t.short_or_table(
         "replications",
         &kinds::COUNT,
