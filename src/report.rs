@@ -159,7 +159,12 @@ pub fn write_all(
     }
     let records = &wanted.records;
     if records.includes(Record::Jobs) {
-        saver.save("jobs.csv", |file| export::jobs::write(&results.jobs, file))?;
+        let (jobs, waits) = (&results.jobs, &results.job_waits);
+        saver.save("jobs.csv", |file| export::jobs::write(jobs, waits, file))?;
+        match waits.causes.is_empty() {
+            true => saver.discard("job_waits.csv"),
+            false => saver.save("job_waits.csv", |file| export::jobs::write_waits(jobs, waits, file))?,
+        }
     }
     if records.includes(Record::Decisions) {
         saver.save("decisions.csv", |file| export::decisions::write(&results.decisions, file))?;

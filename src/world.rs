@@ -22,6 +22,7 @@ mod run;
 mod scale;
 mod summary;
 mod tables;
+mod yields;
 
 pub use config::{
     ApiPlan, Feed, NodeScalerPlan, PoolPlan, PowerPlan, RetryPlan, ScalerPlan, Slo, StreamPlan, TenantPlan,

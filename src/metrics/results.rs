@@ -11,7 +11,9 @@ pub use engine::{
     AdapterSummary, ApiSummary, EngineSummary, ResponseCacheSummary, SpeculationSummary, SwapSummary,
     TenantSummary,
 };
-pub use jobs::{GanttRow, JobGroup, JobsSummary, MOST_GANTT_ROWS, MOST_GROUPS, WaitShare};
+pub use jobs::{
+    GanttRow, JobClass, JobGroup, JobWaits, JobsSummary, MOST_GANTT_ROWS, MOST_GROUPS, WaitShare,
+};
 
 use serde::Serialize;
 
@@ -577,6 +579,8 @@ pub struct RunResults {
     pub ledger: Vec<LedgerRow>,
     /// The jobs.
     pub jobs: Vec<JobRow>,
+    /// What each of them waited for.
+    pub job_waits: JobWaits,
     /// When jobs held which cards.
     pub gantt: Vec<GanttRow>,
     /// The decisions.
