@@ -133,6 +133,7 @@ fn measure(name: &str, order: QueueOrder, list: &Arc<JobList>, nodes: u32) -> f6
                 accelerator: "card".to_owned(),
                 nodes,
                 cards_per_node: 8,
+                fabric: None,
                 supply: None,
                 host: Host::default(),
             },

@@ -108,8 +108,14 @@ fn discard_earlier(saver: &Saver, wanted: &Wanted) {
     for plot in &plots::ALL {
         ["svg", "png"].iter().for_each(|kind| saver.discard(&format!("plots/{}.{kind}", plot.name)));
     }
-    let files =
-        ["summary.json", "scenario.toml", "report.html", "openmetrics.txt", "job_waits.csv", "job_waits.parquet"];
+    let files = [
+        "summary.json",
+        "scenario.toml",
+        "report.html",
+        "openmetrics.txt",
+        "job_waits.csv",
+        "job_waits.parquet",
+    ];
     files.iter().for_each(|name| saver.discard(name));
 }
 

@@ -3,6 +3,7 @@
 
 mod engine;
 mod jobs;
+mod links;
 pub mod metric;
 mod serving;
 mod time;
@@ -12,8 +13,9 @@ pub use engine::{
     TenantSummary,
 };
 pub use jobs::{
-    GanttRow, JobClass, JobGroup, JobWaits, JobsSummary, MOST_GANTT_ROWS, MOST_GROUPS, WaitShare,
+    GanttRow, JobClass, JobGroup, JobRow, JobWaits, JobsSummary, MOST_GANTT_ROWS, MOST_GROUPS, WaitShare,
 };
+pub use links::LinkSummary;
 
 use serde::Serialize;
 
@@ -332,6 +334,9 @@ pub struct PoolSummary {
     /// What became of its nodes; left out where they stay.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub supply: Option<SupplySummary>,
+    /// The busiest links between its switches; left out where gangs do not wait for each other.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<LinkSummary>,
 }
 
 /// What became of the nodes of a pool that come and go.
@@ -491,35 +496,6 @@ pub struct LedgerRow {
     pub price_usd: f64,
     /// What it cost.
     pub amount: Usd,
-}
-
-/// One job.
-#[derive(Debug, Clone, PartialEq)]
-pub struct JobRow {
-    /// Its name.
-    pub id: String,
-    /// Who submitted it; empty when the scenario does not say.
-    pub user: String,
-    /// The queue; empty when the scenario does not say.
-    pub queue: String,
-    /// When it was submitted.
-    pub submit: Instant,
-    /// When it first ran.
-    pub start: Option<Instant>,
-    /// When it finished.
-    pub end: Option<Instant>,
-    /// Cards it asks for.
-    pub accelerators: u32,
-    /// The pool it ran on.
-    pub pool: Option<String>,
-    /// Nodes it ran on.
-    pub nodes: Vec<u32>,
-    /// `completed`, `running`, `queued` or `failed`.
-    pub state: &'static str,
-    /// How often it was interrupted.
-    pub preemptions: u32,
-    /// Why it waited, in words; empty when it did not.
-    pub wait_reason: String,
 }
 
 /// One decision of a policy.

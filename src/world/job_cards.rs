@@ -219,8 +219,6 @@ impl JobCards<'_> {
     fn started(&mut self, now: Instant, job: u32, id: LeaseId, option: usize) -> usize {
         let lease = self.inventory.lease(id);
         let pool = lease.map_or(PoolId(0), |lease| lease.pool);
-        let spread = lease.is_some_and(|lease| self.inventory.is_spread(lease));
-        let option = if spread { self.list.spread_option(job, option) } else { option };
         self.recorder.busy(now, id, lease, true);
         self.recorder.job_placed(job, lease);
         self.recorder.leased(now, pool.index(), u64::from(self.inventory.usage(pool).leased));

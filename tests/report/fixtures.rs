@@ -289,6 +289,7 @@ pub fn run(shape: &Shape) -> RunResults {
                     },
                     energy: EnergySummary::default(),
                     supply: None,
+                    links: Vec::new(),
                 })
                 .collect(),
             replications: None,

@@ -140,6 +140,35 @@ impl JobWaits {
     }
 }
 
+/// One job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobRow {
+    /// Its name.
+    pub id: String,
+    /// Who submitted it; empty when the scenario does not say.
+    pub user: String,
+    /// The queue; empty when the scenario does not say.
+    pub queue: String,
+    /// When it was submitted.
+    pub submit: Instant,
+    /// When it first ran.
+    pub start: Option<Instant>,
+    /// When it finished.
+    pub end: Option<Instant>,
+    /// Cards it asks for.
+    pub accelerators: u32,
+    /// The pool it ran on.
+    pub pool: Option<String>,
+    /// Nodes it ran on.
+    pub nodes: Vec<u32>,
+    /// `completed`, `running`, `queued` or `failed`.
+    pub state: &'static str,
+    /// How often it was interrupted.
+    pub preemptions: u32,
+    /// Why it waited, in words; empty when it did not.
+    pub wait_reason: String,
+}
+
 /// Most rows of [`GanttRow`] that are kept: the first leases to end.
 pub const MOST_GANTT_ROWS: usize = 20_000;
 
