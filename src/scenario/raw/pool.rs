@@ -30,6 +30,8 @@ pub struct RawPool {
     /// Host memory of a node.
     pub memory: Option<Bytes>,
     pub nodes_per_switch: Option<u32>,
+    /// US dollars a gigabyte that leaves.
+    pub egress_price: Option<Sited<f64>>,
     pub oversubscription: Option<f64>,
     pub place: Place,
 }
@@ -86,6 +88,8 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawPool
     let doc =
         "How many times less bandwidth a node has to nodes under other switches than to those under its own.";
     let oversubscription = t.optional("oversubscription", &kinds::POSITIVE, doc);
+    let doc = "US dollars a GB of images that leave the cloud; the provider's price by volume when absent.";
+    let egress_price = t.optional("egress_price", &kinds::USD_PER_GB, doc);
     t.later(&[
         ("min_nodes", "autoscaled pools are"),
         ("max_nodes", "autoscaled pools are"),
@@ -105,6 +109,7 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawPool
         market,
         cpus: cpus.map(|cpus| *cpus),
         memory: memory.map(|memory| *memory),
+        egress_price,
         nodes_per_switch: nodes_per_switch.map(|nodes| *nodes),
         oversubscription: oversubscription.map(|times| times.max(1.0)),
         place: t.place,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Case, Load, Logged, disaggregated};
-use crate::billing::{Purchase, Tariff};
+use crate::billing::Tariff;
 use crate::fleet::{Host, PoolConfig, PoolId};
 use crate::perf::constants::{Constants, Engine, KV_BLOCK_TOKENS};
 use crate::perf::{
@@ -446,16 +446,11 @@ impl SetUp {
                     supply: None,
                     host: Host::default(),
                 },
-                tariff: Tariff {
-                    purchase: Purchase::OnDemand,
-                    price: UsdPerHour::from_f64(0.0),
-                    granularity: Duration::ZERO,
-                    minimum: Duration::ZERO,
-                    commitment: None,
-                },
+                tariff: Tariff::as_used(UsdPerHour::from_f64(0.0)),
                 price_path: Vec::new(),
                 block: None,
                 power: None,
+                egress: None,
                 peak: None,
             }],
             node_scaler: None,
