@@ -41,8 +41,8 @@ fn with(from: &str, to: &str) -> String {
     SOUND.replace(from, to)
 }
 
-/// One at a time, each of 20 steps of 50 ms: an M/D/1 queue at half load, whose mean wait is ρ·s/(2·(1 − ρ)) (Pollaczek,
-/// Khinchine).
+/// One at a time, each of 20 steps of 50 ms: an M/D/1 queue at half load, whose mean wait is ρ·s/(2·(1 − ρ))
+/// (Pollaczek, Khinchine).
 #[test]
 fn single_images_wait_as_in_a_queue_of_constant_service() {
     let summary = run(&sound(SOUND), RunOptions::default()).expect("it runs").summary;
@@ -92,8 +92,8 @@ fn a_batch_is_of_one_size() {
     assert!(mixed < 0.75 * alike, "{mixed} {alike}");
 }
 
-/// 0.5 images a second of 1 GB each for 20 h are some 36 TB: 10 TB at 9 cents a GB, 26 at 8.5. They stand under a cause of
-/// their own, and cost nothing where the provider takes nothing.
+/// 0.5 images a second of 1 GB each for 20 h are some 36 TB: 10 TB at 9 cents a GB, 26 at 8.5. They stand under a cause
+/// of their own, and cost nothing where the provider takes nothing.
 #[test]
 fn egress_is_paid_by_the_list() {
     let text = with("\"2 MB\"", "\"1 GB\"");

@@ -1,6 +1,7 @@
 //! What a job is made of.
 
 use crate::fleet::PoolId;
+use crate::perf::OnLinks;
 use crate::policies::placement::Needs;
 use crate::units::{Duration, Flop, Instant};
 
@@ -37,9 +38,6 @@ pub struct JobExtra {
     pub limit: Option<Duration>,
     /// Jobs, by number, that must have ended, however, before it may start.
     pub after: Vec<u32>,
-    /// How long it takes on each of its pools when it lies under several switches; as long as otherwise
-    /// when absent.
-    pub spread: Vec<Duration>,
 }
 
 /// How a job saves its state.
@@ -95,4 +93,7 @@ pub struct JobOption {
     pub flop: Flop,
     /// How the duration came about, in words.
     pub label: String,
+    /// How long it takes with a share of its nodes' network, where it lies over several nodes and their links may be
+    /// shared.
+    pub on_links: Option<OnLinks<Duration>>,
 }

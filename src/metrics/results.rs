@@ -3,6 +3,7 @@
 
 mod engine;
 mod jobs;
+mod links;
 pub mod metric;
 mod serving;
 mod time;
@@ -12,6 +13,7 @@ pub use engine::{
     SwapSummary, TenantSummary,
 };
 pub use jobs::{GanttRow, JobGroup, JobsSummary, MOST_GANTT_ROWS, MOST_GROUPS, WaitShare};
+pub use links::LinkSummary;
 
 use serde::Serialize;
 
@@ -333,6 +335,9 @@ pub struct PoolSummary {
     /// What became of its nodes; left out where they stay.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub supply: Option<SupplySummary>,
+    /// The busiest links between its switches; left out where gangs do not wait for each other.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<LinkSummary>,
 }
 
 /// What became of the nodes of a pool that come and go.

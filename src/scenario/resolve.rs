@@ -15,6 +15,7 @@ mod images;
 mod job_order;
 mod jobs;
 mod lifecycle;
+mod links;
 mod names;
 mod node_autoscaler;
 mod pools;

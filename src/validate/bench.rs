@@ -3,6 +3,7 @@
 mod disaggregated;
 mod engine;
 mod run;
+mod world;
 
 use std::collections::BTreeMap;
 

@@ -234,6 +234,7 @@ impl World<'_> {
             spend: self.spend_of(pool..pool + 1, output),
             energy: self.energy_of(pool..pool + 1),
             supply: self.supply_summary(pool),
+            links: self.link_summaries(pool),
         }
     }
 

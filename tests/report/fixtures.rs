@@ -291,6 +291,7 @@ pub fn run(shape: &Shape) -> RunResults {
                     },
                     energy: EnergySummary::default(),
                     supply: None,
+                    links: Vec::new(),
                 })
                 .collect(),
             replications: None,

@@ -70,6 +70,7 @@ pub fn deployment(
                     adapters: Vec::new(),
                     draft: None,
                     links: None,
+                    on_links: None,
                     host: None,
                     label: format!(
                         "{weights} on {} (1 {} card){}",
