@@ -12,6 +12,7 @@ mod correction;
 mod dims;
 mod format;
 mod from_catalog;
+mod links;
 mod memory;
 mod plan;
 mod profile;
@@ -26,6 +27,7 @@ pub use collectives::{Library, Operation, collective_time, collective_time_with}
 pub use correction::{Correction, CorrectionError};
 pub use dims::{Attention, Experts, ModelDims, SlidingWindow};
 pub use from_catalog::UnknownFigures;
+pub use links::{LinkKind, LinkLoad, Per, serving_loads, training_loads};
 pub use memory::{Fit, cards_for_weights, fit, kv_bytes_per_token, weight_bytes};
 pub use plan::{DoesNotFit, ParallelismPlan, PlanError, Replica, WeightsAs, check_stages};
 pub use profile::{Profile, ProfileError, ProfileLimits};

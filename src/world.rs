@@ -13,6 +13,7 @@ mod fleet;
 mod hosted;
 mod job_cards;
 mod job_groups;
+mod links;
 mod money;
 mod node_scaler;
 mod recorder;

@@ -304,6 +304,8 @@ fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
                 duration: Duration::from_secs(*seconds),
                 flop: Flop(1_000_000 * u128::from(*seconds)),
                 label: String::new(),
+                loads: Vec::new(),
+                steps: 0.0,
             }],
             terms: Default::default(),
             extra: JobExtra::default(),

@@ -163,7 +163,8 @@ pub struct Jobs {
     waiting: u64,
     running: u64,
     /// FLOP done in runs that were stopped.
-    flop_of_stopped: Vec<(PoolId, Flop)>,
+    /// What runs that were stopped did: job, option and share of its duration; of jobs whose FLOP are known.
+    done_of_stopped: Vec<(u32, usize, f64)>,
 }
 
 type Context<'a> = Ctx<'a, Event, Effect>;
@@ -193,7 +194,7 @@ impl Jobs {
             decides_at: None,
             waiting: 0,
             running: 0,
-            flop_of_stopped: Vec::new(),
+            done_of_stopped: Vec::new(),
             list,
         }
     }
@@ -434,9 +435,8 @@ impl Jobs {
         state.worked += kept;
         state.left = state.left.saturating_sub(scaled(kept, here, first));
         let share = done.as_secs_f64() / here.as_secs_f64().max(f64::MIN_POSITIVE);
-        let flop = Flop((self.list.flop(job, option).as_f64() * share.min(1.0)) as u128);
-        if flop != Flop::ZERO {
-            self.flop_of_stopped.push((self.list.pool_of(job, option), flop));
+        if share > 0.0 && self.list.flop(job, option) != Flop::ZERO {
+            self.done_of_stopped.push((job, option, share.min(1.0)));
         }
         self.running -= 1;
         self.waiting += 1;
@@ -493,6 +493,15 @@ impl Jobs {
 
     /// FLOP done by `end`, with the pools on which.
     pub fn flop(&self, end: Instant) -> impl Iterator<Item = (PoolId, Flop)> {
+        self.work_done(end).map(|(job, option, share)| {
+            let flop = Flop((self.list.flop(job, option).as_f64() * share) as u128);
+            (self.list.pool_of(job, option), flop)
+        })
+    }
+
+    /// What the runs of jobs did by `end`: job, option, and the share of its duration there. Runs that were stopped
+    /// are those of jobs whose FLOP are known.
+    pub fn work_done(&self, end: Instant) -> impl Iterator<Item = (u32, usize, f64)> {
         let last_run = move |(job, state): (u32, &JobState)| {
             // Runs that were stopped were counted then.
             let ran = match (state.running, state.finished) {
@@ -502,11 +511,9 @@ impl Jobs {
             };
             let option = usize::from(state.option);
             let whole = self.list.duration(job, option).as_secs_f64().max(f64::MIN_POSITIVE);
-            let share = (ran.as_secs_f64() / whole).min(1.0);
-            let flop = Flop((self.list.flop(job, option).as_f64() * share) as u128);
-            Some((self.list.pool_of(job, option), flop))
+            Some((job, option, (ran.as_secs_f64() / whole).min(1.0)))
         };
-        (0u32..).zip(&self.states).filter_map(last_run).chain(self.flop_of_stopped.iter().copied())
+        (0u32..).zip(&self.states).filter_map(last_run).chain(self.done_of_stopped.iter().copied())
     }
 }
 

@@ -328,6 +328,8 @@ impl JobTrace {
                     duration: Duration::from_secs_f64(duration(pool).unwrap_or(row.duration_s)),
                     flop: Flop::ZERO,
                     label: String::new(),
+                    loads: Vec::new(),
+                    steps: 0.0,
                 };
                 jobs.set_options(job, pools.iter().map(option).collect());
             }

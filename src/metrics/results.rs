@@ -68,6 +68,9 @@ pub struct Summary {
     pub deployments: Vec<DeploymentSummary>,
     /// One item a pool, in the scenario's order.
     pub pools: Vec<PoolSummary>,
+    /// What went over which links, the fullest first; absent where no plan sends anything.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<LinkSummary>,
     /// What several replications say together; only where there were more than one. Everything above is
     /// replication 0.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -363,6 +366,41 @@ pub struct SupplySummary {
     pub share_without_stock: Option<f64>,
 }
 
+/// What went over the links of one kind that a deployment's replicas or a training job use: what their plan sends for
+/// each token or step, times those that passed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LinkSummary {
+    /// The deployment or job.
+    pub holder: String,
+    /// Where it ran.
+    pub pool: String,
+    /// `card to card`, `node to node` or `card to host`.
+    pub kind: &'static str,
+    /// What the links are: `switch`, `PCIe tree`, `network`, ...
+    pub name: String,
+    /// How many were used, over all replicas.
+    pub links: u64,
+    /// What one carries in one direction.
+    pub capacity_bytes_per_s: f64,
+    /// Bytes sent over all of them.
+    pub bytes: f64,
+    /// Bytes per second over the fullest, while its replica or job computes; null where it never did.
+    pub computing_bytes_per_s: Option<f64>,
+    /// The same ÷ `capacity_bytes_per_s`.
+    pub computing_share: Option<f64>,
+    /// Bytes over the fullest ÷ what it could have carried in the whole run.
+    pub share: f64,
+}
+
+/// A default that the scenario did not change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DefaultTaken {
+    /// The option: `deployments.chat.batching.max_batch_tokens`.
+    pub option: String,
+    /// Its value, as TOML.
+    pub value: String,
+}
+
 /// What a series or distribution is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "kind", content = "name")]
@@ -583,6 +621,8 @@ pub struct RunResults {
     pub decisions: Vec<DecisionRow>,
     /// What the results rest on.
     pub assumptions: Vec<Assumption>,
+    /// The defaults that were taken, in the order of the file.
+    pub defaults: Vec<DefaultTaken>,
     /// All requests, in a form that can be merged with those of other runs.
     pub requests: RequestStats,
 }

@@ -6,7 +6,7 @@ use crate::billing::{Tariff, UsdPerKwh};
 use crate::fleet::{Delay, PoolConfig};
 use crate::jobs::{JobConfig, JobList};
 use crate::metrics::Signal;
-use crate::metrics::results::Assumption;
+use crate::metrics::results::{Assumption, DefaultTaken};
 use crate::policies::placement::PlacementKind;
 use crate::policies::queue_order::QueueOrder;
 use crate::policies::replay::Law;
@@ -51,6 +51,8 @@ pub struct WorldConfig {
     pub placement: PlacementKind,
     /// What the results rest on.
     pub assumptions: Vec<Assumption>,
+    /// The defaults that were taken.
+    pub defaults: Vec<DefaultTaken>,
 }
 
 /// A tenant.

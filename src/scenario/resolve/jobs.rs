@@ -8,7 +8,7 @@ use crate::catalog::{Catalog, Precision};
 use crate::fleet::{PoolConfig, PoolId};
 use crate::jobs::{JobConfig, JobOption};
 use crate::perf::{
-    ModelDims, TrainingJob, TrainingLayout, UnknownFigures, check_stages, training_throughput,
+    ModelDims, TrainingJob, TrainingLayout, UnknownFigures, check_stages, training_loads, training_throughput,
 };
 use crate::policies::placement::Needs;
 use crate::scenario::problem::Problem;
@@ -211,7 +211,14 @@ fn option(
     let (tokens, batch_tokens, sequence, plan) = match &raw.work {
         Work::Stated(duration) => {
             let label = format!("{duration}, as stated");
-            return Ok(JobOption { pool: id, duration: *duration, flop: Flop::ZERO, label });
+            return Ok(JobOption {
+                pool: id,
+                duration: *duration,
+                flop: Flop::ZERO,
+                label,
+                loads: Vec::new(),
+                steps: 0.0,
+            });
         }
         Work::Training { tokens, batch_tokens, sequence, plan, .. } => {
             (**tokens, *batch_tokens, *sequence, plan)
@@ -242,5 +249,12 @@ fn option(
     );
     // A job of any tokens lasts; a duration of nothing would end before it began.
     let duration = Duration::from_secs_f64(seconds).max(Duration::from_nanos(1));
-    Ok(JobOption { pool: id, duration, flop: Flop(step.flop_per_token.0 * u128::from(tokens)), label })
+    Ok(JobOption {
+        pool: id,
+        duration,
+        flop: Flop(step.flop_per_token.0 * u128::from(tokens)),
+        label,
+        loads: training_loads(&job, &step),
+        steps: tokens as f64 / step.batch_tokens as f64,
+    })
 }

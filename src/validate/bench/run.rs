@@ -415,6 +415,7 @@ impl SetUp {
             host: None,
             draft: None,
             label: self.plan.to_string(),
+            loads: Vec::new(),
         };
         WorldConfig {
             name: name.clone(),
@@ -484,6 +485,7 @@ impl SetUp {
             queue_order: Default::default(),
             placement: Default::default(),
             assumptions: Vec::new(),
+            defaults: Vec::new(),
         }
     }
 }
