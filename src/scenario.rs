@@ -139,7 +139,7 @@ pub fn load_text(text: &str, path: &Path, sets: &[String], seed: Option<u64>) ->
     let diagnostics = Diagnostics::new(sources, reading.problems);
     match config {
         Some(config) if !failed => {
-            let taken = reading.filled.iter().map(|(steps, toml)| default_taken(&document, steps, toml));
+            let taken = reading.at_default.iter().map(|(steps, toml)| default_taken(&document, steps, toml));
             let mut config = config;
             config.defaults = taken.collect();
             let resolved_toml = resolved(document, &reading.filled);

@@ -1,12 +1,15 @@
 //! The results of one run. Field names and their units are the file format of `summary.json`; the
 //! report, the plots and the exporters read these types and nothing else of the run.
 
+mod basis;
 mod engine;
 mod jobs;
+mod links;
 pub mod metric;
 mod serving;
 mod time;
 
+pub use basis::{Assumption, DefaultTaken};
 pub use engine::{
     AdapterSummary, ApiSummary, EngineSummary, ResponseCacheSummary, SpeculationSummary, SwapSummary,
     TenantSummary,
@@ -15,6 +18,7 @@ pub use jobs::{GanttRow, JobGroup, JobsSummary, MOST_GANTT_ROWS, MOST_GROUPS, Wa
 
 use serde::Serialize;
 
+pub use links::LinkSummary;
 pub use serving::{HandoverSummary, PrefixCacheSummary};
 pub use time::{StreamTime, TimeByCause, WaitByCause};
 
@@ -366,41 +370,6 @@ pub struct SupplySummary {
     pub share_without_stock: Option<f64>,
 }
 
-/// What went over the links of one kind that a deployment's replicas or a training job use: what their plan sends for
-/// each token or step, times those that passed.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct LinkSummary {
-    /// The deployment or job.
-    pub holder: String,
-    /// Where it ran.
-    pub pool: String,
-    /// `card to card`, `node to node` or `card to host`.
-    pub kind: &'static str,
-    /// What the links are: `switch`, `PCIe tree`, `network`, ...
-    pub name: String,
-    /// How many were used, over all replicas.
-    pub links: u64,
-    /// What one carries in one direction.
-    pub capacity_bytes_per_s: f64,
-    /// Bytes sent over all of them.
-    pub bytes: f64,
-    /// Bytes per second over the fullest, while its replica or job computes; null where it never did.
-    pub computing_bytes_per_s: Option<f64>,
-    /// The same ÷ `capacity_bytes_per_s`.
-    pub computing_share: Option<f64>,
-    /// Bytes over the fullest ÷ what it could have carried in the whole run.
-    pub share: f64,
-}
-
-/// A default that the scenario did not change.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DefaultTaken {
-    /// The option: `deployments.chat.batching.max_batch_tokens`.
-    pub option: String,
-    /// Its value, as TOML.
-    pub value: String,
-}
-
 /// What a series or distribution is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "kind", content = "name")]
@@ -579,23 +548,6 @@ pub struct DecisionRow {
     pub limits: String,
     /// In words.
     pub reason: String,
-}
-
-/// A figure or default that the results rest on.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Assumption {
-    /// What it describes: `offer aws/p5.48xlarge`.
-    pub about: String,
-    /// Which figure: `on-demand price`.
-    pub figure: String,
-    /// Its value with unit.
-    pub value: String,
-    /// Where it comes from.
-    pub source: String,
-    /// As of when; empty when unknown.
-    pub date: String,
-    /// What is unsure about it; empty when nothing.
-    pub doubt: String,
 }
 
 /// Everything that a run leaves, except the per-request table, which is written while it runs.

@@ -2,6 +2,7 @@
 
 mod disaggregated;
 mod engine;
+mod pool;
 mod run;
 
 use std::collections::BTreeMap;

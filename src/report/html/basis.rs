@@ -73,10 +73,10 @@ fn defaults(results: &RunResults) -> String {
     }
     heading(&format!("Defaults taken: {}", results.defaults.len()))
         + &paragraph(
-            "What the scenario does not say is taken as here; scenario.toml beside this page has every value, and \
-             docs/scenario-file.md says what each option does.",
+            "Options that stand for their default, because the scenario does not name them or says the same. \
+             scenario.toml beside this page has every value, and docs/scenario-file.md says what each option does.",
         )
-        + &table.html("The scenario says everything itself.")
+        + &table.html("No option stands for its default.")
 }
 
 pub(super) fn repeat(results: &RunResults) -> Section {

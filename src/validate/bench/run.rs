@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::pool::pool;
 use super::{Case, Load, Logged, disaggregated};
-use crate::billing::{Purchase, Tariff};
-use crate::fleet::{Host, PoolConfig, PoolId};
+use crate::fleet::PoolId;
 use crate::perf::constants::{Constants, Engine, KV_BLOCK_TOKENS};
 use crate::perf::{
     BatchShape, Fit, ParallelismPlan, PlanError, Replica, Roofline, StepModel, auto_plan, fit, weight_bytes,
@@ -17,8 +17,8 @@ use crate::traffic::{
     ArrivalProcess, ClosedConfig, Length, LengthDist, Lengths, LogNormal, OpenConfig, Source, Start,
     StreamConfig, Think, TraceConfig,
 };
-use crate::units::{Duration, Rate, UsdPerHour};
-use crate::world::{self, PoolPlan, RequestRow, RunOptions, Slo, StreamPlan, WorldConfig};
+use crate::units::{Duration, Rate};
+use crate::world::{self, RequestRow, RunOptions, Slo, StreamPlan, WorldConfig};
 
 /// Requests of a closed loop for each that is in flight, as `benchmark_serving` is run by InferenceX.
 const ROUNDS: u32 = 10;
@@ -402,7 +402,6 @@ impl SetUp {
 
     fn world(&self, case: &Case, source: Source, window: f64) -> WorldConfig {
         let name = "bench".to_owned();
-        let per_node = (case.node.cards / self.plan.cards()).max(1);
         let option = ReplicaOption {
             adapters: Vec::new(),
             pool: PoolId(0),
@@ -436,29 +435,7 @@ impl SetUp {
             }],
             tenants: Vec::new(),
             apis: Vec::new(),
-            pools: vec![PoolPlan {
-                fleet: PoolConfig {
-                    name: name.clone(),
-                    provider: name.clone(),
-                    offer: case.node.name.clone(),
-                    accelerator: case.node.card.name.clone(),
-                    nodes: self.replicas.div_ceil(per_node),
-                    cards_per_node: case.node.cards.max(self.plan.cards()),
-                    supply: None,
-                    host: Host::default(),
-                },
-                tariff: Tariff {
-                    purchase: Purchase::OnDemand,
-                    price: UsdPerHour::from_f64(0.0),
-                    granularity: Duration::ZERO,
-                    minimum: Duration::ZERO,
-                    commitment: None,
-                },
-                price_path: Vec::new(),
-                block: None,
-                power: None,
-                peak: None,
-            }],
+            pools: vec![pool(&case.node, self.plan.cards(), self.replicas)],
             node_scaler: None,
             deployments: vec![DeploymentConfig {
                 adapter_slots: 0,
