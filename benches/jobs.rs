@@ -91,6 +91,7 @@ fn main() {
                     accelerator: "card".to_owned(),
                     nodes,
                     cards_per_node: 8,
+                    fabric: None,
                     supply: None,
                     host: Host::default(),
                 },

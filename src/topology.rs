@@ -14,7 +14,7 @@ mod graph;
 mod ring;
 
 pub use build::{HostShape, Interconnect, NodeShape};
-pub use fabric::{Fabric, FabricShape, Gang, Pattern, Share, Switch, Wiring};
+pub use fabric::{Fabric, FabricShape, Gang, Load, Pattern, Share, Switch, Wiring};
 pub use flows::{Flows, LinkId};
 pub use graph::{Link, NodeTopology, Path, TopologyError, Vertex};
 pub use ring::{Ring, Rings, ring_all_reduce};

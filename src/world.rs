@@ -21,6 +21,7 @@ mod replicas;
 mod retries;
 mod run;
 mod scale;
+mod sent;
 mod summary;
 mod tables;
 

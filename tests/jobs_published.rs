@@ -204,6 +204,7 @@ fn gavel(rows: &mut Vec<Row>) {
                 label,
                 loads: Vec::new(),
                 steps: 0.0,
+                on_links: None,
             })
         };
         jobs.push_config(&JobConfig {

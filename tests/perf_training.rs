@@ -204,7 +204,7 @@ fn published_tables() {
 fn two_gangs_on_one_uplink() {
     let (model, node) = (model("llama-3.1-8b"), node("H100-SXM5", Some(50.0)));
     let fabric = node.fabric(4, 2, Wiring::Plain, 2.0).expect("a fabric");
-    let gang = |nodes: [u32; 2]| Gang { nodes: nodes.to_vec(), pattern: Pattern::Ring };
+    let gang = |nodes: [u32; 2]| Gang { nodes: nodes.to_vec(), cards: 0, pattern: Pattern::Ring };
     let step = |mine: [u32; 2], others: &[Gang]| {
         let all: Vec<Gang> = std::iter::once(gang(mine)).chain(others.iter().cloned()).collect();
         let share = fabric.shares(&all).expect("nodes of the fabric")[0];
@@ -225,7 +225,12 @@ fn two_gangs_on_one_uplink() {
     assert!(share.contended && !near_share.contended);
     // The graph: the uplink of 50 GB/s carries both gangs.
     assert_eq!(share.bandwidth.as_f64(), 25e9);
-    assert_eq!(fabric.score(&gang([0, 2]), &[gang([1, 3])]).expect("nodes of the fabric"), 0.5);
+    assert_eq!(
+        fabric
+            .score(&gang([0, 2]), &[&fabric.load(&gang([1, 3])).expect("nodes of the fabric")])
+            .expect("nodes of the fabric"),
+        0.5
+    );
     let overlap = Constants::PUBLISHED.training_overlap;
     let traffic = |step: &fleetsim::perf::TrainingStep| {
         assert!(step.exposed.as_secs_f64() > 0.0, "{step}");

@@ -303,6 +303,7 @@ fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
                 pool: PoolId(1),
                 duration: Duration::from_secs(*seconds),
                 flop: Flop(1_000_000 * u128::from(*seconds)),
+                on_links: None,
                 label: String::new(),
                 loads: Vec::new(),
                 steps: 0.0,

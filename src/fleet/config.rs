@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::supply::Supply;
+use crate::topology::FabricShape;
 
 /// A pool, by its place in the scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,6 +28,8 @@ pub struct PoolConfig {
     pub supply: Option<Supply>,
     /// What a node has beside its cards.
     pub host: Host,
+    /// The network between its nodes, where gangs may wait for each other on it.
+    pub fabric: Option<FabricShape>,
 }
 
 /// What a node has beside its cards, as far as it is known.

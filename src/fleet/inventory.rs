@@ -7,6 +7,7 @@ use super::claim::{
 };
 use super::config::{PoolConfig, PoolId};
 use super::ends::Ends;
+use super::network::Patterns;
 use super::pool::{NodeCards, Pool};
 use super::usage::PoolUsage;
 use super::what_if::{Reservation, WhatIf};
@@ -18,7 +19,7 @@ use crate::units::Instant;
 /// The owner of all cards.
 #[derive(Debug)]
 pub struct Inventory {
-    pools: Vec<Pool>,
+    pub(super) pools: Vec<Pool>,
     placement: Placement,
     /// How nodes are scored, where cards are shared, hosts count or the placement asks for it.
     scorer: Option<Scorer>,
@@ -29,6 +30,8 @@ pub struct Inventory {
     vacant: Vec<u32>,
     pending: BTreeMap<(std::cmp::Reverse<i32>, ClaimId), (Claim, Instant)>,
     next_claim: u64,
+    /// How gangs' nodes talk to each other.
+    pub(super) patterns: Patterns,
 }
 
 impl Inventory {
@@ -47,6 +50,7 @@ impl Inventory {
             vacant: Vec::new(),
             pending: BTreeMap::new(),
             next_claim: 0,
+            patterns: Patterns::default(),
         }
     }
 
@@ -113,11 +117,6 @@ impl Inventory {
             None => pool.fragments(workload),
         };
         milli / f64::from(WHOLE)
-    }
-
-    /// Whether a lease lies under several switches of its pool.
-    pub fn is_spread(&self, lease: &Lease) -> bool {
-        self.pools[lease.pool.index()].is_spread(lease)
     }
 
     /// Cards for a holder from the first option that has them now; a refusal leaves nothing pending.
@@ -243,6 +242,9 @@ impl Inventory {
             ends.remove(&lease.nodes, id);
         }
         pool.give_back(now, &lease);
+        if let Some(network) = &mut pool.network {
+            network.leave(now, id);
+        }
         self.grant_pending(now)
     }
 
@@ -441,14 +443,17 @@ impl Inventory {
         let needs = shape.needs();
         let phase = LeasePhase::default();
         let lease = Lease { holder, pool, option, nodes, needs, since: now, busy: false, phase };
-        self.pools[pool.index()].take(now, &lease);
-        let lease = Some(lease);
-        if let Some(id) = self.vacant.pop() {
-            self.leases[id as usize] = lease;
-            return Some(LeaseId(id));
+        let id = LeaseId(self.vacant.pop().unwrap_or(self.leases.len() as u32));
+        let state = &mut self.pools[pool.index()];
+        state.take(now, &lease);
+        if let Some(network) = &mut state.network {
+            network.join(now, id, &lease, self.patterns.of(holder));
         }
-        self.leases.push(lease);
-        Some(LeaseId(self.leases.len() as u32 - 1))
+        if id.0 as usize == self.leases.len() {
+            self.leases.push(None);
+        }
+        self.leases[id.0 as usize] = Some(lease);
+        Some(id)
     }
 
     fn grant_pending(&mut self, now: Instant) -> Vec<Grant> {
@@ -508,6 +513,7 @@ mod tests {
             cards_per_node,
             supply: None,
             host: Host::default(),
+            fabric: None,
         }
     }
 

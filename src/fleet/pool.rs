@@ -3,6 +3,7 @@
 use super::claim::{Lease, LeasePhase, Shape};
 use super::config::{Host, PoolConfig};
 use super::ends::Ends;
+use super::network::Network;
 use super::shares::Shares;
 use super::usage::PoolUsage;
 use crate::policies::Policy as _;
@@ -26,6 +27,9 @@ pub enum NodeCards {
     Down,
 }
 
+/// Nodes, and cards of each, a bit each.
+type Place = Vec<(u32, u128)>;
+
 #[derive(Debug)]
 pub(super) struct Pool {
     pub(super) cards_per_node: u32,
@@ -43,6 +47,8 @@ pub(super) struct Pool {
     pub(super) host: Host,
     /// What is free of each card and host, where somebody asks for more than whole cards.
     pub(super) shares: Option<Shares>,
+    /// The network between its nodes, where gangs may wait for each other on it.
+    pub(super) network: Option<Network>,
 }
 
 impl Pool {
@@ -68,6 +74,7 @@ impl Pool {
             ends: None,
             host: config.host,
             shares: None,
+            network: config.fabric.as_ref().and_then(Network::new),
         }
     }
 
@@ -322,21 +329,49 @@ impl Pool {
         self.host.nodes_per_switch.unwrap_or(u32::MAX)
     }
 
-    /// A gang of several nodes, near each other.
+    /// A gang of several nodes, near each other. Where gangs wait for each other on the network and it would get less
+    /// than all of its own there, switches are left out one at a time, the one first without which the graph scores it
+    /// best, and the place of the best score is taken; of equal ones that nearest to the first.
     fn find_near(&self, whole: u32, rest: u32) -> Option<Vec<(u32, u128)>> {
-        let all = self.free.nodes_with(self.cards_per_node);
+        /// Switches that are left out at most, so that a crowded network does not make placing slow.
+        const MOST: usize = 8;
+        let first = self.find_near_without(whole, rest, &[])?;
+        let Some(network) = &self.network else { return Some(first) };
+        let mut best = (network.score(&first), first.clone());
+        let (mut without, mut place) = (Vec::new(), first);
+        while best.0 < 1.0 && without.len() < MOST {
+            let mut switches: Vec<u32> = place.iter().map(|(node, _)| node / self.per_switch()).collect();
+            switches.dedup();
+            let mut next: Option<(f64, u32, Place)> = None;
+            for switch in switches {
+                without.push(switch);
+                if let Some(nodes) = self.find_near_without(whole, rest, &without) {
+                    let score = network.score(&nodes);
+                    if next.as_ref().is_none_or(|(other, ..)| score > other + 1e-9) {
+                        next = Some((score, switch, nodes));
+                    }
+                }
+                without.pop();
+            }
+            let Some((score, switch, nodes)) = next else { break };
+            without.push(switch);
+            if score > best.0 + 1e-9 {
+                best = (score, nodes.clone());
+            }
+            place = nodes;
+        }
+        Some(best.1)
+    }
+
+    fn find_near_without(&self, whole: u32, rest: u32, without: &[u32]) -> Option<Vec<(u32, u128)>> {
+        let allowed = |node: &u32| !without.contains(&(node / self.per_switch()));
+        let all = self.free.nodes_with(self.cards_per_node).filter(allowed);
         let partial = (rest.max(1)..self.cards_per_node)
-            .flat_map(|free| self.free.nodes_with(free).map(move |node| (node, free)));
+            .flat_map(|free| self.free.nodes_with(free).filter(allowed).map(move |node| (node, free)));
         let (nodes, last) = topology::gang(all, partial, self.per_switch(), (whole as usize, rest))?;
         let mut nodes: Vec<_> = nodes.into_iter().map(|node| (node, self.masks[node as usize])).collect();
         nodes.extend(last.map(|node| (node, lowest_bits(self.masks[node as usize], rest))));
         Some(nodes)
-    }
-
-    /// Whether a lease lies under several switches.
-    pub(super) fn is_spread(&self, lease: &Lease) -> bool {
-        let switch = |node: u32| node / self.per_switch();
-        lease.nodes.iter().any(|(node, _)| switch(*node) != switch(lease.nodes[0].0))
     }
 
     /// The node for a claim that one can take, with its score, where cards are shared or nodes scored.

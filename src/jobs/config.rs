@@ -1,7 +1,7 @@
 //! What a job is made of.
 
 use crate::fleet::PoolId;
-use crate::perf::LinkLoad;
+use crate::perf::{LinkLoad, OnLinks};
 use crate::policies::placement::Needs;
 use crate::units::{Duration, Flop, Instant};
 
@@ -38,9 +38,6 @@ pub struct JobExtra {
     pub limit: Option<Duration>,
     /// Jobs, by number, that must have ended, however, before it may start.
     pub after: Vec<u32>,
-    /// How long it takes on each of its pools when it lies under several switches; as long as otherwise
-    /// when absent.
-    pub spread: Vec<Duration>,
 }
 
 /// How a job saves its state.
@@ -100,4 +97,7 @@ pub struct JobOption {
     pub loads: Vec<LinkLoad>,
     /// Steps in its duration; 0 where they are not known.
     pub steps: f64,
+    /// How long it takes with a share of its nodes' network, where it lies over several nodes and their links may be
+    /// shared.
+    pub on_links: Option<OnLinks<Duration>>,
 }

@@ -7,6 +7,7 @@ use super::config::{JobConfig, JobExtra, JobOption, JobTerms};
 use crate::fleet::{PoolId, Shape};
 use crate::policies::placement::{Needs, Workload};
 use crate::policies::queue_order::JobFacts;
+use crate::topology::Pattern;
 use crate::units::{Duration, Flop, Instant};
 
 /// Jobs by number. Names, users and queues are texts kept once, or end to end.
@@ -215,27 +216,32 @@ impl JobList {
         &self.places
     }
 
-    /// How long a job takes on one of its pools; behind these options stand those for the same pools with
-    /// the job spread over several switches, where that makes a difference.
+    /// How long a job takes on one of its pools.
     pub fn duration(&self, job: u32, option: usize) -> Duration {
-        if let Some(spread) = option.checked_sub(self.pools(job).len()) {
-            let known = self.extras.get(&job).and_then(|extra| extra.spread.get(spread));
-            return known.copied().unwrap_or_else(|| self.duration(job, 0));
-        }
         let of = self.options.get(&job).and_then(|options| options.get(option));
         of.map_or(self.facts(job).duration, |option| option.duration)
     }
 
-    /// The pool of one of a job's options.
-    pub fn pool_of(&self, job: u32, option: usize) -> PoolId {
-        let pools = self.pools(job);
-        pools[option % pools.len().max(1)]
+    /// How long the whole job takes on one of its pools with a share of its nodes' network; nothing where that makes no
+    /// difference, as for jobs of stated duration.
+    pub fn duration_on_links(&self, job: u32, option: usize, share: f64) -> Option<Duration> {
+        let of = self.options.get(&job)?.get(option)?;
+        let on_links = of.on_links.as_ref()?;
+        if share < 1.0 { on_links.at(share) } else { Some(of.duration) }
     }
 
-    /// Which option stands for a job that lies under several switches of the pool of this one.
-    pub fn spread_option(&self, job: u32, option: usize) -> usize {
-        let known = self.extras.get(&job).is_some_and(|extra| extra.spread.len() > option);
-        if known { option + self.pools(job).len() } else { option }
+    /// Jobs whose nodes exchange experts' tokens.
+    pub fn exchanging(&self) -> impl Iterator<Item = u32> {
+        let exchanges = |options: &[JobOption]| {
+            let patterns = options.iter().filter_map(|option| option.on_links.as_ref());
+            patterns.into_iter().any(|on_links| on_links.pattern == Pattern::AllToAll)
+        };
+        self.options.iter().filter(move |(_, options)| exchanges(options)).map(|(job, _)| *job)
+    }
+
+    /// The pool of one of a job's options.
+    pub fn pool_of(&self, job: u32, option: usize) -> PoolId {
+        self.pools(job)[option]
     }
 
     /// Says how long a job takes on each of its pools, and what is known of that.

@@ -10,6 +10,7 @@ use crate::fleet::{PendingReason, PoolId};
 use crate::policies::queue_order::{Cluster, EndOrder, FleetFacts, Order, QueueOrder, Step};
 use crate::sim::Ctx;
 use crate::units::{Duration, Flop, Instant};
+use slowed::Slowed;
 
 /// An event of this room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,6 +163,8 @@ pub struct Jobs {
     decides_at: Option<Instant>,
     waiting: u64,
     running: u64,
+    /// Running jobs that were slowed on the links that they share, or were until now.
+    slowed: BTreeMap<u32, Slowed>,
     /// FLOP done in runs that were stopped.
     /// What runs that were stopped did: job, option and share of its duration; of jobs whose FLOP are known.
     done_of_stopped: Vec<(u32, usize, f64)>,
@@ -195,6 +198,7 @@ impl Jobs {
             waiting: 0,
             running: 0,
             done_of_stopped: Vec::new(),
+            slowed: BTreeMap::new(),
             list,
         }
     }
@@ -251,7 +255,9 @@ impl Jobs {
             }
             Event::Finish { job, run } => {
                 let state = &self.states[job as usize];
-                if state.runs == run && state.saving.is_none() {
+                // One that was slowed since this was foreseen ends later.
+                let foreseen = self.slowed.get(&job).is_none_or(|slowed| slowed.ends == ctx.now);
+                if state.runs == run && state.saving.is_none() && foreseen {
                     self.finish(ctx, cards, job);
                 }
             }
@@ -332,8 +338,7 @@ impl Jobs {
 
     /// Work that a running job has done in its present run by then, in time on its cards.
     fn work_until(&self, job: u32, until: Instant) -> Duration {
-        let since = self.states[job as usize].running.unwrap_or(until);
-        self.pace(job).work_by(until.since(since))
+        self.pace(job).work_by(self.run_for(job, until))
     }
 
     fn finish(&mut self, ctx: &mut Context<'_>, cards: &mut dyn Cards, job: u32) {
@@ -349,6 +354,7 @@ impl Jobs {
         state.running = None;
         state.finished = Some(ctx.now);
         self.running -= 1;
+        self.slowed.remove(&job);
         cards.stop(ctx.now, job);
         self.order.finished(ctx.now, job, self.list.facts(job));
         for next in self.behind.remove(&job).unwrap_or_default() {
@@ -399,9 +405,11 @@ impl Jobs {
     /// A running job loses its cards: with their node, or because they are taken back. It waits again, with
     /// what its last checkpoint holds.
     pub fn lose_lease(&mut self, ctx: &mut Context<'_>, cards: &mut dyn Cards, job: u32) {
-        let Some(since) = self.states[job as usize].running else { return };
+        if self.states[job as usize].running.is_none() {
+            return;
+        }
         let done = self.work_until(job, self.states[job as usize].saving.unwrap_or(ctx.now));
-        let saved = self.pace(job).saved_by(ctx.now.since(since));
+        let saved = self.pace(job).saved_by(self.run_for(job, ctx.now));
         if self.list.extra(job).is_none_or(|extra| extra.checkpoint.is_none()) {
             // Nothing was ever saved, of earlier runs neither.
             let whole = self.list.duration(job, 0);
@@ -438,6 +446,7 @@ impl Jobs {
         if share > 0.0 && self.list.flop(job, option) != Flop::ZERO {
             self.done_of_stopped.push((job, option, share.min(1.0)));
         }
+        self.slowed.remove(&job);
         self.running -= 1;
         self.waiting += 1;
         let left = state.left;
@@ -527,5 +536,6 @@ fn scaled(time: Duration, from: Duration, to: Duration) -> Duration {
     Duration::from_nanos(u64::try_from(scaled).unwrap_or(u64::MAX))
 }
 
+mod slowed;
 #[cfg(test)]
 mod tests;

@@ -327,6 +327,7 @@ impl JobTrace {
                     pool: *pool,
                     duration: Duration::from_secs_f64(duration(pool).unwrap_or(row.duration_s)),
                     flop: Flop::ZERO,
+                    on_links: None,
                     label: String::new(),
                     loads: Vec::new(),
                     steps: 0.0,

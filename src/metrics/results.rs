@@ -6,6 +6,7 @@ mod engine;
 mod jobs;
 mod links;
 pub mod metric;
+mod sent;
 mod serving;
 mod time;
 
@@ -15,10 +16,11 @@ pub use engine::{
     TenantSummary,
 };
 pub use jobs::{GanttRow, JobGroup, JobsSummary, MOST_GANTT_ROWS, MOST_GROUPS, WaitShare};
+pub use links::LinkSummary;
 
 use serde::Serialize;
 
-pub use links::LinkSummary;
+pub use sent::LinkTraffic;
 pub use serving::{HandoverSummary, PrefixCacheSummary};
 pub use time::{StreamTime, TimeByCause, WaitByCause};
 
@@ -74,7 +76,7 @@ pub struct Summary {
     pub pools: Vec<PoolSummary>,
     /// What went over which links, the fullest first; absent where no plan sends anything.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub links: Vec<LinkSummary>,
+    pub links: Vec<LinkTraffic>,
     /// What several replications say together; only where there were more than one. Everything above is
     /// replication 0.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -337,6 +339,9 @@ pub struct PoolSummary {
     /// What became of its nodes; left out where they stay.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub supply: Option<SupplySummary>,
+    /// The busiest links between its switches; left out where gangs do not wait for each other.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<LinkSummary>,
 }
 
 /// What became of the nodes of a pool that come and go.

@@ -87,7 +87,14 @@ impl NodeSpec {
     /// The same node with what its place in a fabric leaves it of its network.
     #[must_use]
     pub fn sharing(&self, share: &Share) -> Self {
-        Self { scale_out: Some(share.bandwidth), ..self.clone() }
+        self.with_network(share.of_own)
+    }
+
+    /// The same node with so much of its network, from 0 to 1.
+    #[must_use]
+    pub fn with_network(&self, share: f64) -> Self {
+        let scale_out = self.scale_out.map(|network| BytesPerSecond(network.as_f64() * share));
+        Self { scale_out, ..self.clone() }
     }
 
     /// A fabric of two tiers over so many of these nodes; a hop takes half of what two nodes under one leaf are apart.
@@ -109,7 +116,8 @@ impl NodeSpec {
             node: self.name.clone(),
         })?;
         let node = Link { bandwidth, latency: constants::SCALE_OUT_LATENCY / 2 };
-        Ok(FabricShape { nodes, nodes_per_leaf, wiring, node, oversubscription }.build()?)
+        let cards_per_node = self.cards;
+        Ok(FabricShape { nodes, nodes_per_leaf, cards_per_node, wiring, node, oversubscription }.build()?)
     }
 
     /// The node's graph.

@@ -14,6 +14,7 @@ mod hosts;
 mod job_order;
 mod jobs;
 mod lifecycle;
+mod links;
 mod names;
 mod node_autoscaler;
 mod pools;

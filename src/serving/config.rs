@@ -3,7 +3,7 @@
 use super::front::ResponseCache;
 use super::speculate::{Draft, Speculation};
 use crate::fleet::PoolId;
-use crate::perf::{LinkLoad, StepModel};
+use crate::perf::{LinkLoad, OnLinks, StepModel};
 use crate::policies::request_order::{RequestOrder, TenantWeights};
 use crate::policies::router::RouterKind;
 use crate::units::{Bytes, BytesPerSecond, Duration, Ticks};
@@ -205,6 +205,8 @@ pub struct ReplicaOption {
     pub cards: u32,
     /// How long its iterations last.
     pub step: StepModel,
+    /// The same with a share of its nodes' network, where it lies over several nodes and their links may be shared.
+    pub on_links: Option<OnLinks<StepModel>>,
     /// KV blocks of [`ReplicaOption::block_tokens`] tokens that fit beside the weights.
     pub kv_blocks: u64,
     /// Tokens in a KV block.

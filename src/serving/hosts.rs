@@ -410,7 +410,7 @@ impl Replica {
             return None;
         }
         self.sharers = 1 + others;
-        self.sharers_changed = !self.is_idle();
-        if self.sharers_changed { self.look_soon(now) } else { None }
+        self.pace_changed = !self.is_idle();
+        if self.pace_changed { self.look_soon(now) } else { None }
     }
 }

@@ -99,9 +99,10 @@ pub(crate) struct Replica {
     pub(super) gated: bool,
     /// Nobody is admitted: it makes room for another model.
     pub(super) closed: bool,
-    /// Models that compute on its cards, itself included, and whether that changed since the batch was looked at.
+    /// Models that compute on its cards, itself included.
     pub(super) sharers: u32,
-    pub(super) sharers_changed: bool,
+    /// Whether iterations last otherwise than when the batch was looked at.
+    pub(super) pace_changed: bool,
     /// The adapters that are at hand.
     pub(super) slots: Slots,
     /// The boundary at which the pending event fires.
@@ -150,7 +151,7 @@ impl Replica {
             gated: false,
             closed: false,
             sharers: 1,
-            sharers_changed: false,
+            pace_changed: false,
             slots: Slots::new(config.adapter_slots, &option.adapters),
             target: 0,
             generation: 0,
@@ -257,7 +258,7 @@ impl Replica {
             return Some(now);
         };
         let full = self.batch.len() >= self.batching.max_batch_requests && !self.batch.has_preemptible();
-        let waits = self.abandoned_running.is_empty() && self.read == 0 && !self.sharers_changed;
+        let waits = self.abandoned_running.is_empty() && self.read == 0 && !self.pace_changed;
         if self.plain || (full && waits) {
             return None;
         }
@@ -310,7 +311,7 @@ impl Replica {
             changed = true;
         }
         changed |= self.schedule(now, requests);
-        changed |= std::mem::take(&mut self.sharers_changed);
+        changed |= std::mem::take(&mut self.pace_changed);
         if self.batch.is_empty() {
             assert_eq!(self.batch.kv.used(), self.held, "nobody is in the batch, but KV blocks are in use");
             self.segment = None;
@@ -324,6 +325,14 @@ impl Replica {
         let n = self.iterations_to_next_change(requests);
         self.target = self.boundary;
         self.aim(n)
+    }
+
+    /// Iterations that begin from now on last as this says. Returns when the replica must next be looked at, if that
+    /// changed.
+    pub(super) fn set_step(&mut self, now: Instant, step: StepModel) -> Option<Instant> {
+        self.step = step;
+        self.pace_changed = !self.is_idle();
+        if self.pace_changed { self.look_soon(now) } else { None }
     }
 
     /// The segment that begins with the batch as it is now.

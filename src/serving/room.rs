@@ -13,6 +13,7 @@ use super::hosts::Hosts;
 use super::replica::Replica;
 use super::request::{NONE, Phase, Request, Requests, Slot};
 use super::speculate::Draws;
+use crate::perf::StepModel;
 use crate::policies::Policy as _;
 use crate::policies::request_order::RequestFacts;
 use crate::sim::{Ctx, Seed};
@@ -297,6 +298,12 @@ impl Serving {
         });
         self.plan_pull(ctx, deployment as u32);
         id
+    }
+
+    /// Iterations of a replica last as this says from its next one on.
+    pub fn set_step(&mut self, ctx: &mut Context<'_>, replica: u32, step: StepModel) {
+        let look = self.replicas[replica as usize].replica.set_step(ctx.now, step);
+        self.schedule_look(ctx, replica, look);
     }
 
     /// The deployment and the option of a replica.

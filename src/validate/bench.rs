@@ -2,8 +2,8 @@
 
 mod disaggregated;
 mod engine;
-mod pool;
 mod run;
+mod world;
 
 use std::collections::BTreeMap;
 

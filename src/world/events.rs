@@ -21,6 +21,10 @@ pub(super) enum Event {
     DrainEnd {
         seat: u32,
     },
+    /// The share of its links that a lease over several nodes gets has changed.
+    Links {
+        lease: u32,
+    },
     /// A client asks again.
     Retry {
         number: u64,
@@ -68,6 +72,7 @@ impl Ranked for Event {
             Self::Jobs(jobs::Event::Decide) => (8, 1 << 32),
             Self::ReplicaUp { seat } => (10, u64::from(seat)),
             Self::DrainEnd { seat } => (11, u64::from(seat)),
+            Self::Links { lease } => (11, 1 << 32 | u64::from(lease)),
             Self::Serving(serving::Event::Pull { deployment }) => (12, u64::from(deployment)),
             Self::Serving(serving::Event::Host { host }) => (13, u64::from(host)),
             Self::Serving(serving::Event::Loaded { replica }) => (13, 1 << 32 | u64::from(replica)),

@@ -206,8 +206,6 @@ impl Cards for JobCards<'_> {
         let lease = self.inventory.lease(id);
         let (option, pool) = lease.map_or((0, options[0].0), |lease| (lease.option, lease.pool));
         let option = order.map_or(option, |order| order[option]) + skipped;
-        let spread = lease.is_some_and(|lease| self.inventory.is_spread(lease));
-        let option = if spread { self.list.spread_option(job, option) } else { option };
         self.recorder.busy(now, id, lease, true);
         self.recorder.job_placed(job, lease);
         self.recorder.leased(now, pool.index(), u64::from(self.inventory.usage(pool).leased));

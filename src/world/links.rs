@@ -1,114 +1,91 @@
-//! What went over links: the loads of the plans, times the work that was done.
+//! Links that gangs share: who lies on a link with others goes on as fast as its share of it allows.
+//!
+//! Shares change when a lease over several nodes begins or ends (`fleet::Inventory::network_share`). Jobs are slowed at
+//! once; a replica at its next iteration, a nanosecond later, so that a boundary of this very instant does not meet it
+//! on one path and miss it on the other.
 
-use std::collections::BTreeMap;
-
+use super::config::WorldConfig;
+use super::events::Event;
 use super::run::World;
+use crate::fleet::{Holder, LeaseId, LinkUse, Patterns, PoolId};
+use crate::jobs::JobList;
 use crate::metrics::results::LinkSummary;
-use crate::perf::LinkKind;
-use crate::units::Duration;
+use crate::sim::Ctx;
+use crate::topology::Pattern;
+use crate::units::{Duration, Instant};
 
-/// Jobs whose links are told, those with the fullest: a row each for thousands would tell nothing.
-const MOST_JOBS: usize = 20;
+/// Who exchanges experts' tokens.
+pub(super) fn patterns(config: &WorldConfig, jobs: &JobList) -> Patterns {
+    let mut patterns = Patterns::default();
+    for (deployment, plan) in (0u32..).zip(&config.deployments) {
+        let mut options = plan.options.iter().filter_map(|option| option.on_links.as_ref());
+        if options.any(|on_links| on_links.pattern == Pattern::AllToAll) {
+            patterns.deployments.insert(deployment);
+        }
+    }
+    patterns.jobs = jobs.exchanging().collect();
+    patterns
+}
 
 impl World<'_> {
-    /// The links of each deployment and training job whose plan sends anything, the fullest first.
-    pub(super) fn links(&self) -> Vec<LinkSummary> {
-        let mut all = self.links_of_deployments();
-        let mut jobs = self.links_of_jobs();
-        jobs.sort_by(by_fullness);
-        let mut names: Vec<String> = Vec::new();
-        jobs.retain(|link| {
-            if !names.contains(&link.holder) && names.len() < MOST_JOBS {
-                names.push(link.holder.clone());
-            }
-            names.contains(&link.holder)
-        });
-        all.extend(jobs);
-        all.sort_by(by_fullness);
-        all
-    }
-
-    fn links_of_deployments(&self) -> Vec<LinkSummary> {
-        let mut sums: BTreeMap<(usize, usize, usize), LinkSummary> = BTreeMap::new();
-        for (deployment, option, tokens, iterations, time) in self.serving.link_work() {
-            let plan = &self.config.deployments[deployment];
-            let chosen = &plan.options[option];
-            for (place, load) in chosen.loads.iter().enumerate() {
-                let bytes = load.of_replica(tokens, iterations).0 as f64;
-                let sum = sums.entry((deployment, option, place)).or_insert_with(|| LinkSummary {
-                    holder: plan.name.clone(),
-                    pool: self.config.pools[chosen.pool.index()].fleet.name.clone(),
-                    kind: kind(load.kind),
-                    name: load.name.to_owned(),
-                    links: 0,
-                    capacity_bytes_per_s: load.capacity.as_f64(),
-                    bytes: 0.0,
-                    computing_bytes_per_s: None,
-                    computing_share: None,
-                    share: 0.0,
-                });
-                sum.links += u64::from(load.links);
-                sum.bytes += bytes * f64::from(load.links);
-                fill(sum, bytes, time, self.config.duration);
+    /// Tells those whose share of their links has changed.
+    pub(super) fn share_links(&mut self, now: Instant) {
+        if !self.inventory.shares_changed() {
+            return;
+        }
+        for id in self.inventory.take_changed_shares() {
+            let Some(lease) = self.inventory.lease(id) else { continue };
+            let (holder, option) = (lease.holder, lease.option);
+            match holder {
+                Holder::Job(job) => self.slow_job(now, job, id),
+                Holder::Replica(deployment, _) => {
+                    let options = &self.config.deployments[deployment as usize].options;
+                    if options.get(option).is_some_and(|option| option.on_links.is_some()) {
+                        let soon = now.saturating_add(Duration::from_nanos(1));
+                        self.queue.push(soon, Event::Links { lease: id.0 });
+                    }
+                }
             }
         }
-        sums.into_values().filter(|sum| sum.bytes > 0.0).collect()
     }
 
-    fn links_of_jobs(&self) -> Vec<LinkSummary> {
-        let list = self.jobs.list();
-        let mut sums: BTreeMap<(u32, usize, usize), LinkSummary> = BTreeMap::new();
-        for (job, option, share) in self.jobs.work_done(self.end) {
-            let Some(chosen) = list.option(job, option).filter(|chosen| !chosen.loads.is_empty()) else {
-                continue;
+    fn slow_job(&mut self, now: Instant, job: u32, lease: LeaseId) {
+        let share = self.inventory.network_share(lease);
+        let option = usize::from(self.jobs.state(job).option);
+        let Some(takes) = self.job_list.duration_on_links(job, option, share) else { return };
+        let mut ctx = Ctx::new(now, &mut self.buffers.jobs, &mut self.buffers.worked);
+        self.jobs.slow(&mut ctx, job, takes);
+        self.route_jobs(now);
+    }
+
+    /// The busiest links between a pool's switches.
+    pub(super) fn link_summaries(&mut self, pool: usize) -> Vec<LinkSummary> {
+        let uses = self.inventory.link_uses(PoolId(pool as u16), self.end);
+        let summary = |of: LinkUse| LinkSummary {
+            link: of.link,
+            carries_gb_s: of.carries.as_f64() / 1e9,
+            allocated: of.mean,
+            most: of.most,
+            crowded: of.crowded,
+        };
+        uses.into_iter().map(summary).collect()
+    }
+
+    /// The share of a lease's links has changed a nanosecond ago.
+    pub(super) fn slow_replicas(&mut self, now: Instant, lease: LeaseId) {
+        let share = self.inventory.network_share(lease);
+        for replica in self.replicas.on_lease(lease) {
+            let (deployment, option) = self.serving.placement(replica);
+            let option = &self.config.deployments[deployment].options[option];
+            let step = match &option.on_links {
+                Some(on_links) if share < 1.0 => on_links.at(share),
+                _ => Some(option.step.clone()),
             };
-            for (place, load) in chosen.loads.iter().enumerate() {
-                let bytes = load.bytes.0 as f64 * chosen.steps * share;
-                let sum = sums.entry((job, option, place)).or_insert_with(|| LinkSummary {
-                    holder: list.name(job).to_owned(),
-                    pool: self.config.pools[chosen.pool.index()].fleet.name.clone(),
-                    kind: kind(load.kind),
-                    name: load.name.to_owned(),
-                    links: u64::from(load.links),
-                    capacity_bytes_per_s: load.capacity.as_f64(),
-                    bytes: 0.0,
-                    computing_bytes_per_s: None,
-                    computing_share: None,
-                    share: 0.0,
-                });
-                sum.bytes += bytes * f64::from(load.links);
-                let so_far = sum.bytes / f64::from(load.links);
-                let time = Duration::from_secs_f64(chosen.duration.as_secs_f64() * share);
-                // In all its runs a job sends as fast; over the window it is what all of them sent.
-                fill(sum, bytes, time, self.config.duration);
-                sum.share = so_far / self.config.duration.as_secs_f64() / sum.capacity_bytes_per_s;
+            if let Some(step) = step {
+                let mut ctx = Ctx::new(now, &mut self.buffers.serving, &mut self.buffers.served);
+                self.serving.set_step(&mut ctx, replica, step);
             }
         }
-        sums.into_values().filter(|sum| sum.bytes > 0.0).collect()
-    }
-}
-
-/// How full one link is: of those of a holder, the fullest.
-fn fill(sum: &mut LinkSummary, bytes: f64, computing: Duration, window: Duration) {
-    let capacity = sum.capacity_bytes_per_s;
-    let seconds = computing.as_secs_f64();
-    if seconds > 0.0 {
-        let rate = (bytes / seconds).max(sum.computing_bytes_per_s.unwrap_or(0.0));
-        sum.computing_bytes_per_s = Some(rate);
-        sum.computing_share = Some(rate / capacity);
-    }
-    sum.share = sum.share.max(bytes / window.as_secs_f64() / capacity);
-}
-
-fn by_fullness(a: &LinkSummary, b: &LinkSummary) -> std::cmp::Ordering {
-    let share = |link: &LinkSummary| link.computing_share.unwrap_or(0.0);
-    share(b).total_cmp(&share(a)).then_with(|| (&a.holder, a.kind).cmp(&(&b.holder, b.kind)))
-}
-
-fn kind(kind: LinkKind) -> &'static str {
-    match kind {
-        LinkKind::Cards => "card to card",
-        LinkKind::Network => "node to node",
-        LinkKind::Host => "card to host",
+        self.route_serving(now);
     }
 }

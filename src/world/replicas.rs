@@ -91,6 +91,12 @@ impl Replicas {
         self.seats[self.of_replica[replica as usize] as usize].lease
     }
 
+    /// The replicas of the serving room that are on a lease.
+    pub(super) fn on_lease(&self, lease: LeaseId) -> Vec<u32> {
+        let on_it = |(_, seat): &(u32, &u32)| self.seats[**seat as usize].lease == Some(lease);
+        (0u32..).zip(&self.of_replica).filter(on_it).map(|(replica, _)| replica).collect()
+    }
+
     fn set_stage(&mut self, now: Instant, seat: u32, stage: Stage) {
         let state = &mut self.seats[seat as usize];
         let group = &mut self.groups[state.deployment as usize];
@@ -373,6 +379,9 @@ impl World<'_> {
         };
         self.replicas.of_replica.extend(std::iter::repeat_n(seat, added));
         self.route_serving(now);
+        if self.inventory.network_share(lease) < 1.0 {
+            self.slow_replicas(now, lease);
+        }
         self.record_replicas(now, deployment);
     }
 

@@ -115,7 +115,8 @@ impl<'a> World<'a> {
         let nodes = Nodes::new(config.pools.iter().map(|pool| &pool.fleet), config.seed);
         let inventory = Inventory::new(config.pools.iter().map(|pool| &pool.fleet), config.placement);
         let jobs = Jobs::new(Arc::clone(&job_list), &config.queue_order, &fleet);
-        let mut inventory = inventory.seeded(config.seed);
+        let patterns = super::links::patterns(config, &job_list);
+        let mut inventory = inventory.seeded(config.seed).talking(patterns);
         if job_list.has_needs() || config.placement.scores() {
             inventory = inventory.sharing(job_list.workload());
         }
@@ -168,6 +169,7 @@ impl<'a> World<'a> {
                 break;
             }
             self.handle(now, event)?;
+            self.share_links(now);
             handled += 1;
             if handled.is_multiple_of(EVENTS_PER_TICK) {
                 still = if still.0 == now { (now, still.1 + 1) } else { (now, 0) };
@@ -193,6 +195,7 @@ impl<'a> World<'a> {
         }
         self.begin_scalers();
         self.place_replicas()?;
+        self.share_links(Instant::ZERO);
         self.check_jobs_fit()?;
         let mut ctx = Ctx::new(Instant::ZERO, &mut self.buffers.jobs, &mut self.buffers.worked);
         self.jobs.begin(&mut ctx);
@@ -255,6 +258,7 @@ impl<'a> World<'a> {
             Event::Hosted { number } => self.answered(now, number),
             Event::ReplicaUp { seat } => self.replica_up(now, seat),
             Event::DrainEnd { seat } => self.drain_end(now, seat),
+            Event::Links { lease } => self.slow_replicas(now, LeaseId(lease)),
             Event::Scrape { scaler } => self.scrape(now, scaler),
             Event::Scale { scaler } => self.decide_scale(now, scaler),
             Event::Fleet(event) => self.with_nodes(now, |nodes, ctx| nodes.handle(ctx, event)),

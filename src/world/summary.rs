@@ -124,7 +124,7 @@ impl World<'_> {
             apis: self.api_summaries(),
             deployments,
             pools,
-            links: self.links(),
+            links: self.link_traffic(),
             replications: None,
         }
     }
@@ -233,6 +233,7 @@ impl World<'_> {
             spend: self.spend_of(pool..pool + 1, output),
             energy: self.energy_of(pool..pool + 1),
             supply: self.supply_summary(pool),
+            links: self.link_summaries(pool),
         }
     }
 

@@ -110,6 +110,7 @@ fn inventory(nodes: &[&Node], kind: PlacementKind, workload: Workload, seed: See
             accelerator: String::new(),
             nodes: 1,
             cards_per_node: node.cards,
+            fabric: None,
             supply: None,
             host: node.host,
         })

@@ -295,9 +295,10 @@ pub fn run(shape: &Shape) -> RunResults {
                     },
                     energy: EnergySummary::default(),
                     supply: None,
+                    links: Vec::new(),
                 })
                 .collect(),
-            links: vec![LinkSummary {
+            links: vec![LinkTraffic {
                 holder: "chat-70b".into(),
                 pool: "base".into(),
                 kind: "card to card",

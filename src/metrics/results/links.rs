@@ -1,29 +1,18 @@
-//! What went over links.
+//! What was asked of the links between switches.
 
 use serde::Serialize;
 
-/// What went over the links of one kind that a deployment's replicas or a training job use: what their plan sends for
-/// each token or step, times those that passed.
+/// A link between two switches of a pool's fabric, in one direction.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LinkSummary {
-    /// The deployment or job.
-    pub holder: String,
-    /// Where it ran.
-    pub pool: String,
-    /// `card to card`, `node to node` or `card to host`.
-    pub kind: &'static str,
-    /// What the links are: `switch`, `PCIe tree`, `network`, ...
-    pub name: String,
-    /// How many were used, over all replicas.
-    pub links: u64,
-    /// What one carries in one direction.
-    pub capacity_bytes_per_s: f64,
-    /// Bytes sent over all of them.
-    pub bytes: f64,
-    /// Bytes per second over the fullest, while its replica or job computes; null where it never did.
-    pub computing_bytes_per_s: Option<f64>,
-    /// The same ÷ `capacity_bytes_per_s`.
-    pub computing_share: Option<f64>,
-    /// Bytes over the fullest ÷ what it could have carried in the whole run.
-    pub share: f64,
+    /// Its ends: `leaf 0 to spine`.
+    pub link: String,
+    /// What it carries, in GB/s.
+    pub carries_gb_s: f64,
+    /// Of that, what gangs that hold their cards could send over it, in the mean over the window: allocated, not sent.
+    pub allocated: f64,
+    /// The most that was asked of it at once, over what it carries; above 1 gangs waited for each other.
+    pub most: f64,
+    /// The share of the window for which more was asked than it carries.
+    pub crowded: f64,
 }

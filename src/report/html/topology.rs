@@ -30,6 +30,7 @@ pub(super) fn section(results: &RunResults) -> Result<Section, PageError> {
     }
     html += &plans.html("The scenario has no deployments.");
     html += &links(results);
+    html += &switches(results);
     let mut sent = Table::new(
         "KV caches handed over",
         &[
@@ -134,5 +135,42 @@ fn links(results: &RunResults) -> String {
             "Activations, tokens to experts, stages, gradients and streamed weights, as their plans send them, in one \
              direction; without the loading of weights, checkpoints and KV caches that are handed over. A link that is \
              idle for most of an iteration can still make it slow: collectives and computing take turns.",
+        )
+}
+
+/// What gangs asked of the links between switches, where they wait for each other.
+fn switches(results: &RunResults) -> String {
+    let mut table = Table::new(
+        "Links between switches",
+        &[
+            "pool",
+            "link",
+            "#carries",
+            "#allocated, mean",
+            "#asked for at most",
+            "#time with more asked than it carries",
+        ],
+    );
+    for pool in &results.summary.pools {
+        for link in &pool.links {
+            let carries = link.carries_gb_s * 1e9;
+            table.row(vec![
+                Cell::text(&pool.name),
+                Cell::text(&link.link),
+                Cell::number(carries, format!("{}B/s", si(carries))),
+                Cell::number(link.allocated, percent(link.allocated)),
+                Cell::number(link.most, percent(link.most)),
+                Cell::number(link.crowded, percent(link.crowded)),
+            ]);
+        }
+    }
+    if table.rows.is_empty() {
+        return String::new();
+    }
+    heading("Between switches, the busiest links")
+        + &table.html("")
+        + &paragraph(
+            "What gangs that hold their cards could send over a link: allocated, not sent. Where more is asked than it \
+             carries, they wait for each other.",
         )
 }

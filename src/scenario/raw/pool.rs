@@ -31,6 +31,7 @@ pub struct RawPool {
     pub memory: Option<Bytes>,
     pub nodes_per_switch: Option<u32>,
     pub oversubscription: Option<f64>,
+    pub rails: Option<u32>,
     pub place: Place,
 }
 
@@ -81,11 +82,15 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawPool
         "Host memory of a node, for jobs that ask for some, as in \"2 TiB\"; the catalogue's when absent.";
     let memory = t.optional("memory", &kinds::BYTES, doc);
     let doc = "Nodes that hang off one switch, in order of their numbers, for `placement = \"topology\"` and for how \
-               long a gang under several switches takes; the whole pool when absent.";
+               long gangs under several switches take; the whole pool when absent.";
     let nodes_per_switch = t.optional("nodes_per_switch", &kinds::COUNT, doc);
-    let doc =
-        "How many times less bandwidth a node has to nodes under other switches than to those under its own.";
+    let doc = "What a switch's links down to its nodes carry over its links up to the spine; 1 or absent does not \
+         block. Training jobs and replicas over several nodes share the links up, and take as much longer as that \
+         leaves them less bandwidth.";
     let oversubscription = t.optional("oversubscription", &kinds::POSITIVE, doc);
+    let doc = "Rails of the fabric: each node's network cards go to so many switches of their own (rail-optimised); \
+               all to one when absent.";
+    let rails = t.optional("rails", &kinds::COUNT, doc);
     t.later(&[
         ("min_nodes", "autoscaled pools are"),
         ("max_nodes", "autoscaled pools are"),
@@ -107,6 +112,7 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawPool
         memory: memory.map(|memory| *memory),
         nodes_per_switch: nodes_per_switch.map(|nodes| *nodes),
         oversubscription: oversubscription.map(|times| times.max(1.0)),
+        rails: rails.map(|rails| *rails),
         place: t.place,
     })
 }

@@ -8,6 +8,7 @@ use super::disaggregated;
 use super::engine::{self, Drafter};
 use super::hosts::{self, Footprint};
 use super::lifecycle::{self, Comes};
+use super::links;
 use super::names::{dangling, not_found, unknown};
 use super::pools::{Pool, Resolved};
 use super::{step_time, weights};
@@ -392,6 +393,7 @@ impl Choice<'_> {
             pool: id,
             cards: replica.plan.cards(),
             step,
+            on_links: links::on_links(&replica, pool).filter(|_| self.measured.is_none()),
             kv_blocks,
             block_tokens: self.raw.block_tokens,
             window: dims.window.map(|window| window.tokens),
@@ -436,6 +438,7 @@ impl Choice<'_> {
             pool: id,
             cards: plan.cards(),
             step,
+            on_links: None,
             kv_blocks,
             block_tokens: self.raw.block_tokens,
             window: None,

@@ -3,18 +3,20 @@
 use super::assumptions::Ledger;
 use super::deployments::{Found, find_pools, model_line, precision};
 use super::names::{not_found, unknown};
-use super::pools::{Pool, Resolved};
+use super::pools::Pool;
 use crate::catalog::{Catalog, Precision};
 use crate::fleet::{PoolConfig, PoolId};
 use crate::jobs::{JobConfig, JobOption};
 use crate::perf::{
-    ModelDims, TrainingJob, TrainingLayout, UnknownFigures, check_stages, training_loads, training_throughput,
+    LinkLoad, ModelDims, NodeSpec, OnLinks, TrainingJob, TrainingLayout, TrainingStep, UnknownFigures,
+    check_stages, training_loads, training_throughput,
 };
 use crate::policies::placement::Needs;
 use crate::scenario::problem::Problem;
 use crate::scenario::raw::{RawJob, RawScenario, RawTraining, Recomputation, Work};
 use crate::scenario::reading::{Reading, Sited};
-use crate::units::{BytesPerSecond, Duration, Flop};
+use crate::topology::Pattern;
+use crate::units::{Duration, Flop};
 
 /// Longest that a job may take: beyond, the clock would run over.
 const LONGEST_SECONDS: f64 = 100.0 * 31_536_000.0;
@@ -102,8 +104,6 @@ fn job(
     if training.is_some() {
         ledger.training_model();
     }
-    let mut extra = raw.extra.clone();
-    extra.spread = spread(raw, &found, &options, training.as_ref(), scenario);
     Some(JobConfig {
         name: raw.name.value.clone(),
         user: raw.user.clone(),
@@ -112,32 +112,9 @@ fn job(
         cards: *raw.accelerators,
         options,
         terms: raw.terms,
-        extra,
+        extra: raw.extra.clone(),
         needs: raw.needs,
     })
-}
-
-/// How long a job takes on each of its pools when it lies under several switches; nothing when no longer.
-fn spread(
-    raw: &RawJob,
-    found: &[Found<'_>],
-    options: &[JobOption],
-    training: Option<&(ModelDims, Precision)>,
-    scenario: &RawScenario,
-) -> Vec<Duration> {
-    let slower = |chosen: &JobOption| {
-        let (id, name, pool) = found.iter().find(|(id, ..)| *id == chosen.pool)?;
-        let times = scenario.pools.get(id.index())?.oversubscription.filter(|times| *times > 1.0)?;
-        let mut node = pool.node.as_ref().ok()?.clone();
-        node.scale_out = node.scale_out.map(|rate| BytesPerSecond(rate.as_f64() / times));
-        let slow = Resolved { plan: pool.plan.clone(), node: Ok(node) };
-        Some(option(raw, *id, (*id, *name, &slow), training).ok()?.duration)
-    };
-    let all: Vec<Option<Duration>> = options.iter().map(slower).collect();
-    if all.iter().all(Option::is_none) {
-        return Vec::new();
-    }
-    all.into_iter().zip(options).map(|(slow, option)| slow.unwrap_or(option.duration)).collect()
 }
 
 /// Whether a node has what falls to it of the job's needs beside cards.
@@ -218,6 +195,7 @@ fn option(
                 label,
                 loads: Vec::new(),
                 steps: 0.0,
+                on_links: None,
             });
         }
         Work::Training { tokens, batch_tokens, sequence, plan, .. } => {
@@ -228,33 +206,64 @@ fn option(
         return Err(Misfit::Why("its model is not known".to_owned()));
     };
     let node = pool.node.as_ref().map_err(|missing| Misfit::Unknown(missing.clone()))?;
-    let mut job = TrainingJob::new(dims, node, *raw.accelerators);
-    job.precision = *format;
-    job.batch_tokens = batch_tokens.or(job.batch_tokens);
-    job.sequence = sequence.unwrap_or(job.sequence);
-    planned(&mut job, plan, *raw.accelerators).map_err(Misfit::Why)?;
-    let step = training_throughput(&job).map_err(|error| Misfit::Why(error.to_string()))?;
-    let rate = step.tokens_per_second.as_per_second();
-    let seconds = tokens as f64 / rate;
-    if !(seconds.is_finite() && seconds <= LONGEST_SECONDS) {
-        return Err(Misfit::Why("it would take more than 100 years".to_owned()));
-    }
+    let cards = *raw.accelerators;
+    let work = TrainingWork {
+        model: dims.clone(),
+        precision: *format,
+        cards,
+        tokens,
+        batch_tokens,
+        sequence,
+        plan: **plan,
+    };
+    let (step, duration, loads) = work.on(node).map_err(Misfit::Why)?;
     let label = format!(
-        "{} with {format} on {}: {}, DP={}, {rate:.0} tokens/s, MFU {:.0} %",
+        "{} with {format} on {}: {}, DP={}, {:.0} tokens/s, MFU {:.0} %",
         dims.name,
         pool.plan.fleet.name,
         step.plan,
         step.ranks,
+        step.tokens_per_second.as_per_second(),
         step.mfu * 100.0
     );
-    // A job of any tokens lasts; a duration of nothing would end before it began.
-    let duration = Duration::from_secs_f64(seconds).max(Duration::from_nanos(1));
-    Ok(JobOption {
-        pool: id,
-        duration,
-        flop: Flop(step.flop_per_token.0 * u128::from(tokens)),
-        label,
-        loads: training_loads(&job, &step),
-        steps: tokens as f64 / step.batch_tokens as f64,
-    })
+    let over_nodes = cards > node.cards && pool.plan.fleet.fabric.is_some();
+    let on_links = over_nodes.then(|| {
+        let exchanges = plan.ep > node.cards;
+        let pattern = if exchanges { Pattern::AllToAll } else { Pattern::Ring };
+        let node = node.clone();
+        OnLinks::new(pattern, move |share| Some(work.on(&node.with_network(share)).ok()?.1))
+    });
+    let flop = Flop(step.flop_per_token.0 * u128::from(tokens));
+    let steps = tokens as f64 / step.batch_tokens as f64;
+    Ok(JobOption { pool: id, duration, flop, label, loads, steps, on_links })
+}
+
+/// What a training job does, wherever it does it.
+struct TrainingWork {
+    model: ModelDims,
+    precision: Precision,
+    cards: u32,
+    tokens: u64,
+    batch_tokens: Option<u64>,
+    sequence: Option<u32>,
+    plan: RawTraining,
+}
+
+impl TrainingWork {
+    /// A step, how long all of it takes, and what a step sends over links, on such nodes.
+    fn on(&self, node: &NodeSpec) -> Result<(TrainingStep, Duration, Vec<LinkLoad>), String> {
+        let mut job = TrainingJob::new(&self.model, node, self.cards);
+        job.precision = self.precision;
+        job.batch_tokens = self.batch_tokens.or(job.batch_tokens);
+        job.sequence = self.sequence.unwrap_or(job.sequence);
+        planned(&mut job, &self.plan, self.cards)?;
+        let step = training_throughput(&job).map_err(|error| error.to_string())?;
+        let seconds = self.tokens as f64 / step.tokens_per_second.as_per_second();
+        if !(seconds.is_finite() && seconds <= LONGEST_SECONDS) {
+            return Err("it would take more than 100 years".to_owned());
+        }
+        // A job of any tokens lasts; a duration of nothing would end before it began.
+        let loads = training_loads(&job, &step);
+        Ok((step, Duration::from_secs_f64(seconds).max(Duration::from_nanos(1)), loads))
+    }
 }

@@ -7,10 +7,11 @@ use super::supply::supply;
 use crate::billing::{Commitment, Purchase, Tariff, UsdPerKwh};
 use crate::catalog::{Accelerator, Catalog, Figure, Offer, Precision};
 use crate::fleet::{Host, Inventory, PoolConfig};
-use crate::perf::{NodeSpec, UnknownFigures};
+use crate::perf::{NodeSpec, PlanError, UnknownFigures};
 use crate::scenario::problem::{Problem, quoted};
 use crate::scenario::raw::{RawOwned, RawPool, RawScenario};
 use crate::scenario::reading::{PoolSite, Reading};
+use crate::topology::{FabricShape, Wiring};
 use crate::units::{Duration, Instant, Usd, UsdPerHour};
 use crate::world::{PoolPlan, PowerPlan};
 
@@ -97,6 +98,17 @@ fn pool(
     }
     let used = ["memory_gb", "memory_gb_s", "link_gb_s", "bf16_tflops"];
     card.figures().into_iter().filter(|row| used.contains(&row.figure)).for_each(|row| ledger.row(row));
+    let node = NodeSpec::from_catalog(offer, card);
+    let fabric = match fabric(raw, node.as_ref().ok(), nodes.max(raw.nodes.most())) {
+        Ok(fabric) => fabric,
+        Err(why) => {
+            reading.problem(Problem::error(
+                raw.place,
+                format!("pool `{}` has no such network: {why}", *raw.name),
+            ));
+            return None;
+        }
+    };
     let fleet = PoolConfig {
         name: raw.name.value.clone(),
         provider: offer.provider.clone(),
@@ -106,6 +118,7 @@ fn pool(
         cards_per_node: cards,
         supply,
         host: host(raw, offer),
+        fabric,
     };
     reading.sites.push(PoolSite { region: offer.region.clone(), card_power: card.tdp().ok() });
     let peak = card.peak(Precision::Bf16).ok();
@@ -114,7 +127,21 @@ fn pool(
     let block = raw.market.block.map(|block| block.length);
     let price_path = price_path.collect();
     let plan = PoolPlan { fleet, tariff: tariff?, peak, price_path, block, power: power? };
-    Some(Resolved { plan, node: NodeSpec::from_catalog(offer, card) })
+    Some(Resolved { plan, node })
+}
+
+/// The network between the nodes, where its links up are too few for all at once. Where nobody knows what a node's
+/// network carries, gangs over several nodes are refused anyway.
+fn fabric(raw: &RawPool, node: Option<&NodeSpec>, nodes: u32) -> Result<Option<FabricShape>, PlanError> {
+    let (Some(oversubscription), Some(per_leaf)) = (raw.oversubscription, raw.nodes_per_switch) else {
+        return Ok(None);
+    };
+    let Some(node) = node.filter(|node| oversubscription > 1.0 && node.scale_out.is_some()) else {
+        return Ok(None);
+    };
+    let wiring = raw.rails.map_or(Wiring::Plain, Wiring::Rails);
+    let fabric = node.fabric(nodes.max(1), per_leaf, wiring, oversubscription)?;
+    Ok(Some(*fabric.shape()))
 }
 
 /// What a node has beside its cards: as the scenario says, or the catalogue.

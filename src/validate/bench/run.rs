@@ -3,22 +3,18 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::pool::pool;
 use super::{Case, Load, Logged, disaggregated};
-use crate::fleet::PoolId;
 use crate::perf::constants::{Constants, Engine, KV_BLOCK_TOKENS};
 use crate::perf::{
     BatchShape, Fit, ParallelismPlan, PlanError, Replica, Roofline, StepModel, auto_plan, fit, weight_bytes,
 };
-use crate::policies::router::RouterKind;
-use crate::serving::{Batching, DeploymentConfig, ReplicaOption, Role};
-use crate::sim::Seed;
+use crate::serving::Batching;
 use crate::traffic::{
-    ArrivalProcess, ClosedConfig, Length, LengthDist, Lengths, LogNormal, OpenConfig, Source, Start,
-    StreamConfig, Think, TraceConfig,
+    ArrivalProcess, ClosedConfig, Length, LengthDist, Lengths, LogNormal, OpenConfig, Source, Start, Think,
+    TraceConfig,
 };
 use crate::units::{Duration, Rate};
-use crate::world::{self, RequestRow, RunOptions, Slo, StreamPlan, WorldConfig};
+use crate::world::{self, RequestRow, RunOptions};
 
 /// Requests of a closed loop for each that is in flight, as `benchmark_serving` is run by InferenceX.
 const ROUNDS: u32 = 10;
@@ -220,7 +216,7 @@ pub(super) struct SetUp {
     pub(super) batching: Batching,
     pub(super) step: StepModel,
     pub(super) fit: Fit,
-    plan: ParallelismPlan,
+    pub(super) plan: ParallelismPlan,
     pub(super) replicas: u32,
 }
 
@@ -398,72 +394,6 @@ impl SetUp {
         })?;
         left.sort_by_key(|request| request.id);
         Ok(left)
-    }
-
-    fn world(&self, case: &Case, source: Source, window: f64) -> WorldConfig {
-        let name = "bench".to_owned();
-        let option = ReplicaOption {
-            adapters: Vec::new(),
-            pool: PoolId(0),
-            cards: self.plan.cards(),
-            step: self.step.clone(),
-            kv_blocks: self.fit.kv_blocks,
-            block_tokens: KV_BLOCK_TOKENS as u32,
-            window: case.model.window.map(|window| window.tokens),
-            links: None,
-            host: None,
-            draft: None,
-            label: self.plan.to_string(),
-            loads: Vec::new(),
-        };
-        WorldConfig {
-            name: name.clone(),
-            seed: Seed(1),
-            duration: Duration::from_secs_f64(window.max(1e-3)),
-            warmup: Duration::ZERO,
-            streams: vec![StreamPlan {
-                traffic: StreamConfig { name: name.clone(), source },
-                model: case.model.name.clone(),
-                deployments: vec![0],
-                slo: Slo::default(),
-                timeout: None,
-                retries: None,
-                spill_over: None,
-                overflow: None,
-                terms: Default::default(),
-                cache: None,
-            }],
-            tenants: Vec::new(),
-            apis: Vec::new(),
-            pools: vec![pool(&case.node, self.plan.cards(), self.replicas)],
-            node_scaler: None,
-            deployments: vec![DeploymentConfig {
-                adapter_slots: 0,
-                shared: None,
-                lifecycle: Default::default(),
-                name,
-                model: case.model.name.clone(),
-                options: vec![option],
-                batching: self.batching,
-                max_queued_requests: None,
-                router: RouterKind::LeastOutstandingRequests,
-                replicas: self.replicas,
-                max_context: None,
-                prefix_tokens: case.habits.repeated_prompts.then_some(KV_BLOCK_TOKENS as u32),
-                role: Role::Whole,
-                tenants: Default::default(),
-                speculation: None,
-                max_predicted_ttft: None,
-            }],
-            hosts: Vec::new(),
-            scalers: Vec::new(),
-            jobs: Vec::new(),
-            job_trace: None,
-            queue_order: Default::default(),
-            placement: Default::default(),
-            assumptions: Vec::new(),
-            defaults: Vec::new(),
-        }
     }
 }
 
