@@ -118,6 +118,7 @@ fn main() {
             queue_order: order,
             placement: PlacementKind::BestFit,
             assumptions: Vec::new(),
+            defaults: Vec::new(),
         };
         let begin = std::time::Instant::now();
         let results = run(&config, RunOptions::default()).expect("the books balance");

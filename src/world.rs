@@ -22,6 +22,7 @@ mod replicas;
 mod retries;
 mod run;
 mod scale;
+mod sent;
 mod summary;
 mod tables;
 

@@ -83,6 +83,7 @@ fn world(
         queue_order: order,
         placement,
         assumptions: Vec::new(),
+        defaults: Vec::new(),
     }
 }
 

@@ -308,6 +308,8 @@ fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
                 flop: Flop(1_000_000 * u128::from(*seconds)),
                 on_links: None,
                 label: String::new(),
+                loads: Vec::new(),
+                steps: 0.0,
             }],
             terms: Default::default(),
             extra: JobExtra::default(),

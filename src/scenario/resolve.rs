@@ -98,6 +98,7 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
         queue_order,
         placement: scenario.scheduler.placement,
         assumptions: ledger.into_assumptions(),
+        defaults: Vec::new(),
     })
 }
 

@@ -3,7 +3,7 @@
 use super::front::ResponseCache;
 use super::speculate::{Draft, Speculation};
 use crate::fleet::PoolId;
-use crate::perf::{OnLinks, StepModel};
+use crate::perf::{LinkLoad, OnLinks, StepModel};
 use crate::policies::request_order::{RequestOrder, TenantWeights};
 use crate::policies::router::RouterKind;
 use crate::units::{Bytes, BytesPerSecond, Duration, Ticks};
@@ -241,6 +241,8 @@ pub struct ReplicaOption {
     pub draft: Option<Draft>,
     /// The plan in words: `fp8, TP=8 on aws-h100 (8 cards)`.
     pub label: String,
+    /// What its work sends over links; empty where that is not known, or nothing.
+    pub loads: Vec<LinkLoad>,
 }
 
 /// What leaves and enters a replica in bulk.

@@ -31,6 +31,10 @@ pub(crate) struct ReplicaTotals {
     /// Σ over iterations of the requests in the batch.
     pub(crate) batched: u128,
     pub(crate) flop: Flop,
+    /// Tokens that passed through the model, prompts' and drafts' too.
+    pub(crate) processed: u64,
+    /// Time computing.
+    pub(crate) time: Ticks,
     /// Output tokens made.
     pub(crate) tokens: u64,
     pub(crate) prefix: PrefixTotals,
@@ -411,9 +415,14 @@ impl Replica {
         *done += n;
         self.clock += time;
         self.totals.flop += work;
+        self.totals.time += time;
         self.totals.iterations += n;
         self.totals.batched += u128::from(self.batch.len()) * u128::from(n);
         self.boundary += n;
+        let shape = &self.batch.shape;
+        let decoding = if self.decoding_waits { 0 } else { u64::from(shape.decode_requests) };
+        let drafted = self.speculation.map_or(0, |speculation| decoding * u64::from(speculation.tokens));
+        self.totals.processed += (decoding + drafted + u64::from(shape.prefill_tokens)) * n;
         if self.decoding_waits {
             self.paused += n;
         } else {

@@ -10,7 +10,7 @@ use super::replica::{PrefixTotals, ReplicaTotals};
 use super::request::{NONE, Request};
 use super::room::{Departure, Outcome, Serving};
 use super::speculate::SpeculationTotals;
-use crate::units::{Flop, Instant};
+use crate::units::{Duration, Flop, Instant};
 
 /// What a deployment did, summed over its replicas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -131,6 +131,16 @@ impl Serving {
                 None => departure(request, place, end, Outcome::InFlight),
                 Some(_) => departure(&self.first_of_group(request), place, end, Outcome::InFlight),
             }
+        })
+    }
+
+    /// What each replica put on links: its deployment and option, tokens processed, iterations, and its time
+    /// computing. Meant for after [`Serving::finish`].
+    pub fn link_work(&self) -> impl Iterator<Item = (usize, usize, u64, u64, Duration)> + '_ {
+        self.replicas.iter().map(|member| {
+            let totals = &member.replica.totals;
+            let time = totals.time.ceil_instant().since(Instant::ZERO);
+            (member.deployment as usize, member.option, totals.processed, totals.iterations, time)
         })
     }
 

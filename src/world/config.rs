@@ -7,7 +7,7 @@ use crate::catalog::EgressPrices;
 use crate::fleet::{Delay, PoolConfig};
 use crate::jobs::{JobConfig, JobList};
 use crate::metrics::Signal;
-use crate::metrics::results::Assumption;
+use crate::metrics::results::{Assumption, DefaultTaken};
 use crate::policies::placement::PlacementKind;
 use crate::policies::queue_order::QueueOrder;
 use crate::policies::replay::Law;
@@ -52,6 +52,8 @@ pub struct WorldConfig {
     pub placement: PlacementKind,
     /// What the results rest on.
     pub assumptions: Vec<Assumption>,
+    /// The defaults that were taken.
+    pub defaults: Vec<DefaultTaken>,
 }
 
 /// A tenant.

@@ -42,6 +42,7 @@ impl World<'_> {
             gantt: std::mem::take(&mut self.recorder.gantt),
             decisions: std::mem::take(&mut self.decisions),
             assumptions: self.config.assumptions.clone(),
+            defaults: self.config.defaults.clone(),
             cards: self.recorder.take_cards(end),
             requests: all,
         })
@@ -126,6 +127,7 @@ impl World<'_> {
             apis: self.api_summaries(),
             deployments,
             pools,
+            links: self.link_traffic(),
             replications: None,
         }
     }

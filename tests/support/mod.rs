@@ -66,6 +66,7 @@ pub fn deployment(replicas: u32, servers: u32, step: StepModel, router: RouterKi
             adapters: Vec::new(),
             draft: None,
             label: "one card".to_owned(),
+            loads: Vec::new(),
         }],
         batching: Batching { max_batch_requests: servers, max_batch_tokens: servers, ..Batching::default() },
         max_queued_requests: None,
@@ -133,5 +134,6 @@ pub fn world(stream: StreamPlan, deployment: DeploymentConfig, seconds: f64, war
         queue_order: Default::default(),
         placement: Default::default(),
         assumptions: Vec::new(),
+        defaults: Vec::new(),
     }
 }

@@ -18,7 +18,7 @@ use crate::fleet::PoolId;
 use crate::perf::constants::{Constants, Engine};
 use crate::perf::{
     AutoPlan, ModelDims, ParallelismPlan, PlanError, Promise, Replica, Roofline, StepModel, UnknownFigures,
-    WeightsAs, cheapest_plan, check_stages, fit, weight_bytes,
+    WeightsAs, cheapest_plan, check_stages, fit, serving_loads, weight_bytes,
 };
 use crate::scenario::dom::Step;
 use crate::scenario::problem::Problem;
@@ -407,6 +407,7 @@ impl Choice<'_> {
             links: self.links(replica.plan.cards(), pool),
             host: self.host(replica.plan, pool)?,
             label: self.label(replica.plan, pool),
+            loads: serving_loads(&replica),
         };
         let cards = u64::from(replica.plan.cards());
         let over = |card: Bytes| Bytes(card.0.saturating_mul(cards));
@@ -451,6 +452,7 @@ impl Choice<'_> {
             links: self.links(plan.cards(), pool),
             host: self.host(plan, pool)?,
             label: self.label(plan, pool),
+            loads: Vec::new(),
         };
         let kv =
             option.links.map(|links| Bytes(self.kv_tokens(kv_blocks).saturating_mul(links.kv_per_token.0)));

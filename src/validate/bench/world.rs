@@ -28,6 +28,7 @@ impl SetUp {
             links: None,
             host: None,
             draft: None,
+            loads: Vec::new(),
             label: self.plan.to_string(),
         };
         WorldConfig {
@@ -100,6 +101,7 @@ impl SetUp {
             queue_order: Default::default(),
             placement: Default::default(),
             assumptions: Vec::new(),
+            defaults: Vec::new(),
         }
     }
 }
