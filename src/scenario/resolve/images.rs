@@ -70,6 +70,7 @@ pub fn deployment(
                     adapters: Vec::new(),
                     draft: None,
                     links: None,
+                    loads: Vec::new(),
                     on_links: None,
                     host: None,
                     label: format!(
