@@ -147,6 +147,7 @@ fn measure(name: &str, order: QueueOrder, list: &Arc<JobList>, nodes: u32) -> f6
             price_path: Vec::new(),
             block: None,
             power: None,
+            egress: None,
             peak: None,
         }],
         node_scaler: None,
@@ -160,6 +161,7 @@ fn measure(name: &str, order: QueueOrder, list: &Arc<JobList>, nodes: u32) -> f6
         queue_order: order,
         placement: PlacementKind::BestFit,
         assumptions: Vec::new(),
+        defaults: Vec::new(),
     };
     let before = cpu_seconds();
     let results = run(&config, RunOptions::default()).expect("the books balance");

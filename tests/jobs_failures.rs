@@ -48,6 +48,7 @@ fn takes(every: Duration) -> (f64, f64) {
         scalers: Vec::new(),
         node_scaler: None,
         assumptions: Vec::new(),
+        defaults: Vec::new(),
     };
     let summary = run(&config, RunOptions::default()).expect("the books balance").summary.jobs;
     assert!(summary.losses > 4000 && summary.preemptions == 0, "{summary:?}");

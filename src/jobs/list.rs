@@ -358,11 +358,15 @@ impl JobList {
         self.options.iter().map(|(job, options)| (*job, durations(options))).collect()
     }
 
+    /// What is known of a job on one of its pools; nothing of a job from a trace.
+    pub fn option(&self, job: u32, option: usize) -> Option<&JobOption> {
+        let option = option % self.pools(job).len().max(1);
+        self.options.get(&job).and_then(|options| options.get(option))
+    }
+
     /// FLOP that a job does in its time on one of its pools; none is known of a job from a trace.
     pub fn flop(&self, job: u32, option: usize) -> Flop {
-        let option = option % self.pools(job).len().max(1);
-        let of = self.options.get(&job).and_then(|options| options.get(option));
-        of.map_or(Flop::ZERO, |option| option.flop)
+        self.option(job, option).map_or(Flop::ZERO, |option| option.flop)
     }
 }
 

@@ -158,7 +158,8 @@ pub struct Jobs {
     /// Running jobs that were slowed on the links that they share, or were until now.
     slowed: BTreeMap<u32, Slowed>,
     /// FLOP done in runs that were stopped.
-    flop_of_stopped: Vec<(PoolId, Flop)>,
+    /// What runs that were stopped did: job, option and share of its duration; of jobs whose FLOP are known.
+    done_of_stopped: Vec<(u32, usize, f64)>,
     waits: Waits,
     calendar: Calendar,
 }
@@ -192,8 +193,8 @@ impl Jobs {
             decides_at: None,
             waiting: 0,
             running: 0,
+            done_of_stopped: Vec::new(),
             slowed: BTreeMap::new(),
-            flop_of_stopped: Vec::new(),
             list,
         }
     }
@@ -461,9 +462,8 @@ impl Jobs {
         state.worked += kept;
         state.left = state.left.saturating_sub(scaled(kept, here, first));
         let share = done.as_secs_f64() / here.as_secs_f64().max(f64::MIN_POSITIVE);
-        let flop = Flop((self.list.flop(job, option).as_f64() * share.min(1.0)) as u128);
-        if flop != Flop::ZERO {
-            self.flop_of_stopped.push((self.list.pool_of(job, option), flop));
+        if share > 0.0 && self.list.flop(job, option) != Flop::ZERO {
+            self.done_of_stopped.push((job, option, share.min(1.0)));
         }
         self.slowed.remove(&job);
         self.running -= 1;
@@ -527,6 +527,15 @@ impl Jobs {
 
     /// FLOP done by `end`, with the pools on which.
     pub fn flop(&self, end: Instant) -> impl Iterator<Item = (PoolId, Flop)> {
+        self.work_done(end).map(|(job, option, share)| {
+            let flop = Flop((self.list.flop(job, option).as_f64() * share) as u128);
+            (self.list.pool_of(job, option), flop)
+        })
+    }
+
+    /// What the runs of jobs did by `end`: job, option, and the share of its duration there. Runs that were stopped
+    /// are those of jobs whose FLOP are known.
+    pub fn work_done(&self, end: Instant) -> impl Iterator<Item = (u32, usize, f64)> {
         let last_run = move |(job, state): (u32, &JobState)| {
             // Runs that were stopped were counted then.
             let ran = match (state.running, state.finished) {
@@ -536,11 +545,9 @@ impl Jobs {
             };
             let option = usize::from(state.option);
             let whole = self.list.duration(job, option).as_secs_f64().max(f64::MIN_POSITIVE);
-            let share = (ran.as_secs_f64() / whole).min(1.0);
-            let flop = Flop((self.list.flop(job, option).as_f64() * share) as u128);
-            Some((self.list.pool_of(job, option), flop))
+            Some((job, option, (ran.as_secs_f64() / whole).min(1.0)))
         };
-        (0u32..).zip(&self.states).filter_map(last_run).chain(self.flop_of_stopped.iter().copied())
+        (0u32..).zip(&self.states).filter_map(last_run).chain(self.done_of_stopped.iter().copied())
     }
 }
 

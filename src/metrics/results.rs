@@ -1,16 +1,19 @@
 //! The results of one run. Field names and their units are the file format of `summary.json`; the
 //! report, the plots and the exporters read these types and nothing else of the run.
 
+mod basis;
 mod engine;
 mod jobs;
 mod links;
 pub mod metric;
+mod sent;
 mod serving;
 mod time;
 
+pub use basis::{Assumption, DefaultTaken};
 pub use engine::{
-    AdapterSummary, ApiSummary, EngineSummary, ResponseCacheSummary, SpeculationSummary, SwapSummary,
-    TenantSummary,
+    AdapterSummary, ApiSummary, EngineSummary, ImageSummary, ResponseCacheSummary, SpeculationSummary,
+    SwapSummary, TenantSummary,
 };
 pub use jobs::{
     GanttRow, JobClass, JobGroup, JobRow, JobWaits, JobsSummary, MOST_GANTT_ROWS, MOST_GROUPS, WaitShare,
@@ -19,6 +22,7 @@ pub use links::LinkSummary;
 
 use serde::Serialize;
 
+pub use sent::LinkTraffic;
 pub use serving::{HandoverSummary, PrefixCacheSummary};
 pub use time::{StreamTime, TimeByCause, WaitByCause};
 
@@ -72,6 +76,9 @@ pub struct Summary {
     pub deployments: Vec<DeploymentSummary>,
     /// One item a pool, in the scenario's order.
     pub pools: Vec<PoolSummary>,
+    /// What went over which links, the fullest first; absent where no plan sends anything.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<LinkTraffic>,
     /// What several replications say together; only where there were more than one. Everything above is
     /// replication 0.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -215,6 +222,9 @@ pub struct SpendSummary {
     pub by_cause: Vec<(String, f64)>,
     /// The total, of a pool its own, ÷ million output tokens of the requests completed there; null without any.
     pub usd_per_1m_output_tokens: Option<f64>,
+    /// The total ÷ images made; absent where none were, and of pools.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usd_per_image: Option<f64>,
 }
 
 /// Energy drawn by cards and carbon emitted; null where no figure is known.
@@ -521,23 +531,6 @@ pub struct DecisionRow {
     pub reason: String,
 }
 
-/// A figure or default that the results rest on.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Assumption {
-    /// What it describes: `offer aws/p5.48xlarge`.
-    pub about: String,
-    /// Which figure: `on-demand price`.
-    pub figure: String,
-    /// Its value with unit.
-    pub value: String,
-    /// Where it comes from.
-    pub source: String,
-    /// As of when; empty when unknown.
-    pub date: String,
-    /// What is unsure about it; empty when nothing.
-    pub doubt: String,
-}
-
 /// Everything that a run leaves, except the per-request table, which is written while it runs.
 #[derive(Debug, Clone)]
 pub struct RunResults {
@@ -563,6 +556,8 @@ pub struct RunResults {
     pub decisions: Vec<DecisionRow>,
     /// What the results rest on.
     pub assumptions: Vec<Assumption>,
+    /// The defaults that were taken, in the order of the file.
+    pub defaults: Vec<DefaultTaken>,
     /// All requests, in a form that can be merged with those of other runs.
     pub requests: RequestStats,
 }

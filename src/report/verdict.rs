@@ -243,6 +243,22 @@ fn unused_money(results: &RunResults) -> Option<String> {
         .then(|| format!("{} of the spend ({}) went to “{cause}”.", percent(share), money(*amount)))
 }
 
+/// The link that carried the most of what it can, while its replica or job computed.
+pub(super) fn busiest_link(results: &RunResults) -> Option<String> {
+    let link = results.summary.links.first()?;
+    let (rate, share) = (link.computing_bytes_per_s?, link.computing_share?);
+    Some(format!(
+        "The busiest link is from {} ({}) under {} on {}: {}B/s while it computes, {} of the {}B/s that it carries.",
+        link.kind,
+        link.name,
+        link.holder,
+        link.pool,
+        si(rate),
+        percent(share),
+        si(link.capacity_bytes_per_s),
+    ))
+}
+
 /// The pool whose cards computed the most of their time, with that share.
 pub(super) fn busiest_pool(results: &RunResults) -> Option<(&str, f64)> {
     let pools = results.summary.pools.iter();

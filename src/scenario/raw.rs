@@ -8,6 +8,7 @@ mod deployment;
 mod developers;
 mod disaggregated;
 mod host;
+mod image;
 mod job;
 mod lengths;
 mod lifecycle;

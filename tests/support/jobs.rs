@@ -78,6 +78,7 @@ pub fn world(
         queue_order: order,
         placement,
         assumptions: Vec::new(),
+        defaults: Vec::new(),
     }
 }
 
