@@ -442,14 +442,16 @@ impl Lines<'_> {
             panel.heading(canvas, "");
             // Where lines lie on each other, the earlier shows beside the later.
             let thick = |index: usize| 2.0 + 1.6 * (self.lines.len() - 1 - index) as f64;
-            for (index, (_, points)) in self.lines.iter().enumerate() {
+            for (index, (name, points)) in self.lines.iter().enumerate() {
                 let mut steps = Vec::new();
                 for (place, (time, value)) in points.iter().enumerate() {
                     let until = points.get(place + 1).map_or(self.end, |next| next.0);
                     steps.extend([panel.at(*time, *value), panel.at(until, *value)]);
                 }
                 let color = series_color(index);
-                panel.over_time(canvas, self.end, |canvas| canvas.line(&steps, color, 1.0, thick(index)));
+                panel.over_time(canvas, "", self.end, |canvas| {
+                    canvas.series(name, |canvas| canvas.line(&steps, color, 1.0, thick(index)));
+                });
             }
             canvas.bottom = panel.horizontal_labels(canvas);
         })
