@@ -264,6 +264,7 @@ fn resolved(loaded: Loaded) -> Resolved {
     let mut config = loaded.config;
     // Told in reports of runs, never here.
     config.assumptions.clear();
+    config.defaults.clear();
     Resolved { config, sites }
 }
 

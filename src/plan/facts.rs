@@ -67,7 +67,9 @@ pub fn spend(config: &WorldConfig) -> Usd {
 
 /// Whether [`spend`] is what is billed, neither more nor less.
 pub fn is_exact(config: &WorldConfig) -> bool {
-    let unmetered = |pool: &PoolPlan| pool.power.as_ref().is_none_or(|power| power.price.is_none());
+    let unmetered = |pool: &PoolPlan| {
+        pool.egress.is_none() && pool.power.as_ref().is_none_or(|power| power.price.is_none())
+    };
     // An API that nobody overflows to bills nothing.
     config.streams.iter().all(|stream| stream.overflow.is_none())
         && config.pools.iter().all(|pool| is_static(pool) && unmetered(pool))

@@ -265,7 +265,12 @@ impl Relaxed {
             needs,
         };
         let least = programme.least(&config)?;
-        Some(Slice { nodes, least, promise })
+        // Of each pool what is billed is rounded to the micro-dollar.
+        let rounding = match self.objective {
+            Objective::Spend => 1e-6 * nodes.len() as f64,
+            Objective::Cards => 0.0,
+        };
+        Some(Slice { nodes, least: least - rounding, promise })
     }
 }
 
