@@ -105,6 +105,7 @@ fn main() {
                 price_path: Vec::new(),
                 block: None,
                 power: None,
+                egress: None,
                 peak: None,
             }],
             node_scaler: None,

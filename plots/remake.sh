@@ -4,9 +4,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 fleetsim="${FLEETSIM:-./target/release/fleetsim}"
 [ -n "${FLEETSIM:-}" ] || cargo build --release --locked
-for scenario in quickstart launch-autoscaled; do
+for scenario in quickstart launch-autoscaled images; do
     plots=all
     if [ "$scenario" = launch-autoscaled ]; then plots=overview,scaling,time_by_cause; fi
+    if [ "$scenario" = images ]; then plots=spend_by_cause; fi
     "$fleetsim" run "scenarios/$scenario.toml" --out "out/gallery/$scenario" --plots "$plots" --records none \
         --no-report --quiet
     mkdir -p "plots/$scenario"

@@ -6,6 +6,7 @@
 mod arrivals;
 mod books;
 mod config;
+mod egress;
 mod engine_summary;
 mod error;
 mod events;

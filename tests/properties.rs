@@ -283,6 +283,9 @@ fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
     if let Some(shared) = dice.shared.as_ref().filter(|_| dice.split.is_none() && dice.scaled.is_none()) {
         share(&mut config, shared);
     }
+    if let Some(engine) = dice.engine.as_ref().filter(|_| dice.split.is_none()) {
+        engine.draw_images(&mut config);
+    }
     if let Some((changes, start, drain, then, law)) = &dice.scaled {
         scale(&mut config, changes, *start, *drain, Leftover::ALL[*then].1);
         decide_by(&mut config, *law);

@@ -12,8 +12,8 @@ mod time;
 
 pub use basis::{Assumption, DefaultTaken};
 pub use engine::{
-    AdapterSummary, ApiSummary, EngineSummary, ResponseCacheSummary, SpeculationSummary, SwapSummary,
-    TenantSummary,
+    AdapterSummary, ApiSummary, EngineSummary, ImageSummary, ResponseCacheSummary, SpeculationSummary,
+    SwapSummary, TenantSummary,
 };
 pub use jobs::{GanttRow, JobGroup, JobsSummary, MOST_GANTT_ROWS, MOST_GROUPS, WaitShare};
 pub use links::LinkSummary;
@@ -220,6 +220,9 @@ pub struct SpendSummary {
     pub by_cause: Vec<(String, f64)>,
     /// The total, of a pool its own, ÷ million output tokens of the requests completed there; null without any.
     pub usd_per_1m_output_tokens: Option<f64>,
+    /// The total ÷ images made; absent where none were, and of pools.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usd_per_image: Option<f64>,
 }
 
 /// Energy drawn by cards and carbon emitted; null where no figure is known.

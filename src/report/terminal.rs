@@ -48,10 +48,15 @@ fn requests(text: &mut String, results: &RunResults) {
     ];
     paragraph(text, &format!("{} arrived: {}", plural(requests.arrived, "request"), in_words(&parts)));
     let tokens = &results.summary.tokens;
-    paragraph(
-        text,
-        &format!("{} prompt tokens, {} output tokens", si(tokens.prompt as f64), si(tokens.output as f64)),
-    );
+    let images = results.summary.deployments.iter().filter_map(|deployment| deployment.engine.images);
+    let (made, gb) = images.fold((0, 0.0), |(made, gb), own| (made + own.made, gb + own.egress_gb));
+    let mut what =
+        format!("{} prompt tokens, {} output tokens", si(tokens.prompt as f64), si(tokens.output as f64));
+    if made > 0 {
+        let images = format!("{} of {} GB", plural(made, "image"), si(gb));
+        what = if tokens.prompt > 0 { format!("{what}, {images}") } else { images };
+    }
+    paragraph(text, &what);
     text.push('\n');
 }
 
@@ -137,10 +142,15 @@ fn causes(text: &mut String, results: &RunResults) {
     let tokens = spend.usd_per_1m_output_tokens;
     let per_million =
         tokens.map(|usd| format!(", {} per million output tokens", money(usd))).unwrap_or_default();
+    let per_image = spend.usd_per_image.map(|usd| format!(", {} an image", money(usd))).unwrap_or_default();
     let card_hours: f64 = results.summary.pools.iter().map(|pool| pool.card_hours).sum();
     paragraph(
         text,
-        &format!("total {}{per_million}; {} card-hours", money(spend.total_usd), format::hours(card_hours)),
+        &format!(
+            "total {}{per_million}{per_image}; {} card-hours",
+            money(spend.total_usd),
+            format::hours(card_hours)
+        ),
     );
     text.push('\n');
 }

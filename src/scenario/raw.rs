@@ -7,6 +7,7 @@ mod batching;
 mod deployment;
 mod disaggregated;
 mod host;
+mod image;
 mod job;
 mod lengths;
 mod lifecycle;

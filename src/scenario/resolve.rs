@@ -11,6 +11,7 @@ mod deployments;
 mod disaggregated;
 mod engine;
 mod hosts;
+mod images;
 mod job_order;
 mod jobs;
 mod lifecycle;
@@ -48,12 +49,14 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
     duplicates(reading, "jobs", scenario.jobs.iter().map(|job| &job.name));
     let mut ledger = Ledger::default();
     let catalog = catalog::build(&scenario, reading);
-    let pools = pools::resolve(&scenario, &catalog, reading, &mut ledger);
+    let mut pools = pools::resolve(&scenario, &catalog, reading, &mut ledger);
     let deployments = deployments::resolve(&scenario, &catalog, &pools, reading, &mut ledger);
     let hosts = hosts::resolve(&scenario, &deployments, &pools, &catalog, reading, &mut ledger);
     // Behind the scenario's deployments stand those of prefill replicas, which no stream names.
     let named = &deployments[..scenario.deployments.len()];
     let streams = streams::resolve(&scenario, &catalog, named, reading);
+    images::meet(&scenario, &streams, named, &catalog, reading);
+    images::egress(&scenario, &streams, named, &mut pools, &catalog, reading, &mut ledger);
     let apis = apis::resolve(&scenario, &catalog, reading);
     let jobs = jobs::resolve(&scenario, &catalog, &pools, reading, &mut ledger);
     let job_trace = scheduler::job_trace(&scenario, &pools, reading, &mut ledger);

@@ -179,6 +179,24 @@ pub enum RequestKind {
     Generate,
     /// A vector or a score, which is there when the prompt is processed: embedding and reranking.
     Embed,
+    /// An image, which is there after its last step.
+    Image(ImageTerms),
+}
+
+/// What a request for an image asks for. Its steps are to the engine what output tokens are: one an iteration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ImageTerms {
+    /// Steps of denoising; at least 1.
+    pub steps: u32,
+    /// Width times height.
+    pub pixels: u32,
+    /// What leaves the cloud for it.
+    pub bytes: Bytes,
+}
+
+impl ImageTerms {
+    /// What stands for terms that could not be read.
+    pub const STAND_IN: Self = Self { steps: 1, pixels: 256, bytes: Bytes(0) };
 }
 
 /// Where the requests of a stream go, and on what terms.

@@ -1,6 +1,7 @@
 //! What a deployment did, for its summary.
 
 use super::adapters::AdapterTotals;
+use super::config::RequestKind;
 use super::deployment::Deployment;
 use super::front::CacheTotals;
 use super::handover::HandoverTotals;
@@ -38,6 +39,10 @@ pub struct DeploymentTotals {
     pub adapters: AdapterTotals,
     /// What loading its models took, where it shares hosts.
     pub swaps: SwapTotals,
+    /// Images made.
+    pub images: u64,
+    /// What left the cloud for them.
+    pub bytes_out: u128,
     /// KV caches handed over to it.
     pub handed: HandoverTotals,
 }
@@ -85,6 +90,8 @@ impl Serving {
             let adapters = member.replica.adapter_totals();
             sum.adapters.loads += adapters.loads;
             sum.adapters.time += adapters.time;
+            sum.images += member.images;
+            sum.bytes_out += member.bytes_out;
             sum.prefix.asked += prefix.asked;
             sum.prefix.found += prefix.found;
             sum.prefix.tokens += prefix.tokens;
@@ -95,6 +102,19 @@ impl Serving {
     /// What the cache of responses of each stream did, where it has one.
     pub fn response_caches(&self) -> impl Iterator<Item = Option<CacheTotals>> + '_ {
         self.caches.iter().map(|cache| cache.as_ref().map(|cache| cache.totals))
+    }
+
+    /// What left the cloud so far from the replicas of each deployment's option, in no particular order; and what left
+    /// the cache of responses of each stream, with the first of its deployments.
+    pub fn bytes_out(&self) -> impl Iterator<Item = (usize, usize, u128)> + '_ {
+        let replicas = self.replicas.iter();
+        let made = replicas.map(|member| (member.deployment as usize, member.option, member.bytes_out));
+        let kept = self.caches.iter().zip(&self.routes).filter_map(|(cache, (deployments, terms))| {
+            let RequestKind::Image(image) = terms.kind else { return None };
+            let images = u128::from(cache.as_ref()?.totals.hits) * u128::from(terms.samples.max(1));
+            Some((*deployments.first()?, 0, images * u128::from(image.bytes.0)))
+        });
+        made.chain(kept)
     }
 
     /// Requests that each tenant's rate limits turned away.
@@ -152,8 +172,8 @@ pub(super) fn departure(
         first_scheduled: request.first_scheduled,
         first_token: request.first_token,
         end,
-        prompt: request.prompt,
-        output: request.output,
+        prompt: request.told_tokens().0,
+        output: request.told_tokens().1,
         samples: request.samples,
         retries: request.retries,
         attempt: request.attempt,

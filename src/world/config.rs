@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::billing::{Tariff, UsdPerKwh};
+use crate::catalog::EgressPrices;
 use crate::fleet::{Delay, PoolConfig};
 use crate::jobs::{JobConfig, JobList};
 use crate::metrics::Signal;
@@ -192,6 +193,8 @@ pub struct PoolPlan {
     pub block: Option<Duration>,
     /// What the nodes draw, where it is known.
     pub power: Option<PowerPlan>,
+    /// What traffic out of the cloud costs; `None` where that is not known, or nothing leaves.
+    pub egress: Option<EgressPrices>,
     /// Peak of one card at the precision that MFU is told against (dense bf16); `None` when unknown.
     pub peak: Option<FlopPerSecond>,
 }

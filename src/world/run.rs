@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::arrivals::Source;
 use super::config::WorldConfig;
+use super::egress::Egress;
 use super::error::RunError;
 use super::events::Event;
 use super::hosted::Hosted;
@@ -54,6 +55,7 @@ pub(super) struct World<'a> {
     pub(super) node_scaler: Option<NodeScaler>,
     pub(super) retries: Retries,
     pub(super) hosted: Hosted,
+    pub(super) egress: Egress,
     /// Whether nodes of any pool come and go.
     pub(super) elastic: bool,
     /// The instant at which what is pending is bought next.
@@ -107,6 +109,7 @@ impl<'a> World<'a> {
         }
         let energy_accounts = super::money::open_energy(config, &mut ledger);
         let hosted = Hosted::new(config, &mut ledger);
+        let egress = Egress::new(config, &mut ledger);
         let job_list = JobList::joined(&config.jobs, config.job_trace.as_ref());
         let fleet = fleet_facts(&config.pools, &job_list, config.seed);
         let mut serving =
@@ -139,6 +142,7 @@ impl<'a> World<'a> {
             scalers: config.scalers.iter().map(Scaler::new).collect(),
             retries: Retries::new(config),
             hosted,
+            egress,
             decisions: Vec::new(),
             node_scaler: config.node_scaler.as_ref().map(NodeScaler::new),
             replicas: Replicas::new(config.deployments.len()),
@@ -270,6 +274,7 @@ impl<'a> World<'a> {
                     self.bill(now, pool);
                 }
                 self.bill_apis(now);
+                self.bill_egress(now);
                 self.queue.push(now + self.billing_interval, Event::Bill);
             }
         }

@@ -88,6 +88,10 @@ impl World<'_> {
             (0..config.pools.len()).map(|pool| self.pool_summary(pool, flop[pool], tokens[pool])).collect();
         let time = all.time_by_cause().filter(|_| stability.iter().all(|judged| judged.stable));
         let unstable = stability.iter().zip(&config.deployments).find(|(judged, _)| !judged.stable);
+        let images: u64 = totals.iter().map(|totals| totals.images).sum();
+        // Behind the pools stand the hosted APIs.
+        let mut spend = self.spend_of(0..config.pools.len() + config.apis.len(), output);
+        spend.usd_per_image = (images > 0).then(|| spend.total_usd / images as f64);
         Summary {
             schema_version: SCHEMA_VERSION,
             scenario: ScenarioInfo {
@@ -104,8 +108,7 @@ impl World<'_> {
             tokens: all.tokens,
             jobs: self.jobs_summary(),
             utilization: self.utilization_of(0..config.pools.len(), &flop),
-            // Behind the pools stand the hosted APIs.
-            spend: self.spend_of(0..config.pools.len() + config.apis.len(), output),
+            spend,
             energy: self.energy_of(0..config.pools.len()),
             stability: match unstable {
                 None => StabilitySummary {
@@ -269,6 +272,7 @@ impl World<'_> {
             total_usd: total.as_f64(),
             by_cause: by_cause.iter().map(|(cause, usd)| (cause.name().to_owned(), usd.as_f64())).collect(),
             usd_per_1m_output_tokens: (output > 0).then(|| total.as_f64() / (output as f64 / 1e6)),
+            usd_per_image: None,
         }
     }
 

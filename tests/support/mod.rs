@@ -4,7 +4,7 @@
 
 pub mod engine;
 
-use fleetsim::billing::{Purchase, Tariff};
+use fleetsim::billing::Tariff;
 use fleetsim::fleet::{Host, PoolConfig, PoolId};
 use fleetsim::perf::{AffineStep, StepModel};
 use fleetsim::policies::router::RouterKind;
@@ -30,16 +30,11 @@ pub fn pool(nodes: u32) -> PoolPlan {
             supply: None,
             host: Host::default(),
         },
-        tariff: Tariff {
-            purchase: Purchase::OnDemand,
-            price: UsdPerHour::from_f64(1.0),
-            granularity: Duration::ZERO,
-            minimum: Duration::ZERO,
-            commitment: None,
-        },
+        tariff: Tariff::as_used(UsdPerHour::from_f64(1.0)),
         price_path: Vec::new(),
         block: None,
         power: None,
+        egress: None,
         peak: None,
     }
 }

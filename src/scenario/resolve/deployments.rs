@@ -7,6 +7,7 @@ use super::choice;
 use super::disaggregated;
 use super::engine::{self, Drafter};
 use super::hosts::{self, Footprint};
+use super::images;
 use super::lifecycle::{self, Comes};
 use super::links;
 use super::names::{dangling, not_found, unknown};
@@ -109,6 +110,9 @@ fn deployment(
             return None;
         }
     };
+    if let Some(model) = model.filter(|model| model.makes_images()) {
+        return images::deployment(raw, model, weights?, (scenario, catalog), &pools?, reading, ledger);
+    }
     let weights_as = weights::weights_as(raw, reading)?;
     let dims = match model.map(|model| weights::dims(model, raw)) {
         Some(Ok(dims)) => Some(dims),
@@ -193,7 +197,8 @@ fn deployment(
         (false, true) => Comes::Later,
         (false, false) => Comes::AtFirst,
     };
-    let lifecycle = lifecycle::resolve(raw, comes, dims.as_ref(), weights, catalog, reading, ledger)?;
+    let bytes = dims.as_ref().map(|dims| weight_bytes(dims, weights));
+    let lifecycle = lifecycle::resolve(raw, comes, bytes, catalog, reading, ledger)?;
     let context = context(dims.as_ref());
     if let (Some(asked), Some(context)) = (raw.max_context, context)
         && asked > context

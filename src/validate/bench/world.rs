@@ -72,6 +72,7 @@ impl SetUp {
                 price_path: Vec::new(),
                 block: None,
                 power: None,
+                egress: None,
                 peak: None,
             }],
             node_scaler: None,
