@@ -221,6 +221,9 @@ fn jobs(text: &mut String, results: &RunResults) {
             ),
         );
     }
+    if jobs.rows_left_out > 0 {
+        paragraph(text, &verdict::left_out(jobs.rows_left_out));
+    }
     let why = jobs.waits.iter().filter(|share| share.jobs > 0 && jobs.submitted > 1).map(|share| {
         let jobs = plural(share.jobs, "job");
         format!("{} ({jobs}, {:.1} h)", share.cause, share.wait_hours)
@@ -228,6 +231,19 @@ fn jobs(text: &mut String, results: &RunResults) {
     let why: Vec<String> = why.collect();
     if !why.is_empty() {
         paragraph(text, &format!("why jobs waited: {}", why.join(", ")));
+    }
+    for class in &jobs.classes {
+        paragraph(
+            text,
+            &format!(
+                "{} ({}): wait mean {}, p99 {}; one more user costs {}",
+                class.name,
+                plural(class.users, "user"),
+                or_nothing(class.wait_s.mean, seconds),
+                or_nothing(class.wait_s.p99, seconds),
+                money(class.usd_per_user),
+            ),
+        );
     }
     text.push('\n');
 }

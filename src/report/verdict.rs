@@ -141,6 +141,12 @@ pub(super) fn limits(results: &RunResults) -> Vec<String> {
     said
 }
 
+/// How many rows of the trace of jobs are not in these results.
+pub(super) fn left_out(rows: u64) -> String {
+    let were = if rows == 1 { "was" } else { "were" };
+    format!("{} of the job trace cannot be used and {were} left out", plural(rows, "row"))
+}
+
 /// Why the first of the jobs that still wait at the end has no cards, and how many wait with it.
 fn waiting_jobs(results: &RunResults) -> Option<String> {
     let mut waiting = results.jobs.iter().filter(|job| job.state == "queued");

@@ -118,7 +118,7 @@ fn job(
 }
 
 /// Whether a node has what falls to it of the job's needs beside cards.
-fn host_fits(needs: Needs, cards: u32, fleet: &PoolConfig) -> Result<(), String> {
+pub fn host_fits(needs: Needs, cards: u32, fleet: &PoolConfig) -> Result<(), String> {
     let want = needs.on_node(cards.min(fleet.cards_per_node), cards);
     let cpus = ("CPUs", "cpus", want.cpu_milli, fleet.host.cpu_milli, 1000.0);
     let memory = ("GiB of memory", "memory", want.memory_mib, fleet.host.memory_mib, 1024.0);
