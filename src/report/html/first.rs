@@ -239,8 +239,7 @@ fn apis(results: &RunResults) -> String {
     if apis.is_empty() {
         return String::new();
     }
-    let columns =
-        ["API", "provider", "#answered", "#refused", "#TTFT p50", "#TTFT p99", "#tokens", "#spend"];
+    let columns = ["API", "provider", "#answered", "#refused", "#TTFT p50", "#TTFT p99", "#tokens", "#spend"];
     let mut table = Table::new("Hosted APIs", &columns);
     for api in apis {
         let tokens = (api.tokens.prompt + api.tokens.output) as f64;
@@ -260,7 +259,8 @@ fn apis(results: &RunResults) -> String {
 
 /// Models that came and went on cards that they share, where there are any.
 fn swaps(results: &RunResults) -> String {
-    let columns = ["deployment", "#loads", "#evictions", "#loaded", "#time", "#nothing else computed", "#its cost"];
+    let columns =
+        ["deployment", "#loads", "#evictions", "#loaded", "#time", "#nothing else computed", "#its cost"];
     let mut table = Table::new("Models on shared cards", &columns);
     for deployment in &results.summary.deployments {
         let Some(swaps) = deployment.engine.swaps else { continue };
