@@ -11,7 +11,8 @@
 //!
 //! Every candidate meets the same arrivals, replication by replication (common random numbers). A candidate is
 //! judged by the mean over its replications (or by as many as a race needs: [`Case::race`]) and given up as soon as
-//! the best that the rest could bring would not save it, which never changes the verdict. Fleets that serve alike ([`facts::likeness`]) are simulated once.
+//! the best that the rest could bring would not save it, which never changes the verdict. Fleets that serve alike
+//! ([`facts::likeness`]) are simulated once.
 //! No other monotonicity is assumed.
 
 mod case;
