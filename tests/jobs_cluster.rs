@@ -227,3 +227,31 @@ fn failures_come_together() {
     ));
     assert!(error.contains("only where `life` is exponential"), "{error}");
 }
+
+/// Two jobs on a fast and on a slow pool under `srtf`, with more left to do on the slow one than it would be on the
+/// fast one: they do not stop each other without an end, and with a state to restore neither.
+#[test]
+fn two_speeds_come_to_an_end() {
+    let text = |checkpoint: &str| {
+        let job = |name: &str, tokens: &str, submit: &str| {
+            format!(
+                "[[jobs]]\nname = \"{name}\"\nmodel = \"llama-3.1-8b\"\ntokens = {tokens}\naccelerators = 8\n\
+                 submit = \"{submit}\"\n{checkpoint}"
+            )
+        };
+        "duration = \"100h\"\n[[pools]]\nname = \"fast\"\noffer = \"aws/p5.48xlarge\"\nnodes = 1\n\
+         [[pools]]\nname = \"slow\"\noffer = \"aws/p4d.24xlarge\"\nnodes = 1\n"
+            .to_owned()
+            + &job("a", "10e8", "0s")
+            + &job("b", "9e8", "1m")
+            + &job("c", "8e8", "2m")
+            + &job("d", "7e8", "3m")
+            + "[scheduler]\npolicy = \"srtf\"\n"
+    };
+    for checkpoint in ["", "checkpoint = { write = \"0s\", restore = \"30m\" }\n"] {
+        let results = results(&text(checkpoint));
+        assert_eq!(results.summary.jobs.completed, 4);
+        // Each gives way at most to each that is shorter.
+        assert!(results.jobs.iter().all(|row| row.preemptions <= 3), "{checkpoint}: {:?}", results.jobs);
+    }
+}
