@@ -33,8 +33,8 @@ const SOME: Kind<f64> = Kind {
 
 /// Reads the table.
 pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawFailures> {
-    let doc = "Recorded failures, instead of `life` or beside it: CSV with the columns time_s, node (from 0) and, where \
-               it is known, repair_s.";
+    let doc = "Recorded failures, instead of `life` or beside it: CSV with the columns time_s, node (from 0) and, \
+               where it is known, repair_s.";
     let trace = t.optional("trace", &kinds::PATH, doc).map(|file| {
         let path = around.path(&file);
         t.file_exists(&file, &path, &[]);
@@ -42,11 +42,8 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawFail
         Sited { value: path, place: file.place }
     });
     let doc = "From ready to broken; \"weibull\" has a hazard that changes with age.";
-    let life = if trace.is_some() && !t.has("life") && !t.is_describing() {
-        None
-    } else {
-        Some(needed_delay(t, "life", doc)?)
-    };
+    let needs_life = t.is_describing() || trace.is_none() || t.has("life");
+    let life = if needs_life { needed_delay(t, "life", doc) } else { None };
     let doc = "From broken to ready, where a node is kept; one that is not committed is replaced instead.";
     let repair = needed_delay(t, "repair", doc);
     let choices = [("node", false), ("card", true)];
@@ -64,6 +61,9 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawFail
     if let (Some((share, _)), false) = (&together, matches!(life, Some(Delay::Exponential { .. }))) {
         let problem = Problem::error(share.place, "failures come together only where `life` is exponential");
         t.problem(problem.help("life = { dist = \"exponential\", mean = \"1000h\" }"));
+        return None;
+    }
+    if needs_life && life.is_none() {
         return None;
     }
     Some(RawFailures { life, repair: repair?, by_card: *by_card?, together, trace })
