@@ -28,6 +28,6 @@ pub use network::{LinkUse, Patterns};
 pub use nodes::{Effect, Event, NodeView, Nodes, Stage, Tally, Why};
 pub use pool::NodeCards;
 pub use stock_trace::StockTrace;
-pub use supply::{Failures, Maintenance, Provisioning, Spot, Stock, Supply, Warm, Zone};
+pub use supply::{Failures, Maintenance, Provisioning, Spot, Stock, Supply, Warm, Zone, ZoneChoice};
 pub use usage::{CardTime, PoolUsage};
 pub use what_if::{Reservation, WhatIf};

@@ -11,6 +11,7 @@ pub mod replay;
 pub mod request_order;
 pub mod router;
 pub mod spec;
+pub mod spot_placement;
 
 use crate::units::Instant;
 

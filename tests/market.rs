@@ -5,7 +5,7 @@ mod support;
 use std::sync::Arc;
 
 use fleetsim::billing::Purchase;
-use fleetsim::fleet::{Delay, Failures, Maintenance, Spot, Stock, StockTrace, Supply, Zone};
+use fleetsim::fleet::{Delay, Failures, Maintenance, Spot, Stock, StockTrace, Supply, Zone, ZoneChoice};
 use fleetsim::metrics::results::{RunResults, SupplySummary};
 use fleetsim::policies::replay::Law;
 use fleetsim::policies::router::RouterKind;
@@ -167,6 +167,30 @@ fn a_probed_zone_has_its_figures() {
         let without = seen.share_without_stock.unwrap_or(0.0);
         assert!((without / share - 1.0).abs() < 4.0 * (2.0 / cycles).sqrt(), "{share}: {without}");
     }
+}
+
+/// Two zones in turns, a third always there: by the list all nodes stand in the first zone and go together, SpotHedge
+/// spreads them.
+#[test]
+fn spot_hedge_spreads_over_zones() {
+    let taken_back = |choice: ZoneChoice| {
+        let mut supply = Supply::new(3, 3);
+        let falls = |at: f64| {
+            Stock::Levels(Arc::from([
+                (Instant::ZERO, 9),
+                (Instant::from_secs_f64(at), 0),
+                (Instant::from_secs_f64(at + 100.0), 9),
+            ]))
+        };
+        let zone = |name: &str, stock| Zone { name: name.to_owned(), stock };
+        supply.zones = vec![zone("a", falls(500.0)), zone("b", falls(800.0)), zone("c", Stock::Fixed(9))];
+        supply.zone_choice = choice;
+        supply.spot = Some(Spot { life: None, notice: Duration::ZERO, together: 0.0, follows_stock: true });
+        supply_of(&done(&elastic(1, supply, 1000.0))).preempted
+    };
+    // All three are in a, move to b, and go to a again: 6. Spread: the one in a goes to b, and both go from there.
+    assert_eq!(taken_back(ZoneChoice::Listed), 6);
+    assert_eq!(taken_back(ZoneChoice::SpotHedge), 3);
 }
 
 /// The rate of a single node stays what it is however many of the preemptions come together.
@@ -466,6 +490,7 @@ fn what_is_wrong_with_a_market() {
         &["pools.base.spot={ rate = 0.1 }"],
         &["pools.base.purchase=spot", "pools.base.zones=[{ name = \"a\", measured = \"AWS3/us-east-1b\" }]"],
         &["pools.base.stock={ up = \"1h\" }"],
+        &["pools.base.zone_choice=spot-hedge"],
         &["pools.base.provisioning={ boot = { dist = \"lognormal\", median = \"3m\", p99 = \"1m\" } }"],
         &["pools.base.power={ idle_w = 100, site_kw = 5 }"],
         &["node_autoscaler={ policy = \"karpentr\" }"],

@@ -283,6 +283,9 @@ fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
     if let Some(shared) = dice.shared.as_ref().filter(|_| dice.split.is_none() && dice.scaled.is_none()) {
         share(&mut config, shared);
     }
+    if let Some(engine) = dice.engine.as_ref().filter(|_| dice.split.is_none()) {
+        engine.draw_images(&mut config);
+    }
     if let Some((changes, start, drain, then, law)) = &dice.scaled {
         scale(&mut config, changes, *start, *drain, Leftover::ALL[*then].1);
         decide_by(&mut config, *law);
@@ -305,6 +308,8 @@ fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
                 flop: Flop(1_000_000 * u128::from(*seconds)),
                 on_links: None,
                 label: String::new(),
+                loads: Vec::new(),
+                steps: 0.0,
             }],
             terms: Default::default(),
             extra: JobExtra::default(),

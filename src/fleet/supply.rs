@@ -16,6 +16,8 @@ pub struct Supply {
     pub provisioning: Provisioning,
     /// The provider's zones, in order of preference; at least one.
     pub zones: Vec<Zone>,
+    /// Which of them is asked.
+    pub zone_choice: ZoneChoice,
     /// How the provider takes nodes back.
     pub spot: Option<Spot>,
     /// How nodes break.
@@ -58,6 +60,21 @@ pub struct Warm {
     pub boot: Delay,
     /// What one costs while it is stopped.
     pub price: UsdPerHour,
+}
+
+/// Which zone the next node is asked of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ZoneChoice {
+    /// The first that has one to give.
+    #[default]
+    Listed,
+    /// As SpotHedge does: spread, and away from zones that took nodes back.
+    SpotHedge,
+}
+
+impl ZoneChoice {
+    /// The names in a scenario.
+    pub const ALL: [(&'static str, Self); 2] = [("listed", Self::Listed), ("spot-hedge", Self::SpotHedge)];
 }
 
 /// A zone of the provider.
@@ -147,6 +164,7 @@ impl Supply {
             max,
             provisioning: Provisioning::default(),
             zones: vec![Zone { name: String::new(), stock: Stock::Unlimited }],
+            zone_choice: ZoneChoice::Listed,
             spot: None,
             failures: None,
             maintenance: None,

@@ -36,6 +36,8 @@ pub struct Scale {
     pub figures: Vec<(&'static str, f64)>,
     /// Answers of this law beside the replicas (a choice of variant, say), by name.
     pub notes: Vec<(&'static str, String)>,
+    /// Replicas of each part, where the law tells parts apart (WVA's variants), by name.
+    pub targets: Vec<(String, u32)>,
 }
 
 impl Scale {

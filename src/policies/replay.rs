@@ -46,7 +46,7 @@ fn instant(seconds: f64) -> Result<Instant, String> {
 pub fn replay(law: &mut Law, file: &str, text: &str) -> Result<String, ReplayError> {
     let mut answers = String::new();
     let mut last = Instant::ZERO;
-    let mut replicas = None;
+    let mut replicas = law.begins_with();
     for (i, line) in text.lines().enumerate() {
         if line.trim().is_empty() {
             continue;

@@ -3,7 +3,7 @@
 use super::front::ResponseCache;
 use super::speculate::{Draft, Speculation};
 use crate::fleet::PoolId;
-use crate::perf::{OnLinks, StepModel};
+use crate::perf::{LinkLoad, OnLinks, StepModel};
 use crate::policies::request_order::{RequestOrder, TenantWeights};
 use crate::policies::router::RouterKind;
 use crate::units::{Bytes, BytesPerSecond, Duration, Ticks};
@@ -179,6 +179,24 @@ pub enum RequestKind {
     Generate,
     /// A vector or a score, which is there when the prompt is processed: embedding and reranking.
     Embed,
+    /// An image, which is there after its last step.
+    Image(ImageTerms),
+}
+
+/// What a request for an image asks for. Its steps are to the engine what output tokens are: one an iteration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ImageTerms {
+    /// Steps of denoising; at least 1.
+    pub steps: u32,
+    /// Width times height.
+    pub pixels: u32,
+    /// What leaves the cloud for it.
+    pub bytes: Bytes,
+}
+
+impl ImageTerms {
+    /// What stands for terms that could not be read.
+    pub const STAND_IN: Self = Self { steps: 1, pixels: 256, bytes: Bytes(0) };
 }
 
 /// Where the requests of a stream go, and on what terms.
@@ -223,6 +241,8 @@ pub struct ReplicaOption {
     pub draft: Option<Draft>,
     /// The plan in words: `fp8, TP=8 on aws-h100 (8 cards)`.
     pub label: String,
+    /// What its work sends over links; empty where that is not known, or nothing.
+    pub loads: Vec<LinkLoad>,
 }
 
 /// What leaves and enters a replica in bulk.

@@ -40,7 +40,7 @@ impl Scaler {
             plan.feeds.iter().flat_map(|feed| feed.parts.iter().map(|(_, w)| *w).chain([feed.window]));
         let longest = windows.max().unwrap_or_default();
         Self {
-            law: plan.law.clone(),
+            law: plan.law.clone().simulated(),
             pipeline: Pipeline::new(longest + plan.lag + plan.scrape),
             pods: Vec::new(),
             values: Vec::new(),

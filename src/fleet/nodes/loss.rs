@@ -86,6 +86,10 @@ impl PoolNodes {
 
     fn preempt(&mut self, ctx: &mut Context<'_>, id: PoolId, node: u32) {
         self.tally.preempted += 1;
+        let zone = usize::from(self.slots[node as usize].zone);
+        if let Some(hedge) = &mut self.hedge {
+            hedge.preempted(zone);
+        }
         let notice = self.supply.spot.as_ref().map_or(Duration::ZERO, |spot| spot.notice);
         self.revoke(ctx, id, node, notice, Why::Preempted);
     }

@@ -40,9 +40,25 @@ impl PoolNodes {
         (0u32..).zip(&self.slots).find(|(_, slot)| slot.stage == Stage::Absent).map(|(node, _)| node)
     }
 
-    /// The first zone that has a node to give.
-    fn zone_with_room(&self) -> Option<u16> {
+    /// The zone that gives a node: the first that has one, or the first of those that SpotHedge asks in turn.
+    fn zone_with_room(&mut self) -> Option<u16> {
         let room = |zone: &super::state::ZoneState| zone.stock.is_none_or(|stock| stock > zone.held);
+        let Some(hedge) = &mut self.hedge else {
+            return (0u16..).zip(&self.zones).find(|(_, zone)| room(zone)).map(|(place, _)| place);
+        };
+        if !self.zones.iter().any(room) {
+            return None;
+        }
+        let held: Vec<u32> = self.zones.iter().map(|zone| zone.held).collect();
+        // A zone that has none to give is left like one that took a node back. All may have become active again,
+        // but one of them has room, and it is asked before long: if not by this, by the order of the list.
+        for _ in 0..self.zones.len() {
+            let zone = hedge.next(&held, &[])?;
+            if room(&self.zones[zone]) {
+                return Some(zone as u16);
+            }
+            hedge.preempted(zone);
+        }
         (0u16..).zip(&self.zones).find(|(_, zone)| room(zone)).map(|(place, _)| place)
     }
 
@@ -182,6 +198,10 @@ impl PoolNodes {
         self.set_stage(ctx.now, node, Stage::Ready);
         self.slots[node as usize].ready = Some(ctx.now);
         self.tally.ready += 1;
+        let zone = usize::from(self.slots[node as usize].zone);
+        if let Some(hedge) = &mut self.hedge {
+            hedge.ready(zone);
+        }
         ctx.tell(Effect::Ready { pool: id, node });
         self.draw_failure(ctx, id, node);
     }

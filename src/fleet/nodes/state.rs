@@ -1,8 +1,9 @@
 //! The slots of one pool, its zones, and the integrals of both.
 
 use super::super::config::PoolConfig;
-use super::super::supply::{Stock, Supply};
+use super::super::supply::{Stock, Supply, ZoneChoice};
 use super::{Stage, Why};
+use crate::policies::spot_placement::SpotHedge;
 use crate::sim::{RandomStream, Seed};
 use crate::units::{Duration, Instant};
 
@@ -112,6 +113,8 @@ pub(super) struct PoolNodes {
     pub(super) supply: Supply,
     pub(super) slots: Vec<Slot>,
     pub(super) zones: Vec<ZoneState>,
+    /// Who chooses among the zones, where it is not their order.
+    pub(super) hedge: Option<SpotHedge>,
     pub(super) draws: Draws,
     /// Nodes there at the beginning.
     pub(super) initial: u32,
@@ -155,6 +158,7 @@ impl PoolNodes {
         counts[Stage::Absent as usize] = config.slots();
         Some(Self {
             zones: supply.zones.iter().enumerate().map(zone).collect(),
+            hedge: (supply.zone_choice == ZoneChoice::SpotHedge).then(|| SpotHedge::new(supply.zones.len())),
             slots: vec![slot; config.slots() as usize],
             draws: Draws {
                 quota: stream("quota"),

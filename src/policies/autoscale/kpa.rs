@@ -12,8 +12,11 @@
 //! | window average over the time since the first write | `window_average` |
 //! | bounds, scale to zero off, pod retention | `bounds` |
 //!
-//! Not built: `scale-to-zero-grace-period` (it acts on the activator's endpoints, not on the decision) is
-//! checked and has no effect; the HPA class is refused.
+//! | to zero only after the stable window as active, and the grace period behind the activator | `grace_period` |
+//!
+//! The last rule is the reconciler's (`pkg/reconciler/autoscaling/kpa/scaler.go`): a simulation keeps its times itself
+//! ([`Kpa::with_activator`]), a recording gives them (`active_for_s`, `inactive_for_s`, `proxy_for_s`); without them
+//! the answer is the decider's alone. The HPA class is refused.
 
 mod read;
 mod window;
@@ -30,6 +33,8 @@ use crate::units::{Duration, Instant};
 
 /// The tick of the autoscaler: 2 s.
 const TICK: Duration = Duration::from_secs(2);
+/// The fewest activators before a revision (`MinActivators`).
+const MIN_ACTIVATORS: f64 = 2.0;
 
 /// A decider's settings, resolved from the ConfigMap and the revision's annotations.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +47,8 @@ pub struct KpaConfig {
     pub total: f64,
     /// Burst to keep room for (211); 0 none, -1 unlimited.
     pub burst_capacity: f64,
+    /// What an activator can do (100): how many stand before the revision is told beside the replicas.
+    pub activator_capacity: f64,
     /// Panic wish over ready pods at which panic begins (2.0).
     pub panic_threshold: f64,
     /// The stable window (60 s).
@@ -60,6 +67,8 @@ pub struct KpaConfig {
     pub scale_to_zero: bool,
     /// How long the last pod stays after nothing is wanted (0 s).
     pub retention: Duration,
+    /// How long the activator has to have stood before the last pod (30 s).
+    pub grace: Duration,
     /// Lower bound (0).
     pub min: u32,
     /// Upper bound; 0 for none.
@@ -75,6 +84,7 @@ impl Default for KpaConfig {
             target: 70.0,
             total: 100.0,
             burst_capacity: 211.0,
+            activator_capacity: 100.0,
             panic_threshold: 2.0,
             stable_window: Duration::from_secs(60),
             panic_window: 0.1,
@@ -84,6 +94,7 @@ impl Default for KpaConfig {
             activation_scale: 1,
             scale_to_zero: true,
             retention: Duration::ZERO,
+            grace: Duration::from_secs(30),
             min: 0,
             max: 0,
             reachable: true,
@@ -102,6 +113,8 @@ pub struct Kpa {
     idle_since: Option<Instant>,
     stable: Window,
     panic: Window,
+    /// The reconciler's times, where it is simulated: active, without a wish, behind the activator; each since when.
+    activator: Option<[Option<Instant>; 3]>,
 }
 
 impl Kpa {
@@ -118,7 +131,14 @@ impl Kpa {
             panic_most: 0,
             wishes: Vec::new(),
             idle_since: None,
+            activator: None,
         }
+    }
+
+    /// The same with the reconciler and its activator, which keep the last pod for a while.
+    pub fn with_activator(mut self) -> Self {
+        self.activator = Some([None; 3]);
+        self
     }
 
     /// What it was made from.
@@ -162,6 +182,13 @@ impl Kpa {
         {
             return Ok((stable, panic));
         }
+        // What the pods report now is a sample of both windows.
+        let of_pods = observation.pods.iter().flatten().filter_map(|pod| pod.metrics.get(name));
+        if let Some(sum) = of_pods.map(|metric| metric.value).reduce(|a, b| a + b) {
+            self.stable.record(now, sum);
+            self.panic.record(now, sum);
+            return Ok((self.stable.average(now), self.panic.average(now)));
+        }
         match (observation.value(&["stable"]), observation.value(&["panic"])) {
             (Some(stable), panic) => Ok((stable, panic.unwrap_or(stable))),
             _ => Err(CannotScale::new("no data available")),
@@ -179,6 +206,37 @@ impl Kpa {
         if reachable {
             let most = self.wishes.iter().map(|(_, wish)| *wish).max().unwrap_or(scale.desired);
             scale.limit(most, "scale-down-delay");
+        }
+    }
+
+    /// Whether the reconciler lets the last pod go yet: active for less than the stable window, or for less than
+    /// the grace period (and the retention) behind the activator, it stays.
+    fn keeps_last(&mut self, now: Instant, wish: u32, capacity: f64, observation: &Observation) -> bool {
+        let told = |name: &str| observation.number(name).map(Duration::from_secs_f64);
+        let since = |at: Option<Instant>| at.map(|at| now.since(at));
+        let mut seen = [told("active_for_s"), told("inactive_for_s"), told("proxy_for_s")];
+        let config = &self.config;
+        if let Some([active, inactive, proxied]) = &mut self.activator {
+            let behind = capacity < 0.0 || inactive.is_some();
+            *proxied = behind.then(|| proxied.unwrap_or(now));
+            if wish > 0 {
+                *inactive = None;
+                active.get_or_insert(now);
+            } else if inactive.is_none() && since(*active).is_none_or(|time| time >= config.stable_window) {
+                (*active, *inactive) = (None, Some(now));
+                proxied.get_or_insert(now);
+            }
+            seen = [since(*active), since(*inactive), since(*proxied)];
+        }
+        match seen {
+            _ if wish > 0 => false,
+            [Some(active), None, _] => active < config.stable_window,
+            [_, Some(inactive), proxied] => {
+                let behind = proxied.unwrap_or(inactive).max(inactive);
+                inactive < config.grace.max(config.retention)
+                    && (inactive < config.retention || behind < config.grace)
+            }
+            _ => false,
         }
     }
 
@@ -254,8 +312,15 @@ impl Policy for Kpa {
             _ => -1.0,
         };
         self.delay(now, reachable, &mut scale);
+        let keeps = self.keeps_last(now, scale.desired, capacity, observation);
         self.bound(now, raw_ready, &mut scale);
+        if keeps && raw_ready > 0 {
+            scale.limit(scale.desired.max(1), "scale-to-zero-grace-period");
+        }
         scale.figures.push(("excess_burst_capacity", capacity));
+        let (all, burst) = (f64::from(raw_ready) * self.config.total, self.config.burst_capacity);
+        let before = if burst == 0.0 { 0.0 } else { (all + burst.max(0.0)) / self.config.activator_capacity };
+        scale.figures.push(("num_activators", before.ceil().max(MIN_ACTIVATORS)));
         scale.figures.push(("panic", f64::from(u8::from(panicking))));
         (Ok(scale), Reason(if panicking { "panic mode" } else { "stable mode" }))
     }

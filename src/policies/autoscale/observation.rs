@@ -48,6 +48,8 @@ pub struct Pod {
     pub metrics: BTreeMap<String, PodMetric>,
     /// The same for each container, where a law needs it.
     pub containers: BTreeMap<String, Container>,
+    /// What it belongs to, where a law tells pods apart: a variant, or `spot` and `on-demand`.
+    pub kind: Option<String>,
 }
 
 /// A container of a pod.
@@ -164,6 +166,22 @@ impl Observation {
     /// The value of a metric, or of the first of several names for it.
     pub fn value(&self, names: &[&str]) -> Option<f64> {
         names.iter().find_map(|name| self.metric(name).and_then(Measure::total))
+    }
+
+    /// The load that a law with one metric weighs: by one of its names as a metric or a number, the sum of
+    /// what the pods report under one of them, or the only metric that there is.
+    pub fn load(&self, names: &[&str]) -> Option<f64> {
+        let number = |name: &&str| self.number(name);
+        let of_pods = |name: &&str| {
+            let values = self.pods.iter().flatten().filter_map(|pod| pod.metrics.get(*name));
+            values.map(|metric| metric.value).reduce(|a, b| a + b)
+        };
+        let only = || match self.metrics.len() {
+            1 => self.metrics.keys().next().and_then(|name| self.metric(name)).and_then(Measure::total),
+            _ => None,
+        };
+        let found = self.value(names).or_else(|| names.iter().find_map(number));
+        found.or_else(|| names.iter().find_map(of_pods)).or_else(only)
     }
 
     /// A number that only one law looks at.

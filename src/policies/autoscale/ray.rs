@@ -1,10 +1,19 @@
 //! Ray Serve's replica autoscaler (`autoscaling_config`).
 //!
-//! Source: `python/ray/serve/autoscaling_policy.py` and `config.py` of Ray 2.60. The tick is 0.1 s; the
-//! observation carries the mean of the look-back window. Rules and tests: ratio, factors and the stuck
-//! downscale (`factors`); delays, flips, n to 0 through 1 (`delays`); cold start (`cold_start`).
+//! Source: `python/ray/serve/autoscaling_policy.py`, `config.py` and `_private/autoscaling_state.py` of Ray 2.60. The
+//! tick is 0.1 s; the observation carries the mean of the look-back window. Upstream's cases are in
+//! `tests/policy_upstream/ray.rs`.
 //!
-//! Not built: custom policies (`policy`), `aggregation_function`s other than the mean; both are refused.
+//! | rule | source | test |
+//! |---|---|---|
+//! | running · ongoing/(target · running), by a factor up or down, rounded up | `_apply_scaling_factors` | `factors` |
+//! | a fall that rounds back to where it was loses one | `_apply_scaling_factors` | `factors` |
+//! | a wish holds for its delay by the clock; a flip begins anew | `_apply_delay_logic` | `delays` |
+//! | n to 0 through 1, the last step with its own delay | `_apply_delay_logic` | `delays` |
+//! | from none at once, by the factor; held while nobody asks | `_apply_autoscaling_config` | `cold_start` |
+//! | the caller's bounds come last | `get_decision_num_replicas` | `bounds_come_last` |
+//!
+//! Not built: custom policies (`policy`), `aggregation_function`s other than the mean (both are refused), gangs.
 
 use super::{CannotScale, Decision, Observation, Scale, ceil_replicas};
 use crate::policies::spec::{Fields, Node, Problems};
@@ -77,8 +86,14 @@ pub fn read(document: &Node, problems: &Problems) -> Option<RayConfig> {
         }
         value
     };
-    let target = positive("target_ongoing_requests", 2.0);
-    let (up_factor, down_factor) = (positive("upscaling_factor", 1.0), positive("downscaling_factor", 1.0));
+    // The older names stand where the newer ones do not.
+    let older = positive("target_num_ongoing_requests_per_replica", 2.0);
+    let target = positive("target_ongoing_requests", older);
+    let older = positive("smoothing_factor", 1.0);
+    let (older_up, older_down) =
+        (positive("upscale_smoothing_factor", older), positive("downscale_smoothing_factor", older));
+    let (up_factor, down_factor) =
+        (positive("upscaling_factor", older_up), positive("downscaling_factor", older_down));
     let mut delay = |name| {
         let delay = fields.seconds(name)?;
         if !delay.is_zero() && delay < TICK {
@@ -120,6 +135,11 @@ impl Ray {
     pub const fn new(config: RayConfig) -> Self {
         Self { config, wish: None }
     }
+
+    /// What it was made from.
+    pub const fn config(&self) -> &RayConfig {
+        &self.config
+    }
 }
 
 impl Policy for Ray {
@@ -129,8 +149,7 @@ impl Policy for Ray {
     fn decide(&mut self, now: Instant, observation: &Observation) -> (Decision, Reason) {
         let config = &self.config;
         let names = ["ongoing_requests", "total_ongoing_requests", "total_num_requests", "total_ongoing"];
-        let number = |name: &&str| observation.number(name);
-        let Some(ongoing) = observation.value(&names).or_else(|| names.iter().find_map(number)) else {
+        let Some(ongoing) = observation.load(&names) else {
             return (Err(CannotScale::new("no ongoing_requests reported")), Reason("no metrics"));
         };
         // The target is what the controller wants at present; the current ones are those that run.
@@ -151,18 +170,27 @@ impl Policy for Ray {
             scaled -= 1;
             scale.limit(scaled, "stuck downscale loses one");
         }
-        scale.limit(scaled.clamp(config.min, config.max), "bounds");
-        let wanted = scale.desired;
+        let reason = self.delayed(now, target, scaled, &mut scale);
+        let config = &self.config;
+        // The caller's, after the policy: a target outside comes back at once.
+        scale.limit(scale.desired.clamp(config.min, config.max), "bounds");
+        (Ok(scale), Reason(reason))
+    }
+}
+
+impl Ray {
+    /// A wish has to hold for its delay; a flip begins it anew (`_apply_delay_logic`).
+    fn delayed(&mut self, now: Instant, target: u32, wanted: u32, scale: &mut Scale) -> &'static str {
         if wanted == target {
             self.wish = None;
-            return (Ok(scale), Reason("at the target"));
+            return "at the target";
         }
+        let config = &self.config;
         let up = wanted > target;
         let since = match self.wish {
             Some((direction, since)) if direction == up => since,
             _ => now,
         };
-        self.wish = Some((up, since));
         let mut to = wanted;
         let delay = if up {
             config.up_delay
@@ -173,12 +201,13 @@ impl Policy for Ray {
             config.down_delay
         };
         if now.since(since) < delay {
+            self.wish = Some((up, since));
             scale.limit(target, if up { "upscale_delay_s" } else { "downscale_delay_s" });
-            return (Ok(scale), Reason("the wish is not old enough"));
+            return "the wish is not old enough";
         }
         self.wish = None;
         scale.limit(to, "to zero only from one");
-        (Ok(scale), Reason(if up { "scale up" } else { "scale down" }))
+        if up { "scale up" } else { "scale down" }
     }
 }
 
@@ -230,6 +259,12 @@ mod tests {
         // To zero through one, with its own delay.
         let zero = format!("{delayed}, downscale_to_zero_delay_s: 10");
         ticks(&zero, &[(0, 4, 0.0, 4), (600, 4, 0.0, 1), (601, 1, 0.0, 1), (701, 1, 0.0, 0)]);
+    }
+
+    #[test]
+    fn bounds_come_last() {
+        // Three running of which the minimum is five: five at once, whatever the delay says.
+        ticks("min_replicas: 5, max_replicas: 9", &[(0, 3, 6.0, 5), (1, 3, 60.0, 5)]);
     }
 
     #[test]

@@ -1,19 +1,28 @@
 //! SkyServe's request-rate autoscaler with its spot mixture (`replica_policy`).
 //!
 //! Source: `sky/serve/autoscalers.py`, `constants.py` and `service_spec.py` of SkyPilot 0.14.1. Each
-//! observation is one decision (20 s apart, 5 s at zero). Rules and tests: target, hysteresis in decisions,
-//! zero at once (`hysteresis`); spot and on-demand targets (`spot_mixture`).
+//! observation is one decision (20 s apart, 5 s at zero). Where spot nodes are put is
+//! [`crate::policies::spot_placement`].
 //!
-//! Placement over zones (SpotHedge) is the market's, not the autoscaler's: not built here. Targets per
-//! accelerator (`target_qps_per_replica` as a map) and `load_balancing_policy` are refused or ignored.
+//! | rule | source | test |
+//! |---|---|---|
+//! | ceil(qps/target), clipped, over a window of 60 s | `_calculate_target_num_replicas` | `hysteresis` |
+//! | int(delay/20) agreeing decisions; a flip begins anew | `_AutoscalerWithHysteresis` | `hysteresis` |
+//! | from zero at once | `_set_target_num_replicas_with_hysteresis` | `hysteresis` |
+//! | overprovisioning after the clipping | `get_final_target_num_replicas` | `spot_mixture` |
+//! | spot less the on-demand base; what is not ready covered | `FallbackRequestRateAutoscaler` | `spot_mixture` |
+//!
+//! Not built: targets per accelerator (`target_qps_per_replica` as a map), refused; `load_balancing_policy`, ignored.
 
-use super::{CannotScale, Decision, Observation, Scale, ceil_replicas};
+use super::{CannotScale, Decision, Observation, Pod, Scale, ceil_replicas};
 use crate::policies::spec::{Fields, Node, Problems, Tree};
 use crate::policies::{Policy, Reason};
 use crate::units::Instant;
 
 /// Seconds between decisions (`AUTOSCALER_DEFAULT_DECISION_INTERVAL_SECONDS`).
 const INTERVAL_S: f64 = 20.0;
+/// Seconds over which requests are counted (`AUTOSCALER_QPS_WINDOW_SIZE_SECONDS`).
+const WINDOW_S: f64 = 60.0;
 
 /// `replica_policy`.
 #[derive(Debug, Clone, PartialEq)]
@@ -113,12 +122,44 @@ pub struct Sky {
     target: Option<u32>,
     up: u32,
     down: u32,
+    /// Requests of the window, where the recording has them.
+    arrivals: Vec<Instant>,
 }
 
 impl Sky {
     /// An autoscaler that has just started.
     pub const fn new(config: SkyConfig) -> Self {
-        Self { config, target: None, up: 0, down: 0 }
+        Self { config, target: None, up: 0, down: 0, arrivals: Vec::new() }
+    }
+
+    /// What it was made from.
+    pub const fn config(&self) -> &SkyConfig {
+        &self.config
+    }
+}
+
+/// Spot replicas that are ready: as told, or by the pods.
+fn ready_spot(observation: &Observation) -> u32 {
+    let of_pods = || {
+        let spot = |pod: &&Pod| pod.kind.as_deref() == Some("spot") && pod.serves();
+        observation.pods.iter().flatten().filter(spot).count() as u32
+    };
+    let told = ["ready_spot", "num_ready_spot"].iter().find_map(|name| observation.number(name));
+    told.or_else(|| observation.value(&["ready_spot"])).map_or_else(of_pods, |count| count as u32)
+}
+
+impl Sky {
+    /// Requests a second over the window: as told, or counted. `timestamps` are those that came since the
+    /// tick before; one exactly a window old still counts.
+    fn qps(&mut self, now: Instant, observation: &Observation) -> Option<f64> {
+        if let Some(timestamps) = observation.extra.get("timestamps").and_then(|list| list.as_array()) {
+            let times = timestamps.iter().filter_map(|value| value.as_f64());
+            self.arrivals.extend(times.map(|seconds| observation.instant(seconds)));
+            self.arrivals.retain(|at| *at > now || now.since(*at).as_secs_f64() <= WINDOW_S);
+            return Some(self.arrivals.len() as f64 / WINDOW_S);
+        }
+        let counted = || observation.value(&["num_requests", "requests"]).map(|count| count / WINDOW_S);
+        observation.value(&["qps", "request_rate"]).or_else(counted).or_else(|| observation.load(&["qps"]))
     }
 }
 
@@ -126,17 +167,17 @@ impl Policy for Sky {
     type Observation<'a> = Observation;
     type Decision = Decision;
 
-    fn decide(&mut self, _now: Instant, observation: &Observation) -> (Decision, Reason) {
-        let config = &self.config;
-        let raw = match config.qps {
-            None => config.min,
+    fn decide(&mut self, now: Instant, observation: &Observation) -> (Decision, Reason) {
+        let raw = match self.config.qps {
+            None => self.config.min,
             Some(target) => {
-                let Some(qps) = observation.value(&["qps", "request_rate"]) else {
+                let Some(qps) = self.qps(now, observation) else {
                     return (Err(CannotScale::new("no qps reported")), Reason("no metrics"));
                 };
                 ceil_replicas(qps / target)
             }
         };
+        let config = &self.config;
         let wanted = raw.clamp(config.min, config.max.max(config.min));
         let mut target = *self.target.get_or_insert(observation.replicas.clamp(config.min, config.max));
         let mut scale = Scale::wish(raw);
@@ -171,7 +212,7 @@ impl Policy for Sky {
         // Overprovisioning comes after the bounds.
         scale.limit(target + config.overprovision, "num_overprovision");
         if config.base_ondemand > 0 || config.dynamic_ondemand {
-            let ready_spot = observation.number("ready_spot").map_or(0, |count| count as u32);
+            let ready_spot = ready_spot(observation);
             let spot = (target + config.overprovision).saturating_sub(config.base_ondemand);
             let missing = if config.dynamic_ondemand { spot.saturating_sub(ready_spot) } else { 0 };
             let on_demand = (config.base_ondemand + missing).min(target);

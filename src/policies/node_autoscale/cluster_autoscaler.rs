@@ -12,13 +12,14 @@
 //! | unneeded by utilisation and place for the pods, longer than a time | `unneeded` |
 //! | cooldowns, minimum size, blocking pods | `what_keeps_a_node` |
 //! | give-up after the provision time, halt when too many are unready | `unhealthy` |
+//! | backoff of a group doubles, ends with a success and is forgotten after a time | `backs_off` |
+//! | nothing is deleted for a while after a deletion failed | `after_a_failed_deletion` |
 //! | `balance-similar-node-groups` | `balances` |
 //! | taints, node affinity, places for pods, host ports | `places` |
 //!
 //! Approximate: the price expander takes the lowest price per scheduled pod (upstream also weighs the
 //! node's preferred size). Not built, and refused by name: the grpc expander; inter-pod affinity and topology
-//! spread (left out of observations); `scale-down-delay-after-failure` has no effect, because an observation
-//! does not tell of failed deletions.
+//! spread (left out of observations).
 
 mod down;
 mod read;
@@ -69,6 +70,10 @@ pub struct CaConfig {
     pub after_add: Duration,
     /// `scale-down-delay-after-delete` (0: the scan interval).
     pub after_delete: Duration,
+    /// `scale-down-delay-after-failure` (3 min).
+    pub after_failure: Duration,
+    /// `node-group-backoff-reset-timeout` (3 h): a group that last failed so long ago begins with the first backoff.
+    pub backoff_reset: Duration,
     /// `scale-down-unneeded-time` (10 min).
     pub unneeded: Duration,
     /// `scale-down-unready-time` (20 min).
@@ -87,6 +92,8 @@ pub struct CaConfig {
     pub max_drain: usize,
     /// `ignore-daemonsets-utilization` (false).
     pub ignore_daemons: bool,
+    /// `ignore-mirror-pods-utilization` (false).
+    pub ignore_mirrors: bool,
     /// `skip-nodes-with-system-pods` (true).
     pub skip_system: bool,
     /// `skip-nodes-with-local-storage` (true).
@@ -200,10 +207,14 @@ impl ClusterAutoscaler {
         for (group, (size, since)) in &self.asked {
             let here = Self::registered(observation, group);
             if here >= *size {
+                self.backoff.remove(group);
                 done.push(group.clone());
             } else if now.since(*since) > config.provision_time {
                 decision.actions.push(Action::GiveUp { group: group.clone(), count: size - here });
-                let before = self.backoff.get(group).map(|(_, length)| *length);
+                // One that is in backoff still fails with the same; one that failed long ago is forgiven.
+                let known = self.backoff.get(group);
+                let recent = known.filter(|(until, length)| now + *length < *until + config.backoff_reset);
+                let before = recent.filter(|(until, _)| *until < now).map(|(_, length)| *length);
                 let length = before.map_or(config.backoff, |before| (before * 2).min(config.max_backoff));
                 self.backoff.insert(group.clone(), (now + length, length));
                 done.push(group.clone());

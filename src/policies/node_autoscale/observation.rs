@@ -21,6 +21,8 @@ pub struct NodeObservation {
     pub refused: BTreeSet<String>,
     /// Instance types on offer (Karpenter).
     pub instance_types: Vec<InstanceType>,
+    /// When the deletion of a node failed last (Cluster Autoscaler).
+    pub failed_delete: Option<Instant>,
     /// The time of the week, since some Monday 00:00, for what keeps to a calendar.
     pub clock: Duration,
 }
@@ -79,6 +81,10 @@ pub struct Pod {
     pub created: Instant,
     /// Of a DaemonSet: it neither moves nor counts as work.
     pub daemon: bool,
+    /// A mirror of a static pod: it neither moves nor blocks.
+    pub mirror: bool,
+    /// Has been going for longer than its grace period: it counts no more (`drain.IsPodLongTerminating`).
+    pub terminated: bool,
     /// Has a controller that makes a new one.
     pub controlled: bool,
     /// Keeps data on its node.

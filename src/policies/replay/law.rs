@@ -88,7 +88,7 @@ pub const LAWS: &[LawInfo] = &[
         file: "ConfigMap config-autoscaler and autoscaling.knative.dev annotations, or DeciderSpec",
         rule: "ceil(average/target) over a stable and a panic window, rate clamps, panic never falls",
         source: "knative/serving 98e5ef9 pkg/autoscaler",
-        not_built: "the grace period's wait for the activator",
+        not_built: "",
     },
     LawInfo {
         name: "keda",
@@ -120,7 +120,7 @@ pub const LAWS: &[LawInfo] = &[
         file: "service.replica_policy of SkyPilot",
         rule: "ceil(qps/target) after agreeing decisions; spot with an on-demand base and dynamic fallback",
         source: "skypilot 0.14.1 sky/serve/autoscalers.py",
-        not_built: "targets per accelerator, placement over zones",
+        not_built: "targets per accelerator",
     },
     LawInfo {
         name: "wva",
@@ -153,7 +153,7 @@ pub const LAWS: &[LawInfo] = &[
         file: "policy: cluster-autoscaler with its flags and node groups",
         rule: "first-fit decreasing estimate per group and an expander; nodes unneeded for longer than a time go",
         source: "kubernetes/autoscaler 01ea19e cluster-autoscaler (price expander: approximate)",
-        not_built: "grpc expander, delay after a failed deletion, inter-pod affinity, topology spread",
+        not_built: "grpc expander, inter-pod affinity, topology spread",
     },
     LawInfo {
         name: "karpenter",
@@ -273,6 +273,23 @@ impl Law {
         problems.add(line, "policy", format!("no policy is called {word:?}{near}; there are {known}"));
     }
 
+    /// The same inside a simulation, where what stands around it in its own project is part of it.
+    pub fn simulated(self) -> Self {
+        match self {
+            Self::Kpa(law) => Self::Kpa(Box::new(law.with_activator())),
+            other => other,
+        }
+    }
+
+    /// What its own project has before anything was observed, where the law says so.
+    pub fn begins_with(&self) -> Option<u32> {
+        match self {
+            Self::Sky(law) => Some(law.config().min),
+            Self::Ray(law) => Some(law.config().initial.unwrap_or(law.config().min)),
+            _ => None,
+        }
+    }
+
     /// How many replicas there should be; `None` from a law about nodes.
     pub fn replicas(&mut self, now: Instant, observation: &Observation) -> Option<(Decision, Reason)> {
         Some(match self {
@@ -355,6 +372,10 @@ where
             }
             for (name, text) in scale.notes {
                 answer.insert(name.to_owned(), text.into());
+            }
+            if !scale.targets.is_empty() {
+                let targets = scale.targets.into_iter().map(|(name, count)| (name, count.into()));
+                answer.insert("targets".to_owned(), Value::Object(targets.collect()));
             }
             answer.insert("reason".to_owned(), reason.into());
         }

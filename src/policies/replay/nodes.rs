@@ -15,6 +15,10 @@ use crate::units::Instant;
 
 type Fields = Map<String, Value>;
 
+/// How much longer than its grace period a pod may take to go before it counts no more
+/// (`PodLongTerminatingExtraThreshold`); a pod that goes since nobody knows when counts no more either.
+const LONG_TERMINATING_S: f64 = 30.0;
+
 /// The items of a list of objects under a name.
 fn objects<'a>(fields: &'a Fields, name: &str) -> Result<Vec<&'a Fields>, String> {
     match fields.get(name) {
@@ -75,11 +79,12 @@ fn strings(fields: &Fields, names: &[&str]) -> BTreeMap<String, String> {
 pub(super) fn observation(now: Instant, fields: &Fields) -> Result<NodeObservation, String> {
     // Time zero of a recording is a Monday's midnight.
     let mut observation = NodeObservation { clock: now.since(super::EPOCH), ..NodeObservation::default() };
+    observation.failed_delete = time(fields, "failed_delete_s")?.or(time(fields, "last_scale_down_fail_s")?);
     for (i, node) in objects(fields, "nodes")?.into_iter().enumerate() {
         observation.nodes.push(node_of(node, i).map_err(|error| format!("nodes[{i}]: {error}"))?);
     }
     for (i, pod) in objects(fields, "pods")?.into_iter().enumerate() {
-        observation.pods.push(pod_of(pod, i).map_err(|error| format!("pods[{i}]: {error}"))?);
+        observation.pods.push(pod_of(now, pod, i).map_err(|error| format!("pods[{i}]: {error}"))?);
     }
     for kind in objects(fields, "instance_types")? {
         let name = text(kind, &["name"]).ok_or("instance_types: one has no name")?;
@@ -180,7 +185,10 @@ fn node_of(fields: &Fields, i: usize) -> Result<Node, String> {
     })
 }
 
-fn pod_of(fields: &Fields, i: usize) -> Result<Pod, String> {
+fn pod_of(now: Instant, fields: &Fields, i: usize) -> Result<Pod, String> {
+    let grace = real(fields, "grace_s")?.unwrap_or(30.0) + LONG_TERMINATING_S;
+    let going = time(fields, "deleting_since_s")?;
+    let terminated = going.is_none_or(|since| now.since(since).as_secs_f64() > grace);
     let flag = |name| truth(fields, name).map(|found| found.unwrap_or(false));
     Ok(Pod {
         name: text(fields, &["name"]).unwrap_or_else(|| format!("pod-{i}")),
@@ -191,6 +199,8 @@ fn pod_of(fields: &Fields, i: usize) -> Result<Pod, String> {
         tolerations: tolerations(fields)?,
         created: time(fields, "created_s")?.or(time(fields, "start_s")?).unwrap_or(super::EPOCH),
         daemon: flag("daemonset")? || flag("daemon")?,
+        mirror: flag("mirror")?,
+        terminated: flag("deleting")? && terminated,
         controlled: truth(fields, "controlled")?.unwrap_or(true),
         local_storage: flag("local_storage")?,
         system: flag("system")?,

@@ -207,7 +207,10 @@ fn pod_of(now: Instant, value: Value, i: usize) -> Result<Pod, String> {
         let made = Container { requests: amounts(&fields, "requests")?, metrics: pod_metrics(now, &fields)? };
         containers.insert(name, made);
     }
+    let word = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
+    let spot = truth("spot")?.map(|spot| if spot { "spot" } else { "on-demand" }.to_owned());
     Ok(Pod {
+        kind: word("variant").or_else(|| word("capacity_type")).or(spot),
         name: fields.get("name").and_then(Value::as_str).map_or_else(|| format!("pod-{i}"), str::to_owned),
         phase,
         ready,

@@ -9,16 +9,8 @@ use crate::metrics::results::RunResults;
 use crate::report::format::{hours, money, percent, si};
 
 /// Causes that bought no work.
-const UNUSED: [&str; 8] = [
-    "idle",
-    "committed-unused",
-    "billing-remainder",
-    "starting",
-    "draining",
-    "lost-work",
-    "upfront",
-    "egress",
-];
+const UNUSED: [&str; 7] =
+    ["idle", "committed-unused", "billing-remainder", "starting", "draining", "lost-work", "upfront"];
 
 pub(super) fn section(results: &RunResults) -> Result<Section, PageError> {
     let spend = &results.summary.spend;

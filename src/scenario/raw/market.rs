@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::Surroundings;
 use super::supply::delay;
-use crate::fleet::{Delay, Failures, Maintenance};
+use crate::fleet::{Delay, Failures, Maintenance, ZoneChoice};
 use crate::scenario::dom::Value;
 use crate::scenario::kinds;
 use crate::scenario::problem::Problem;
@@ -83,6 +83,7 @@ pub struct RawPower {
 #[derive(Debug, Default)]
 pub struct RawMarket {
     pub zones: Vec<RawZone>,
+    pub zone_choice: Option<Sited<ZoneChoice>>,
     pub stock: Option<RawStock>,
     pub spot: Option<Sited<RawSpot>>,
     pub price_path: Vec<(Duration, f64)>,
@@ -136,6 +137,11 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> RawMarket {
         let measured = t.optional("measured", &kinds::REFERENCE, doc);
         Some(RawZone { name: name?, stock, measured })
     });
+    let doc = "Which zone is asked: the first that has a node (listed), or spread over zones and away from those \
+               that took nodes back (spot-hedge, as SkyServe does).";
+    let chosen = t.has("zone_choice") || t.is_describing();
+    let zone_choice =
+        if chosen { t.choice("zone_choice", &ZoneChoice::ALL, &[], Some("listed"), doc) } else { None };
     let spot_place = t.place_of("spot");
     let spot = t.table("spot", "How the provider takes spot nodes back.", spot);
     let price_path = t.tables("price_path", "price", "Prices from a time on, instead of one price.", |t| {
@@ -175,6 +181,7 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> RawMarket {
     let power = t.table("power", "What nodes draw; without it energy is not told.", power);
     RawMarket {
         zones,
+        zone_choice,
         stock,
         spot: spot.map(|value| Sited { value, place: spot_place }),
         price_path: price_path.into_iter().map(|(at, price)| (*at, price)).collect(),

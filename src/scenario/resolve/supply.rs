@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::assumptions::Ledger;
 use crate::billing::Purchase;
 use crate::catalog::{Catalog, Offer, SPOT_ZONES_SOURCE, spot_zones};
-use crate::fleet::{Delay, Provisioning, Spot, Stock, StockTrace, Supply, Zone};
+use crate::fleet::{Delay, Provisioning, Spot, Stock, StockTrace, Supply, Zone, ZoneChoice};
 use crate::metrics::results::Assumption;
 use crate::scenario::problem::{Problem, nearest};
 use crate::scenario::raw::{Count, RawPool, RawProvisioning, RawStock};
@@ -54,6 +54,10 @@ pub fn supply(
     if still {
         return (reading.problems.len() == errors).then_some((initial, None));
     }
+    if let Some(choice) = market.zone_choice.as_ref().filter(|_| market.zones.len() < 2) {
+        let message = format!("pool `{}` has no zones to choose among", *raw.name);
+        reading.problem(Problem::error(choice.place, message).help("give at least two `zones`"));
+    }
     let zones = zones(raw, duration, reading, ledger);
     let spot = if purchase == Purchase::Spot { spot(raw, offer, catalog, reading, ledger) } else { None };
     let block = match (market.block, delivery) {
@@ -67,6 +71,7 @@ pub fn supply(
     let supply = Supply {
         provisioning: provisioning(raw, ledger),
         zones: zones.unwrap_or_default(),
+        zone_choice: market.zone_choice.as_ref().map_or(ZoneChoice::Listed, |choice| choice.value),
         spot,
         failures: market.failures.clone(),
         maintenance: market.maintenance.clone(),

@@ -1,6 +1,7 @@
 //! A `ScaledJob`: how many jobs to start (`scale_jobs.go`).
 
-use super::super::{Decision, Measure, Observation, Scale, ceil_replicas};
+use super::super::observation::Phase;
+use super::super::{Decision, Measure, Observation, Pod, Scale, ceil_replicas};
 use super::Trigger;
 use crate::policies::{Policy, Reason};
 use crate::units::Instant;
@@ -121,7 +122,10 @@ impl Policy for KedaJob {
             observation.number(name).or(metric).map(|value| value as i64)
         };
         let running = count("running").unwrap_or(i64::from(observation.replicas));
-        let pending = count("pending").unwrap_or(0);
+        // A job is pending while its pod neither runs nor has succeeded (`getPendingJobCount`).
+        let waits = |pod: &&Pod| !matches!(pod.phase, Phase::Running | Phase::Succeeded);
+        let seen = observation.pods.iter().flatten().filter(waits).count() as i64;
+        let pending = count("pending").unwrap_or(seen);
         let wish = self.wanted(observation);
         let active = observation.flag("active").unwrap_or(wish.is_some());
         let (queue, wanted) = wish.unwrap_or((0, 0));

@@ -84,7 +84,7 @@ impl Draft<'_> {
                 percent("container-concurrency-target-default", 0.01, "can't be less than 0.01");
             let rps = percent("requests-per-second-target-default", 0.01, "must be at least 0.01");
             let panic = percent("panic-threshold-percentage", 0.0, "must be positive");
-            percent("activator-capacity", 1.0, "must be at least 1");
+            let activator = percent("activator-capacity", 1.0, "must be at least 1");
             if let Some(fraction) = fraction {
                 // Fractions are taken too, for old files' sake.
                 self.fraction = if fraction > 1.0 { fraction / 100.0 } else { fraction };
@@ -96,6 +96,7 @@ impl Draft<'_> {
             self.concurrency = concurrency.unwrap_or(self.concurrency);
             self.rps = rps.unwrap_or(self.rps);
             let config = &mut self.config;
+            config.activator_capacity = activator.unwrap_or(config.activator_capacity);
             config.max_up = up.unwrap_or(config.max_up);
             config.max_down = down.unwrap_or(config.max_down);
             config.panic_threshold = panic.map_or(config.panic_threshold, |percent| percent / 100.0);
@@ -116,11 +117,12 @@ impl Draft<'_> {
             config.scale_down_delay = data.duration("scale-down-delay").unwrap_or(config.scale_down_delay);
             let retention = data.duration("scale-to-zero-pod-retention-period");
             config.retention = retention.unwrap_or(config.retention);
-            if let Some(grace) = data.duration("scale-to-zero-grace-period")
-                && grace < Duration::from_secs(6)
-            {
-                let said = format!("scale-to-zero-grace-period must be at least 6s, was: {grace}");
-                data.problem("scale-to-zero-grace-period", said);
+            if let Some(grace) = data.duration("scale-to-zero-grace-period") {
+                config.grace = grace;
+                if grace < Duration::from_secs(6) {
+                    let said = format!("scale-to-zero-grace-period must be at least 6s, was: {grace}");
+                    data.problem("scale-to-zero-grace-period", said);
+                }
             }
             config.scale_to_zero = data.truth("enable-scale-to-zero").unwrap_or(config.scale_to_zero);
             for (name, slot) in [("min-scale", &mut config.min), ("max-scale", &mut config.max)] {
@@ -269,7 +271,8 @@ impl Draft<'_> {
         if let Some(count) = top.int("ActivationScale") {
             config.activation_scale = u32::try_from(count).unwrap_or(1);
         }
-        top.ignore(&["ActivatorCapacity", "InitialScale"]);
+        config.activator_capacity = top.number("ActivatorCapacity").unwrap_or(config.activator_capacity);
+        top.ignore(&["InitialScale"]);
         top.finish("Knative's DeciderSpec has no such field");
     }
 

@@ -164,6 +164,43 @@ fn bounds() {
     }
 }
 
+#[test]
+fn grace_period() {
+    // By the times of a recording: young, then inactive but not long enough behind the activator.
+    let seen_for = |times: &[(&str, f64)]| {
+        let mut observation = seen(1, 0.0, 0.0);
+        for (name, seconds) in times {
+            observation.extra.insert((*name).to_owned(), (*seconds).into());
+        }
+        decide(&mut started(config(10.0, 0.0)), 0, &observation).desired
+    };
+    assert_eq!([59.0, 60.0].map(|s| seen_for(&[("active_for_s", s)])), [1, 0]);
+    assert_eq!([29.0, 30.0].map(|s| seen_for(&[("inactive_for_s", s)])), [1, 0]);
+    // It stood there before: as soon as it has been for the grace period.
+    assert_eq!([29.0, 30.0].map(|s| seen_for(&[("inactive_for_s", 1.0), ("proxy_for_s", s)])), [1, 0]);
+    // With its own times: active for the window of 60 s, then 30 s behind the activator.
+    let mut kpa = started(config(10.0, 0.0)).with_activator();
+    assert_eq!(decide(&mut kpa, 0, &seen(1, 5.0, 5.0)).desired, 1);
+    for (seconds, wanted) in [(2, 1), (58, 1), (60, 1), (88, 1), (90, 0)] {
+        assert_eq!(decide(&mut kpa, seconds, &seen(1, 0.0, 0.0)).desired, wanted, "at {seconds}");
+    }
+    // Nobody is kept where nobody is.
+    assert_eq!(decide(&mut kpa, 92, &seen(0, 0.0, 0.0)).desired, 0);
+}
+
+#[test]
+fn pods_are_scraped() {
+    // Two pods with 15 and 25: 40 at 10 each.
+    let mut observation = Observation::of(2);
+    let pod = |value| {
+        let metric = super::super::PodMetric { value, at: at(0), window: Duration::ZERO };
+        let metrics = [("concurrency".to_owned(), metric)].into();
+        super::super::Pod { metrics, ready: Some(true), ..Default::default() }
+    };
+    observation.pods = Some(vec![pod(15.0), pod(25.0)]);
+    assert_eq!(decide(&mut started(config(10.0, 0.0)), 0, &observation).desired, 4);
+}
+
 fn parsed(yaml: &str) -> Result<KpaConfig, Vec<String>> {
     let problems = Problems::default();
     let config = read(&parse_yaml(yaml).unwrap(), &problems);

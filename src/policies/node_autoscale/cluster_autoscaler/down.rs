@@ -32,6 +32,11 @@ impl ClusterAutoscaler {
             decision.limits.push("scale-down-delay-after-delete".to_owned());
             return;
         }
+        let failed = observation.failed_delete.is_some_and(|last| last + self.config.after_failure > now);
+        if failed {
+            decision.limits.push("scale-down-delay-after-failure".to_owned());
+            return;
+        }
         self.delete(now, observation, &movable, decision);
     }
 
@@ -51,7 +56,7 @@ impl ClusterAutoscaler {
         let mut movable = BTreeMap::new();
         // Empty nodes come first, as upstream looks at them before those to drain.
         let mut order: Vec<&Node> = observation.nodes.iter().collect();
-        order.sort_by_key(|node| observation.on(&node.name).any(|pod| !pod.daemon));
+        order.sort_by_key(|node| observation.on(&node.name).any(|pod| !pod.daemon && !pod.mirror));
         for node in order {
             let known = self.config.groups.iter().any(|group| group.name == node.group);
             if node.deleting || node.keep || !known {
@@ -65,7 +70,7 @@ impl ClusterAutoscaler {
                 continue;
             }
             let moving: Vec<&Pod> =
-                observation.on(&node.name).filter(|pod| !pod.daemon && !pod.deleting).collect();
+                observation.on(&node.name).filter(|p| !p.daemon && !p.mirror && !p.deleting).collect();
             if let Some(pod) = moving.iter().find(|pod| self.blocks(pod)) {
                 decision.limits.push(format!("{}: pod {} may not be moved", node.name, pod.name));
                 self.unremovable.insert(node.name.clone(), now + self.config.recheck);
@@ -101,14 +106,16 @@ impl ClusterAutoscaler {
     }
 
     /// How much of a node is requested, and the threshold: cards alone on GPU nodes, else the larger of cpu
-    /// and memory. Skipped DaemonSets leave both sides of the fraction.
+    /// and memory. Skipped DaemonSets and mirror pods leave both sides of the fraction.
     fn utilization(&self, observation: &NodeObservation, node: &Node) -> (f64, f64) {
         let share = |name: &str| {
             let mut has = node.allocatable.get(name).copied().unwrap_or(0.0);
             let mut used = 0.0;
-            for pod in observation.on(&node.name) {
+            for pod in observation.on(&node.name).filter(|pod| !pod.terminated) {
                 let wanted = pod.requests.get(name).copied().unwrap_or(0.0);
-                if pod.daemon && self.config.ignore_daemons {
+                let skipped =
+                    pod.daemon && self.config.ignore_daemons || pod.mirror && self.config.ignore_mirrors;
+                if skipped {
                     has -= wanted;
                 } else {
                     used += wanted;

@@ -36,6 +36,8 @@ pub fn read(document: &Node, problems: &Problems) -> Option<CaConfig> {
     let max_backoff = time("max-node-group-backoff-duration", minutes(30));
     let after_add = time("scale-down-delay-after-add", minutes(10));
     let after_delete = time("scale-down-delay-after-delete", Duration::ZERO);
+    let after_failure = time("scale-down-delay-after-failure", minutes(3));
+    let backoff_reset = time("node-group-backoff-reset-timeout", minutes(180));
     let unneeded = time("scale-down-unneeded-time", minutes(10));
     let unready = time("scale-down-unready-time", minutes(20));
     let recheck = time("unremovable-node-recheck-timeout", minutes(5));
@@ -60,6 +62,7 @@ pub fn read(document: &Node, problems: &Problems) -> Option<CaConfig> {
     let scale_down = truth("scale-down-enabled", true);
     let scale_down_unready = truth("scale-down-unready-enabled", true);
     let ignore_daemons = truth("ignore-daemonsets-utilization", false);
+    let ignore_mirrors = truth("ignore-mirror-pods-utilization", false);
     let skip_system = truth("skip-nodes-with-system-pods", true);
     let skip_local = truth("skip-nodes-with-local-storage", true);
     let balance = truth("balance-similar-node-groups", false);
@@ -72,11 +75,13 @@ pub fn read(document: &Node, problems: &Problems) -> Option<CaConfig> {
     };
     let max_nodes_total = count("max-nodes-total", 0);
     let max_nodes_per_scaleup = count("max-nodes-per-scaleup", 1000);
-    let max_empty = count("max-empty-bulk-delete", 10).max(count("max-scale-down-parallelism", 10)) as usize;
+    // The older flag is for empty nodes alone; the newer one is for all.
+    let older = count("max-empty-bulk-delete", 10);
+    let max_empty = count("max-scale-down-parallelism", i64::from(older)) as usize;
     let max_drain = count("max-drain-parallelism", 1) as usize;
     let ok_unready = count("ok-total-unready-count", 3);
     let max_unready_percent = flags.number("max-total-unready-percentage").unwrap_or(45.0);
-    flags.ignore(&["scale-down-delay-after-failure", "max-graceful-termination-sec"]);
+    flags.ignore(&["max-graceful-termination-sec"]);
     let words = flags.text("expander").unwrap_or_else(|| "least-waste".to_owned());
     let mut expanders = Vec::new();
     for word in words.split(',') {
@@ -129,6 +134,8 @@ pub fn read(document: &Node, problems: &Problems) -> Option<CaConfig> {
         scale_down,
         after_add,
         after_delete,
+        after_failure,
+        backoff_reset,
         unneeded,
         unready,
         scale_down_unready,
@@ -138,6 +145,7 @@ pub fn read(document: &Node, problems: &Problems) -> Option<CaConfig> {
         max_empty,
         max_drain,
         ignore_daemons,
+        ignore_mirrors,
         skip_system,
         skip_local,
         max_unready_percent,

@@ -240,6 +240,45 @@ fn unhealthy() {
 }
 
 #[test]
+fn backs_off() {
+    let mut ca = law("expander: priority, max-node-provision-time: 1m, node-group-backoff-reset-timeout: 1h");
+    let groups =
+        |decision: &NodeDecision| ups(decision).iter().map(|(g, _)| (*g).to_owned()).collect::<Vec<_>>();
+    let waits = seen(vec![], waiting(&[1.0]));
+    // Asked at 0, given up at 61: alone for 5 min, until 361; the other group is asked meanwhile.
+    ca.decide(at(0), &waits);
+    assert_eq!(groups(&ca.decide(at(61), &waits).0), ["big"]);
+    assert_eq!(groups(&ca.decide(at(122), &waits).0), Vec::<String>::new());
+    // Asked again, failed again at 423: 10 min, until 1023.
+    assert_eq!(groups(&ca.decide(at(362), &waits).0), ["small"]);
+    ca.decide(at(423), &waits);
+    assert_eq!(ca.backoff["small"], (at(1023), Duration::from_secs(600)));
+    // It comes: forgotten.
+    ca.decide(at(1024), &waits);
+    ca.decide(at(1030), &seen(vec![node("n", "small", 4.0)], vec![pod("p0", Some("n"), 1.0)]));
+    assert!(!ca.backoff.contains_key("small"));
+    // It failed an hour ago: the first length again.
+    ca.backoff.insert("small".to_owned(), (at(1700), Duration::from_secs(600)));
+    ca.asked.insert("small".to_owned(), (2, at(4640)));
+    ca.decide(at(4701), &seen(vec![node("n", "small", 4.0)], vec![pod("p0", Some("n"), 1.0)]));
+    assert_eq!(ca.backoff["small"], (at(5001), Duration::from_secs(300)));
+}
+
+#[test]
+fn after_a_failed_deletion() {
+    let mut ca = law("");
+    let mut observation = seen(vec![node("a", "big", 16.0), node("b", "small", 4.0)], vec![]);
+    observation.failed_delete = Some(at(500));
+    ca.decide(at(0), &observation);
+    let decision = ca.decide(at(679), &observation).0;
+    assert_eq!(
+        (gone(&decision).len(), decision.limits),
+        (0, vec!["scale-down-delay-after-failure".to_owned()])
+    );
+    assert_eq!(gone(&ca.decide(at(680), &observation).0), ["a"]);
+}
+
+#[test]
 fn balances() {
     let groups = "nodeGroups:\n- {name: a, min: 0, max: 10, resources: {cpu: 4, memory: 1000}, labels: \
                   {topology.kubernetes.io/zone: a}}\n- {name: b, min: 0, max: 3, resources: {cpu: 4, memory: 1010}, \

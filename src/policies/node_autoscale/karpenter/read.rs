@@ -21,9 +21,12 @@ pub fn read(documents: &[Node], problems: &Problems) -> Option<KarpenterConfig> 
     for document in documents {
         if document.text_at(&["policy"]) == Some("karpenter") {
             read_settings(document, &mut config, problems);
+        } else if let Some(settings) = document.get("settings") {
+            read_values(settings, &mut config, problems);
         } else if document.text_at(&["kind"]) == Some("NodePool") {
             config.pools.extend(read_pool(document, problems));
-        } else {
+        } else if !document.text_at(&["kind"]).is_some_and(|kind| kind.ends_with("NodeClass")) {
+            // What a node is made of stands in the observation; a provider's class has no bearing.
             let kind = document.text_at(&["kind"]).unwrap_or_default();
             problems.add(document.line, "kind", format!("{kind:?} is not read here: NodePool is"));
         }
@@ -48,6 +51,22 @@ fn read_settings(document: &Node, config: &mut KarpenterConfig, problems: &Probl
         flags.finish("karpenter: flag provided but not defined");
     }
     top.finish("not part of Karpenter's settings");
+}
+
+/// The `settings` of the Helm chart's values.
+fn read_values(settings: &Node, config: &mut KarpenterConfig, problems: &Problems) {
+    let mut fields = Fields::at(settings, "settings".to_owned(), problems);
+    config.batch_idle = fields.duration("batchIdleDuration").unwrap_or(config.batch_idle);
+    config.batch_max = fields.duration("batchMaxDuration").unwrap_or(config.batch_max);
+    if let Some(mut gates) = fields.map("featureGates") {
+        config.spot_to_spot = gates.truth("spotToSpotConsolidation").unwrap_or(false);
+        gates.ignore(&["nodeRepair", "nodeOverlay", "reservedCapacity", "staticCapacity"]);
+        gates.finish("karpenter: unknown feature gate");
+    }
+    // Names, addresses and queues of the provider.
+    fields.ignore(&["clusterName", "clusterEndpoint", "clusterCABundle", "interruptionQueue", "isolatedVPC"]);
+    fields.ignore(&["vmMemoryOverheadPercent", "reservedENIs", "eksControlPlane"]);
+    fields.finish("not part of the chart's settings that are read here");
 }
 
 fn read_pool(document: &Node, problems: &Problems) -> Option<NodePool> {

@@ -1,19 +1,8 @@
-//! Cases of the upstream projects' own unit tests, by their figures, replayed as recorded observations.
+//! `replica_calculator_test.go` and `horizontal_test.go` of kubernetes/kubernetes.
 
-use fleetsim::policies::replay::{Law, replay};
 use serde_json::{Value, json};
 
-/// The answers of a law to observations, a line each.
-fn answers(spec: &str, lines: &[Value]) -> Vec<Value> {
-    let mut law = Law::read("spec.yaml", spec).unwrap_or_else(|error| panic!("{error}\n{spec}"));
-    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-    let out = replay(&mut law, "seen.jsonl", &text).unwrap_or_else(|error| panic!("{error}"));
-    out.lines().map(|line| serde_json::from_str(line).expect("an answer is JSON")).collect()
-}
-
-fn desired(spec: &str, line: Value) -> Option<u64> {
-    answers(spec, &[line])[0]["desired"].as_u64()
-}
+use super::desired;
 
 /// No limit of its own on the way up: the calculator's figures as they are.
 const FREE: &str = "  behavior: {scaleUp: {policies: [{type: Percent, value: 900, periodSeconds: 15}]}}\n";
@@ -430,59 +419,4 @@ fn hpa_rate_policies() {
     assert_eq!(run(&[-2], &down(&percent(50)), 10, 5), 6);
     assert_eq!(run(&[-50], &down(&pods(5)), 100, 5), 100);
     assert_eq!(run(&[20], &down(&pods(5)), 100, 5), 75);
-}
-
-#[test]
-fn kpa_cases() {
-    // (ready, stable, panic, target, total, wanted, excess burst capacity), rates 10 up and 10 down, burst 100.
-    let run = |more: &str, ready: u32, stable: f64, panic: f64| {
-        let spec = format!(
-            "policy: kpa\nTargetValue: 10\nTotalValue: 100\nTargetBurstCapacity: 100\nPanicThreshold: 2\n\
-             MaxScaleUpRate: 10\nMaxScaleDownRate: 10\nStableWindow: 60s\n{more}"
-        );
-        let line = json!({"t_s": 0, "replicas": ready, "ready": ready,
-            "metrics": {"concurrency": {"stable": stable, "panic": panic}}});
-        let answer = &answers(&spec, &[line])[0];
-        (answer["desired"].as_u64().unwrap(), answer["excess_burst_capacity"].as_i64().unwrap())
-    };
-    // No load: to zero, with the burst missing; a hundred at ten each.
-    assert_eq!(run("", 0, 0.0, 0.0), (0, -100));
-    assert_eq!(run("", 1, 50.0, 50.0), (5, -50));
-    assert_eq!(run("", 1, 100.0, 100.0), (10, -100));
-    // The rate up: ten times what is ready. The burst is what 1 pod has beyond the load.
-    assert_eq!(run("", 1, 1001.0, 1001.0), (10, -1001));
-    // The rate down: a tenth, but not when nobody can reach it; more than one ready starts in panic and stays.
-    assert_eq!(run("", 1, 1.0, 1.0).0, 1);
-    assert_eq!(run("ActivationScale: 5\n", 1, 10.0, 10.0).0, 5);
-    assert_eq!(run("ActivationScale: 5\n", 1, 0.0, 0.0).0, 0);
-    let unlimited = "policy: kpa\nTargetValue: 10\nTotalValue: 100\nTargetBurstCapacity: -1\n";
-    let line =
-        json!({"t_s": 0, "replicas": 1, "ready": 1, "metrics": {"concurrency": {"stable": 5, "panic": 5}}});
-    assert_eq!(answers(unlimited, &[line])[0]["excess_burst_capacity"], -1);
-}
-
-#[test]
-fn cluster_autoscaler_estimates() {
-    // Figures of `TestBinpackingEstimate`: ten pods of 350 m and 1000 B.
-    let nodes = |resources: &str, ports: bool, most: u32| {
-        let spec = format!(
-            "policy: cluster-autoscaler\nnodeGroups:\n- {{name: g, min: 0, max: {most}, resources: {resources}}}\n"
-        );
-        let pods: Vec<Value> = (0..10)
-            .map(|i| {
-                let mut pod = json!({"name": format!("p{i}"), "requests": {"cpu": "350m", "memory": 1000}});
-                if ports {
-                    pod["host_ports"] = json!([5555]);
-                }
-                pod
-            })
-            .collect();
-        let answer = &answers(&spec, &[json!({"t_s": 0, "nodes": [], "pods": pods})])[0];
-        let action = &answer["actions"][0];
-        (action["count"].as_u64().unwrap(), action["pods"].as_array().unwrap().len())
-    };
-    assert_eq!(nodes("{cpu: 1050m, memory: 2000, pods: 10}", false, 100), (5, 10));
-    assert_eq!(nodes("{cpu: 4, memory: 40000, pods: 1}", false, 100), (10, 10));
-    assert_eq!(nodes("{cpu: 4, memory: 40000, pods: 10}", true, 100), (10, 10));
-    assert_eq!(nodes("{cpu: 1050m, memory: 2000, pods: 10}", false, 2), (2, 4));
 }
