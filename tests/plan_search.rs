@@ -317,11 +317,7 @@ fn large_spaces_are_relaxed_first() {
     let plain = Search::new(&terms, points, &resolve, &|| ()).expect("a search").run(points).expect("runs");
     let relaxed = space.plan(1);
     assert_eq!(best_spend(&plain), best_spend(&relaxed));
-    assert!(
-        best_spend(&plain).is_some() && relaxed.pruned_by_integers > 5,
-        "{}",
-        relaxed.pruned_by_integers
-    );
+    assert!(best_spend(&plain).is_some() && relaxed.pruned_by_integers > 5, "{}", relaxed.pruned_by_integers);
     for (candidate, other) in
         relaxed.candidates.iter().zip(&plain.candidates).filter(|(one, _)| one.by_integers)
     {

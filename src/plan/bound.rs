@@ -381,7 +381,8 @@ impl Sizes {
             // Sums of rounded products: a part in a million is more than they can be off.
             if *work <= room * (1.0 + 1e-6) {
                 fitting += count;
-                room -= work;
+                // Never below zero, by a rounding error: empty bins take no room.
+                room = (room - work).max(0.0);
                 continue;
             }
             let least = bin.checked_sub(1).map_or(0.0, |below| edges[below]);
@@ -399,4 +400,23 @@ fn edges(mut sample: Vec<f64>) -> Vec<f64> {
         (1..BINS).filter_map(|bin| sample.get(sample.len() * bin / BINS).copied()).collect();
     edges.dedup();
     edges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bins that fill the room to the last bit leave none, and the empty ones behind them fit all the same.
+    #[test]
+    fn room_that_is_full_to_the_last_bit() {
+        let mut bins = vec![(0, 0.0); BINS + 1];
+        bins[0] = (1, 1.0);
+        bins[1] = (2, 4.0);
+        let sizes = Sizes { bins };
+        let edges = [1.5];
+        assert_eq!(sizes.smallest(5.0 * (1.0 - 1e-7), &edges), 3);
+        assert_eq!(sizes.smallest(4.9, &edges), 1 + 2);
+        assert_eq!(sizes.smallest(2.0, &edges), 1 + 1);
+        assert_eq!(sizes.smallest(0.5, &edges), 1);
+    }
 }
