@@ -146,6 +146,11 @@ impl World<'_> {
         }
         scaler.next = None;
         let changed = std::mem::take(&mut scaler.changed);
+        if changed && self.may_rest(now, &scaler) {
+            self.node_scaler = Some(scaler);
+            self.look_at(now + KARPENTER_POLL);
+            return;
+        }
         let observation = self.observe_nodes(now, &scaler);
         let (decision, Reason(reason)) = match &mut scaler.law {
             Law::ClusterAutoscaler(law) => law.decide(now, &observation),
@@ -171,6 +176,18 @@ impl World<'_> {
         if let Some(next) = next {
             self.look_at(next);
         }
+    }
+
+    /// Whether a look now could do nothing, so that nobody has to describe all nodes and pods for it.
+    fn may_rest(&self, now: Instant, scaler: &NodeScaler) -> bool {
+        let Law::Karpenter(law) = &scaler.law else { return false };
+        let waits = self.inventory.pending().next().is_some() || self.jobs.waiting().next().is_some();
+        if waits || !scaler.held.is_empty() {
+            return false;
+        }
+        let pools = (0..self.config.pools.len() as u16).map(PoolId);
+        let oldest = pools.flat_map(|pool| self.nodes.of(pool)).map(|view| view.ordered).min();
+        law.rests(now, oldest)
     }
 
     /// When a node will have been quiet for as long as its `NodePool` wants, or will be too old.
