@@ -5,7 +5,6 @@
 
 mod claim;
 mod config;
-mod delay;
 mod ends;
 mod inventory;
 mod network;
@@ -18,11 +17,11 @@ mod supply;
 mod usage;
 mod what_if;
 
+pub use crate::sim::Delay;
 pub use claim::{
     Claim, ClaimId, ClaimResult, Grant, Holder, Lease, LeaseId, LeasePhase, PendingReason, Shape, Waiting,
 };
 pub use config::{Host, PoolConfig, PoolId};
-pub use delay::Delay;
 pub use inventory::Inventory;
 pub use network::{LinkUse, Patterns};
 pub use nodes::{Effect, Event, NodeView, Nodes, Stage, Tally, Why};

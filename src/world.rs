@@ -21,6 +21,7 @@ mod replicas;
 mod retries;
 mod run;
 mod scale;
+mod spend;
 mod summary;
 mod tables;
 

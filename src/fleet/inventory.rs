@@ -30,6 +30,8 @@ pub struct Inventory {
     vacant: Vec<u32>,
     pending: BTreeMap<(std::cmp::Reverse<i32>, ClaimId), (Claim, Instant)>,
     next_claim: u64,
+    /// Card-nanoseconds that leases which have ended were held for: by pool and deployment, `None` for jobs.
+    held: BTreeMap<(PoolId, Option<u32>), u128>,
     /// How gangs' nodes talk to each other.
     pub(super) patterns: Patterns,
 }
@@ -50,6 +52,7 @@ impl Inventory {
             vacant: Vec::new(),
             pending: BTreeMap::new(),
             next_claim: 0,
+            held: BTreeMap::new(),
             patterns: Patterns::default(),
         }
     }
@@ -237,6 +240,7 @@ impl Inventory {
             return Vec::new();
         };
         self.vacant.push(id.0);
+        *self.held.entry((lease.pool, lease.holder.deployment())).or_default() += lease.card_nanos(now);
         let pool = &mut self.pools[lease.pool.index()];
         if let Some(ends) = &mut pool.ends {
             ends.remove(&lease.nodes, id);
@@ -246,6 +250,17 @@ impl Inventory {
             network.leave(now, id);
         }
         self.grant_pending(now)
+    }
+
+    /// Card-nanoseconds for which the cards of a pool have been held until `now`, by deployment; `None` for jobs. A
+    /// card that several share counts for each of them.
+    pub fn held(&self, now: Instant, pool: PoolId) -> BTreeMap<Option<u32>, u128> {
+        let ended = self.held.iter().filter(|((of, _), _)| *of == pool);
+        let mut held: BTreeMap<Option<u32>, u128> = ended.map(|((_, who), nanos)| (*who, *nanos)).collect();
+        for lease in self.leases.iter().flatten().filter(|lease| lease.pool == pool) {
+            *held.entry(lease.holder.deployment()).or_default() += lease.card_nanos(now);
+        }
+        held
     }
 
     /// Says that the cards of a lease begin or cease to compute.

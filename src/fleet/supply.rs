@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::delay::Delay;
+use crate::sim::Delay;
 use crate::units::{Duration, Instant, UsdPerHour};
 
 /// Where the nodes of a pool come from. A pool without one has its nodes from the first instant to the last.

@@ -85,6 +85,9 @@ impl World<'_> {
         let output = all.tokens.output;
         let pools: Vec<PoolSummary> =
             (0..config.pools.len()).map(|pool| self.pool_summary(pool, flop[pool], tokens[pool])).collect();
+        // Behind the pools stand the hosted APIs.
+        let mut spend = self.spend_of(0..config.pools.len() + config.apis.len(), output);
+        self.split_spend(&mut spend);
         let time = all.time_by_cause().filter(|_| stability.iter().all(|judged| judged.stable));
         let unstable = stability.iter().zip(&config.deployments).find(|(judged, _)| !judged.stable);
         Summary {
@@ -103,8 +106,7 @@ impl World<'_> {
             tokens: all.tokens,
             jobs: self.jobs_summary(),
             utilization: self.utilization_of(0..config.pools.len(), &flop),
-            // Behind the pools stand the hosted APIs.
-            spend: self.spend_of(0..config.pools.len() + config.apis.len(), output),
+            spend,
             energy: self.energy_of(0..config.pools.len()),
             stability: match unstable {
                 None => StabilitySummary {
@@ -267,6 +269,7 @@ impl World<'_> {
             total_usd: total.as_f64(),
             by_cause: by_cause.iter().map(|(cause, usd)| (cause.name().to_owned(), usd.as_f64())).collect(),
             usd_per_1m_output_tokens: (output > 0).then(|| total.as_f64() / (output as f64 / 1e6)),
+            ..SpendSummary::default()
         }
     }
 

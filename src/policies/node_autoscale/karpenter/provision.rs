@@ -146,7 +146,7 @@ pub(super) fn pack<'a>(
         packing.claims.sort_by_key(|claim| claim.pods.len());
         let joined = packing.claims.iter_mut().any(|claim| {
             let mut requests = claim.requests.clone();
-            for (name, wanted) in &pod.requests {
+            for (name, wanted) in pod.requests.iter() {
                 *requests.entry(name.clone()).or_insert(0.0) += wanted;
             }
             let mut together = claim.pods.clone();
@@ -169,7 +169,7 @@ pub(super) fn pack<'a>(
             let mut offers = offers(pool, kinds, &[pod], &pod.requests);
             // A pool's limits leave out types that would exceed them.
             offers.retain(|offer| within(&kinds[offer.kind], limits));
-            let requests = pod.requests.clone();
+            let requests = Resources::clone(&pod.requests);
             let room = limits.clone();
             (!offers.is_empty()).then(|| Claim { pool, pods: vec![pod], requests, room, offers })
         });
