@@ -2,11 +2,12 @@
 # Draws the gallery and the guide's pictures again. tests/gallery.rs checks that they are what is drawn today.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-cargo build --release --locked
-fleetsim=./target/release/fleetsim
-for scenario in quickstart launch-autoscaled; do
+fleetsim="${FLEETSIM:-./target/release/fleetsim}"
+[ -n "${FLEETSIM:-}" ] || cargo build --release --locked
+for scenario in quickstart launch-autoscaled images; do
     plots=all
     if [ "$scenario" = launch-autoscaled ]; then plots=overview,scaling,time_by_cause; fi
+    if [ "$scenario" = images ]; then plots=spend_by_cause; fi
     "$fleetsim" run "scenarios/$scenario.toml" --out "out/gallery/$scenario" --plots "$plots" --records none \
         --no-report --quiet
     mkdir -p "plots/$scenario"

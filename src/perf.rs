@@ -12,6 +12,8 @@ mod correction;
 mod dims;
 mod format;
 mod from_catalog;
+mod image;
+mod links;
 mod memory;
 mod on_links;
 mod plan;
@@ -27,6 +29,8 @@ pub use collectives::{Library, Operation, collective_time, collective_time_with}
 pub use correction::{Correction, CorrectionError};
 pub use dims::{Attention, Experts, ModelDims, SlidingWindow};
 pub use from_catalog::UnknownFigures;
+pub use image::{ImageDims, ImageStep};
+pub use links::{LinkKind, LinkLoad, Per, serving_loads, training_loads};
 pub use memory::{Fit, cards_for_weights, fit, kv_bytes_per_token, weight_bytes};
 pub use on_links::OnLinks;
 pub use plan::{DoesNotFit, ParallelismPlan, PlanError, Replica, WeightsAs, check_stages};

@@ -35,7 +35,7 @@ pub use reading::{OptionDoc, PoolSite};
 pub use schema::json_schema;
 pub use uncertain::{Spread, Uncertain};
 
-use crate::metrics::results::Assumption;
+use crate::metrics::results::{Assumption, DefaultTaken};
 use crate::world::WorldConfig;
 
 /// A scenario that can be run.
@@ -139,8 +139,10 @@ pub fn load_text(text: &str, path: &Path, sets: &[String], seed: Option<u64>) ->
     let diagnostics = Diagnostics::new(sources, reading.problems);
     match config {
         Some(config) if !failed => {
-            let resolved_toml = resolved(document, &reading.filled);
+            let taken = reading.at_default.iter().map(|(steps, toml)| default_taken(&document, steps, toml));
             let mut config = config;
+            config.defaults = taken.collect();
+            let resolved_toml = resolved(document, &reading.filled);
             config.assumptions.extend(uncertain.iter().map(middle));
             Ok(Loaded {
                 config,
@@ -235,6 +237,27 @@ fn other_file(path: &Path) -> String {
         Some(near) => format!("did you mean {}?", path.with_file_name(near).display()),
         None => "check the path; a scenario is a TOML file".to_owned(),
     }
+}
+
+/// A default with the name that `--set` would give it: list items by their name.
+fn default_taken(document: &DocumentMut, steps: &[Step], toml: &str) -> DefaultTaken {
+    let mut option = String::new();
+    let mut item = Some(document.as_item());
+    for step in steps {
+        match step {
+            Step::Key(key) => {
+                item = item.and_then(|item| item.get(key));
+                let dot = if option.is_empty() { "" } else { "." };
+                option += &format!("{dot}{key}");
+            }
+            Step::Index(index) => {
+                item = item.and_then(|item| item.get(*index));
+                let name = item.and_then(|item| item.get("name")?.as_str());
+                option += &name.map_or_else(|| format!("[{index}]"), |name| format!(".{name}"));
+            }
+        }
+    }
+    DefaultTaken { option, value: toml.trim().to_owned() }
 }
 
 /// The document with the defaults in their places.

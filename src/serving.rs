@@ -31,9 +31,9 @@ mod waiting;
 pub use account::{TimeCause, TimeSpent};
 pub use adapters::AdapterTotals;
 pub use config::{
-    Batching, DeploymentConfig, Drain, Handover, HostConfig, HostMemory, Leftover, Lifecycle, Preemption,
-    ReplicaLinks, ReplicaOption, RequestKind, RequestTerms, Role, Scheduler, SharedCards, StartDraws,
-    StartUp, StreamRoute, WeightSource,
+    Batching, DeploymentConfig, Drain, Handover, HostConfig, HostMemory, ImageTerms, Leftover, Lifecycle,
+    Preemption, ReplicaLinks, ReplicaOption, RequestKind, RequestTerms, Role, Scheduler, SharedCards,
+    StartDraws, StartUp, StreamRoute, WeightSource,
 };
 pub(crate) use front::Gate;
 pub use front::{CacheHits, CacheTotals, RateLimit, ResponseCache, TenantLimits};

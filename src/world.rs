@@ -6,6 +6,7 @@
 mod arrivals;
 mod books;
 mod config;
+mod egress;
 mod engine_summary;
 mod error;
 mod events;
@@ -21,9 +22,11 @@ mod replicas;
 mod retries;
 mod run;
 mod scale;
+mod sent;
 mod spend;
 mod summary;
 mod tables;
+mod yields;
 
 pub use config::{
     ApiPlan, Feed, NodeScalerPlan, PoolPlan, PowerPlan, RetryPlan, ScalerPlan, Slo, StreamPlan, TenantPlan,

@@ -31,6 +31,9 @@ window.addEventListener('load', function () {
     var sound = heads.every(function (head, column) {
       var button = head.querySelector('button');
       if (!button) { return 2 > table.tBodies[0].rows.length; }
+      /* A button in the order of focus: Enter and Space press it. */
+      button.focus();
+      if (document.activeElement !== button) { return false; }
       button.click();
       var first = all('tbody tr', table).map(function (row) { return row.cells[column].dataset.v; });
       var up = head.getAttribute('aria-sort') === 'ascending';
@@ -70,6 +73,11 @@ window.addEventListener('load', function () {
   plot.dispatchEvent(new PointerEvent('pointermove', { clientX: x, clientY: y, bubbles: true, pointerType: 'mouse' }));
   told.cross = all('.ch').filter(function (line) { return line.style.display !== 'none'; }).length;
   told.now = document.querySelector('.tools .now').textContent;
+  told.read = all('.at').map(function (caption) { return caption.textContent; });
+  told.captions = all('figure > svg').filter(function (svg) { return svg.querySelector('.tw g[data-n]'); }).length;
+  var before = told.now;
+  press('ArrowRight');
+  told.moved = document.querySelector('.tools .now').textContent !== before;
   button('Light').click();
   told.dark = document.documentElement.dataset.theme;
   button('Light').click();
@@ -154,12 +162,17 @@ fn reports_work_in_a_browser() {
             assert!(told["tables"].as_u64().unwrap() >= 6, "{at}");
             assert!(told["windows"].as_u64().unwrap() >= 6, "{at}");
             assert_eq!(told["cross"], told["windows"], "one cross-hair on every time axis: {at}");
-            for sound in ["zoomed", "whole", "focus", "keys"] {
+            for sound in ["zoomed", "whole", "focus", "keys", "moved"] {
                 assert_eq!(told[sound], true, "{sound}: {at}");
             }
             assert!(told["labels"].as_u64().unwrap() >= 6, "{at}");
             assert!(!told["now"].as_str().unwrap().is_empty(), "{at}");
             assert_eq!(told["dark"], "dark", "{at}");
+            // Each plot with curves tells their values at the cross-hair, unless nothing was observed then.
+            let read = told["read"].as_array().unwrap();
+            let said = read.iter().filter(|text| text.as_str().is_some_and(|text| !text.is_empty())).count();
+            assert!(said as u64 + 3 >= told["captions"].as_u64().unwrap() && said >= 4, "{at}");
+            assert!(read.iter().any(|text| text.as_str().unwrap().contains("arrived ")), "{at}");
         }
     }
 }

@@ -19,7 +19,7 @@ use program::{
 };
 use serde_json::Value;
 
-const PLOTS: [&str; 14] = [
+const PLOTS: [&str; 15] = [
     "cards",
     "forecast",
     "jobs",
@@ -33,6 +33,7 @@ const PLOTS: [&str; 14] = [
     "spend",
     "spend_by_cause",
     "time_by_cause",
+    "time_over_time",
     "utilization",
 ];
 

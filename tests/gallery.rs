@@ -13,9 +13,11 @@ const HOME: &str = env!("CARGO_MANIFEST_DIR");
 fn the_gallery_is_what_the_scenarios_draw() {
     let root = Path::new(HOME);
     let all: Vec<&str> = plots::ALL.iter().map(|plot| plot.name).collect();
-    for (name, wanted) in
-        [("quickstart", all.as_slice()), ("launch-autoscaled", &["overview", "scaling", "time_by_cause"])]
-    {
+    for (name, wanted) in [
+        ("quickstart", all.as_slice()),
+        ("launch-autoscaled", &["overview", "scaling", "time_by_cause"]),
+        ("images", &["spend_by_cause"]),
+    ] {
         let loaded = scenario::load(&root.join(format!("scenarios/{name}.toml")), &[], None)
             .unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
         let results = run(&loaded.config, RunOptions::default()).unwrap_or_else(|error| panic!("{error}"));

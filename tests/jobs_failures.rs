@@ -41,12 +41,14 @@ fn takes(every: Duration) -> (f64, f64) {
         deployments: Vec::new(),
         jobs: Vec::new(),
         job_trace: Some(Arc::new(list)),
+        job_rules: Default::default(),
         queue_order: QueueOrder::Fifo,
         placement: PlacementKind::FirstFit,
         hosts: Vec::new(),
         scalers: Vec::new(),
         node_scaler: None,
         assumptions: Vec::new(),
+        defaults: Vec::new(),
     };
     let summary = run(&config, RunOptions::default()).expect("the books balance").summary.jobs;
     assert!(summary.losses > 4000 && summary.preemptions == 0, "{summary:?}");

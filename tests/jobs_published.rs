@@ -43,6 +43,7 @@ fn world(
         deployments: Vec::new(),
         jobs: Vec::new(),
         job_trace: Some(list),
+        job_rules: Default::default(),
         queue_order: order,
         placement,
         hosts: Vec::new(),
@@ -51,6 +52,7 @@ fn world(
         tenants: Vec::new(),
         apis: Vec::new(),
         assumptions: Vec::new(),
+        defaults: Vec::new(),
     }
 }
 
@@ -196,7 +198,15 @@ fn gavel(rows: &mut Vec<Row>) {
         let option = |pool: u16| {
             let seconds = row[usize::from(9 + pool)].parse().ok()?;
             let (duration, label) = (Duration::from_secs_f64(seconds), String::new());
-            Some(JobOption { pool: PoolId(pool), duration, flop: Flop::ZERO, on_links: None, label })
+            Some(JobOption {
+                pool: PoolId(pool),
+                duration,
+                flop: Flop::ZERO,
+                label,
+                loads: Vec::new(),
+                steps: 0.0,
+                on_links: None,
+            })
         };
         jobs.push_config(&JobConfig {
             name: row[0].to_owned(),

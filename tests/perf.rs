@@ -381,6 +381,7 @@ fn arb_batch() -> impl Strategy<Value = BatchShape> {
         let growing = growing.min(requests);
         let decode_context = u64::from(requests) * context;
         BatchShape {
+            pixels: 0,
             decode_requests: requests,
             decode_context,
             window_context: decode_context.min(u64::from(requests) * 1024),

@@ -283,6 +283,9 @@ fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
     if let Some(shared) = dice.shared.as_ref().filter(|_| dice.split.is_none() && dice.scaled.is_none()) {
         share(&mut config, shared);
     }
+    if let Some(engine) = dice.engine.as_ref().filter(|_| dice.split.is_none()) {
+        engine.draw_images(&mut config);
+    }
     if let Some((changes, start, drain, then, law)) = &dice.scaled {
         scale(&mut config, changes, *start, *drain, Leftover::ALL[*then].1);
         decide_by(&mut config, *law);
@@ -305,6 +308,8 @@ fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
                 flop: Flop(1_000_000 * u128::from(*seconds)),
                 on_links: None,
                 label: String::new(),
+                loads: Vec::new(),
+                steps: 0.0,
             }],
             terms: Default::default(),
             extra: JobExtra::default(),
@@ -405,7 +410,7 @@ fn scale(config: &mut WorldConfig, changes: &[(u64, u32)], start: u64, drain: u6
     for served in &mut config.deployments {
         let start_up = &mut served.lifecycle.start;
         start_up.weight_load = Delay::Uniform { low: ms(start), high: ms(2 * start) };
-        start_up.cached_load = (drain % 2 == 0).then_some(Delay::Fixed(ms(start / 2)));
+        start_up.cached_load = drain.is_multiple_of(2).then_some(Delay::Fixed(ms(start / 2)));
         served.lifecycle.drain = Drain { timeout: ms(drain), then };
     }
     let mut changes: Vec<(Duration, u32)> = changes.iter().map(|(at, n)| (ms(*at), *n)).collect();

@@ -38,6 +38,7 @@ pub(super) enum Book {
     Nodes(NodeMeter),
     Energy(EnergyMeter),
     Tokens,
+    Egress,
 }
 
 /// Node-time at a price an hour.

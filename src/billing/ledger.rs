@@ -6,7 +6,7 @@
 
 use super::account::{Account, Book, EnergyMeter, Metered, NodeMeter};
 use super::tariff::{PER_KWH, Tariff};
-use crate::units::{Duration, Instant, Usd, UsdPerHour};
+use crate::units::{Bytes, Duration, Instant, Usd, UsdPerHour};
 
 /// What money was spent on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +31,8 @@ pub enum Cause {
     Energy,
     /// Tokens of a hosted API.
     HostedTokens,
+    /// Bytes that left the cloud.
+    Egress,
 }
 
 /// One line of the ledger.
@@ -42,7 +44,7 @@ pub struct Record {
     pub account: usize,
     /// What it was spent on.
     pub cause: Cause,
-    /// How much, in the account's own unit: card-nanoseconds, milliwatt-nanoseconds or tokens. Negative where
+    /// How much, in the account's own unit: card-nanoseconds, milliwatt-nanoseconds, tokens or bytes. Negative where
     /// a record takes back what is told under another cause.
     pub quantity: i128,
     /// What it cost.
@@ -58,7 +60,7 @@ pub struct Ledger {
 
 impl Cause {
     /// All causes, in the order in which a tie is broken.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Busy,
         Self::Idle,
         Self::CommittedUnused,
@@ -69,6 +71,7 @@ impl Cause {
         Self::Upfront,
         Self::Energy,
         Self::HostedTokens,
+        Self::Egress,
     ];
 
     /// The name in files and reports.
@@ -84,6 +87,7 @@ impl Cause {
             Self::Upfront => "upfront",
             Self::Energy => "energy",
             Self::HostedTokens => "hosted-tokens",
+            Self::Egress => "egress",
         }
     }
 }
@@ -146,6 +150,16 @@ impl Ledger {
         self.extra(now, account, Cause::HostedTokens, i128::from(tokens), cost);
     }
 
+    /// Opens an account for what leaves the cloud, `owner`'s.
+    pub fn open_egress(&mut self, owner: usize) -> usize {
+        self.add(owner, Book::Egress)
+    }
+
+    /// Bytes left the cloud, which costs so much.
+    pub fn egress(&mut self, now: Instant, account: usize, bytes: Bytes, cost: Usd) {
+        self.extra(now, account, Cause::Egress, i128::from(bytes.0), cost);
+    }
+
     /// At the end: what the account's commitment costs beyond what was billed. `committed` are the node-
     /// nanoseconds that are paid whether the nodes were there or not, `window` the time that was simulated.
     pub fn commit(&mut self, now: Instant, account: usize, committed: u128, window: Duration) {
@@ -172,6 +186,7 @@ impl Ledger {
             Book::Nodes(meter) => ("node-hours", 3.6e12 * f64::from(meter.cards_per_node)),
             Book::Energy(_) => ("kWh", PER_KWH as f64),
             Book::Tokens => ("tokens", 1.0),
+            Book::Egress => ("GB", 1e9),
         }
     }
 
@@ -180,7 +195,7 @@ impl Ledger {
         match &self.accounts[account].book {
             Book::Nodes(meter) => Some(meter.tariff.price.as_f64()),
             Book::Energy(meter) => Some(meter.price.as_f64()),
-            Book::Tokens => None,
+            Book::Tokens | Book::Egress => None,
         }
     }
 
@@ -214,7 +229,7 @@ impl Ledger {
                 let (drawn, due) = meter.advance(metered);
                 self.charge(now, account, Cause::Energy, drawn as i128, due);
             }
-            Book::Tokens => {}
+            Book::Tokens | Book::Egress => {}
         }
     }
 
@@ -264,7 +279,7 @@ impl Ledger {
             let due = match &account.book {
                 Book::Nodes(meter) => meter.due(),
                 Book::Energy(meter) => meter.due(),
-                Book::Tokens => Usd::ZERO,
+                Book::Tokens | Book::Egress => Usd::ZERO,
             };
             recorded == account.charged && recorded == due + account.extra
         })

@@ -104,6 +104,12 @@ impl fmt::Display for Purchase {
 }
 
 impl Tariff {
+    /// On demand, billed as used.
+    pub const fn as_used(price: UsdPerHour) -> Self {
+        let (granularity, minimum) = (Duration::ZERO, Duration::ZERO);
+        Self { purchase: Purchase::OnDemand, price, granularity, minimum, commitment: None }
+    }
+
     /// The time billed for a node used for `used`: on demand and spot, at least the minimum, rounded up to the
     /// granularity; committed, the time itself.
     pub fn billed(&self, used: Duration) -> Duration {

@@ -23,13 +23,14 @@ const PROVIDERS: &str = include_str!("data/providers.toml");
 const HOSTED: &str = include_str!("data/hosted.toml");
 const FRICTIONS: &str = include_str!("data/frictions.toml");
 const OFFERS: &str = include_str!("data/offers.csv");
-const MODELS: [&str; 6] = [
+const MODELS: [&str; 7] = [
     include_str!("data/models/llama.toml"),
     include_str!("data/models/mistral.toml"),
     include_str!("data/models/qwen.toml"),
     include_str!("data/models/others.toml"),
     include_str!("data/models/mpt.toml"),
     include_str!("data/models/historic.toml"),
+    include_str!("data/models/images.toml"),
 ];
 
 /// Why the data files do not load.

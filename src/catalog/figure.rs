@@ -188,6 +188,13 @@ impl Shown for u64 {
     }
 }
 
+impl Shown for f64 {
+    const UNIT: &'static str = "";
+    fn shown(&self) -> String {
+        plain(*self)
+    }
+}
+
 impl Shown for bool {
     const UNIT: &'static str = "";
     fn shown(&self) -> String {

@@ -69,6 +69,21 @@ pub struct Model {
     pub tied_embeddings: Option<Figure<bool>>,
     /// The longest context in tokens, as published.
     pub context: Option<Figure<u32>>,
+    /// Of a model that makes images: the parameters that each of its steps runs through; text encoders and the image
+    /// decoder are left out.
+    pub denoiser_parameters: Option<Figure<u64>>,
+    /// Width and height of the image, in pixels, at which the following are given.
+    pub image_side: Option<Figure<u32>>,
+    /// Passes of a step: 2 where an image with and one without the prompt are compared (classifier-free guidance).
+    pub step_passes: Option<Figure<u32>>,
+    /// TFLOP of a pass that grow with the pixels.
+    pub step_tflop: Option<Figure<f64>>,
+    /// TFLOP of a pass that grow with their square: pixels that attend to pixels.
+    pub step_attention_tflop: Option<Figure<f64>>,
+    /// Pixels as which the prompt counts, where it goes through the denoiser beside the image.
+    pub text_pixels: Option<Figure<u32>>,
+    /// TFLOP of making an image of what the last step leaves.
+    pub decode_tflop: Option<Figure<f64>>,
 }
 
 entry_fields! {
@@ -133,6 +148,20 @@ entry_fields! {
             tied_embeddings: bool,
             /// The longest context in tokens.
             context: u32,
+            /// Of a model that makes images: the parameters that each of its steps runs through.
+            denoiser_parameters: f64,
+            /// Width and height of the image, in pixels, at which the following are given.
+            image_side: u32,
+            /// Passes of a step: 2 with classifier-free guidance.
+            step_passes: u32,
+            /// TFLOP of a pass that grow with the pixels.
+            step_tflop: f64,
+            /// TFLOP of a pass that grow with their square.
+            step_attention_tflop: f64,
+            /// Pixels as which the prompt counts in the denoiser.
+            text_pixels: u32,
+            /// TFLOP of making an image of what the last step leaves.
+            decode_tflop: f64,
         }
     }
 }
@@ -160,6 +189,11 @@ impl Model {
             None if self.experts.is_none() => self.parameters(),
             None => Err(self.entry().unknown("active_parameters")),
         }
+    }
+
+    /// Whether it makes images, step by step, rather than tokens.
+    pub fn makes_images(&self) -> bool {
+        self.image_side.is_some() || self.step_tflop.is_some() || self.denoiser_parameters.is_some()
     }
 
     /// The shape with every number in it, as performance and memory models need it.
@@ -237,6 +271,19 @@ impl Model {
         rows.push(entry.row("gated", self.gated.as_ref()));
         rows.push(entry.row("tied_embeddings", self.tied_embeddings.as_ref()));
         rows.push(entry.row("positional", self.positional.as_ref()));
+        if self.makes_images() {
+            rows.retain(|row| row.value.is_some());
+            rows.extend([
+                entry.row("denoiser_parameters", self.denoiser_parameters.as_ref()),
+                entry.row("image_side", self.image_side.as_ref()),
+                entry.row("step_passes", self.step_passes.as_ref()),
+                entry.row("step_tflop", self.step_tflop.as_ref()),
+                entry.row("step_attention_tflop", self.step_attention_tflop.as_ref()),
+                entry.row("decode_tflop", self.decode_tflop.as_ref()),
+            ]);
+            rows.extend(self.text_pixels.iter().map(|pixels| entry.row("text_pixels", Some(pixels))));
+            return rows;
+        }
         let needed = [
             "parameters",
             "layers",
@@ -308,7 +355,20 @@ impl Model {
             fields.active_parameters,
             |count| count as u64,
         )?;
+        let denoiser = fields.denoiser_parameters;
+        origin
+            .number(&mut self.denoiser_parameters, "denoiser_parameters", denoiser, |count| count as u64)?;
         for (slot, key, value) in [
+            (&mut self.step_tflop, "step_tflop", fields.step_tflop),
+            (&mut self.step_attention_tflop, "step_attention_tflop", fields.step_attention_tflop),
+            (&mut self.decode_tflop, "decode_tflop", fields.decode_tflop),
+        ] {
+            origin.number(slot, key, value, |tflop| tflop)?;
+        }
+        origin.set(&mut self.text_pixels, "text_pixels", fields.text_pixels);
+        for (slot, key, value) in [
+            (&mut self.image_side, "image_side", fields.image_side),
+            (&mut self.step_passes, "step_passes", fields.step_passes),
             (&mut self.layers, "layers", fields.layers),
             (&mut self.hidden, "hidden", fields.hidden),
             (&mut self.heads, "heads", fields.heads),

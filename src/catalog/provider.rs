@@ -80,6 +80,11 @@ impl EgressPrices {
         sum
     }
 
+    /// One price, whatever the volume: US dollars a gigabyte.
+    pub fn flat(usd_per_gb: f64) -> Self {
+        Self { tiers: vec![(u64::MAX, UsdPerGb::from_f64(usd_per_gb))] }
+    }
+
     fn from_tiers(tiers: &[EgressTier]) -> Result<Self, String> {
         let mut list: Vec<(u64, UsdPerGb)> = Vec::with_capacity(tiers.len());
         for (index, tier) in tiers.iter().enumerate() {

@@ -1,7 +1,7 @@
 //! What a job is made of.
 
 use crate::fleet::PoolId;
-use crate::perf::OnLinks;
+use crate::perf::{LinkLoad, OnLinks};
 use crate::policies::placement::Needs;
 use crate::units::{Duration, Flop, Instant};
 
@@ -36,6 +36,8 @@ pub struct JobExtra {
     pub checkpoint: Option<Checkpoint>,
     /// It is ended when it has held its cards for so long.
     pub limit: Option<Duration>,
+    /// It gives its cards up within this time when serving lacks them; never when absent.
+    pub yields_within: Option<Duration>,
     /// Jobs, by number, that must have ended, however, before it may start.
     pub after: Vec<u32>,
 }
@@ -93,6 +95,10 @@ pub struct JobOption {
     pub flop: Flop,
     /// How the duration came about, in words.
     pub label: String,
+    /// What a step sends over links; empty where that is not known, or nothing.
+    pub loads: Vec<LinkLoad>,
+    /// Steps in its duration; 0 where they are not known.
+    pub steps: f64,
     /// How long it takes with a share of its nodes' network, where it lies over several nodes and their links may be
     /// shared.
     pub on_links: Option<OnLinks<Duration>>,

@@ -329,6 +329,8 @@ impl JobTrace {
                     flop: Flop::ZERO,
                     on_links: None,
                     label: String::new(),
+                    loads: Vec::new(),
+                    steps: 0.0,
                 };
                 jobs.set_options(job, pools.iter().map(option).collect());
             }

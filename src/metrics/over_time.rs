@@ -14,6 +14,8 @@ pub struct StreamOverTime {
     completed: Vec<u64>,
     rejected: Vec<u64>,
     timed_out: Vec<u64>,
+    /// What the time of the completed requests of each bucket went to, in nanoseconds by cause.
+    spent: Vec<[u128; 7]>,
     /// The bucket whose latencies are in the sketches.
     current: usize,
     ttft: Sketch,
@@ -32,6 +34,7 @@ impl StreamOverTime {
             completed: Vec::new(),
             rejected: Vec::new(),
             timed_out: Vec::new(),
+            spent: Vec::new(),
             current: 0,
             ttft: Sketch::coarse(),
             tpot: Sketch::coarse(),
@@ -51,6 +54,11 @@ impl StreamOverTime {
         match end.ending {
             Ending::Completed { ttft, e2e, .. } => {
                 count(&mut self.completed, bucket);
+                if bucket >= self.spent.len() {
+                    self.spent.resize(bucket + 1, [0; 7]);
+                }
+                let parts = self.spent[bucket].iter_mut().zip(end.spent.in_all);
+                parts.for_each(|(sum, part)| *sum += u128::from(part.as_nanos()));
                 if bucket != self.current {
                     self.close_bucket();
                     self.current = bucket;
@@ -113,6 +121,16 @@ impl StreamOverTime {
         for (column, name) in names.into_iter().enumerate() {
             let value = |bucket: u64| self.quantiles.get(bucket as usize).and_then(|row| row[column]);
             all.push(series(name, (0..buckets).map(value).collect()));
+        }
+        // A request on average, so that the causes add up to the mean of E2E; a cause that never was is left out.
+        for (cause, name) in metric::TIME_BY_CAUSE_S.into_iter().enumerate() {
+            if self.spent.iter().any(|parts| parts[cause] > 0) {
+                let mean = |bucket: u64| {
+                    let requests = *self.completed.get(bucket as usize)?;
+                    (requests > 0).then(|| self.spent[bucket as usize][cause] as f64 / 1e9 / requests as f64)
+                };
+                all.push(series(name, (0..buckets).map(mean).collect()));
+            }
         }
         all
     }

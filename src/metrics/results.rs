@@ -1,22 +1,28 @@
 //! The results of one run. Field names and their units are the file format of `summary.json`; the
 //! report, the plots and the exporters read these types and nothing else of the run.
 
+mod basis;
 mod engine;
 mod jobs;
 mod links;
 pub mod metric;
+mod sent;
 mod serving;
 mod time;
 
+pub use basis::{Assumption, DefaultTaken};
 pub use engine::{
-    AdapterSummary, ApiSummary, EngineSummary, ResponseCacheSummary, SpeculationSummary, SwapSummary,
-    TenantSummary,
+    AdapterSummary, ApiSummary, EngineSummary, ImageSummary, ResponseCacheSummary, SpeculationSummary,
+    SwapSummary, TenantSummary,
 };
-pub use jobs::{GanttRow, JobGroup, JobsSummary, MOST_GANTT_ROWS, MOST_GROUPS, WaitShare};
+pub use jobs::{
+    GanttRow, JobClass, JobGroup, JobRow, JobWaits, JobsSummary, MOST_GANTT_ROWS, MOST_GROUPS, WaitShare,
+};
 pub use links::LinkSummary;
 
 use serde::Serialize;
 
+pub use sent::LinkTraffic;
 pub use serving::{HandoverSummary, PrefixCacheSummary};
 pub use time::{StreamTime, TimeByCause, WaitByCause};
 
@@ -70,6 +76,9 @@ pub struct Summary {
     pub deployments: Vec<DeploymentSummary>,
     /// One item a pool, in the scenario's order.
     pub pools: Vec<PoolSummary>,
+    /// What went over which links, the fullest first; absent where no plan sends anything.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<LinkTraffic>,
     /// What several replications say together; only where there were more than one. Everything above is
     /// replication 0.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -225,6 +234,9 @@ pub struct SpendSummary {
     pub by_tier: Option<Vec<(String, f64)>>,
     /// The total, of a pool its own, ÷ million output tokens of the requests completed there; null without any.
     pub usd_per_1m_output_tokens: Option<f64>,
+    /// The total ÷ images made; absent where none were, and of pools.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usd_per_image: Option<f64>,
 }
 
 /// Energy drawn by cards and carbon emitted; null where no figure is known.
@@ -508,35 +520,6 @@ pub struct LedgerRow {
     pub amount: Usd,
 }
 
-/// One job.
-#[derive(Debug, Clone, PartialEq)]
-pub struct JobRow {
-    /// Its name.
-    pub id: String,
-    /// Who submitted it; empty when the scenario does not say.
-    pub user: String,
-    /// The queue; empty when the scenario does not say.
-    pub queue: String,
-    /// When it was submitted.
-    pub submit: Instant,
-    /// When it first ran.
-    pub start: Option<Instant>,
-    /// When it finished.
-    pub end: Option<Instant>,
-    /// Cards it asks for.
-    pub accelerators: u32,
-    /// The pool it ran on.
-    pub pool: Option<String>,
-    /// Nodes it ran on.
-    pub nodes: Vec<u32>,
-    /// `completed`, `running`, `queued` or `failed`.
-    pub state: &'static str,
-    /// How often it was interrupted.
-    pub preemptions: u32,
-    /// Why it waited, in words; empty when it did not.
-    pub wait_reason: String,
-}
-
 /// One decision of a policy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DecisionRow {
@@ -560,23 +543,6 @@ pub struct DecisionRow {
     pub reason: String,
 }
 
-/// A figure or default that the results rest on.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Assumption {
-    /// What it describes: `offer aws/p5.48xlarge`.
-    pub about: String,
-    /// Which figure: `on-demand price`.
-    pub figure: String,
-    /// Its value with unit.
-    pub value: String,
-    /// Where it comes from.
-    pub source: String,
-    /// As of when; empty when unknown.
-    pub date: String,
-    /// What is unsure about it; empty when nothing.
-    pub doubt: String,
-}
-
 /// Everything that a run leaves, except the per-request table, which is written while it runs.
 #[derive(Debug, Clone)]
 pub struct RunResults {
@@ -594,12 +560,16 @@ pub struct RunResults {
     pub ledger: Vec<LedgerRow>,
     /// The jobs.
     pub jobs: Vec<JobRow>,
+    /// What each of them waited for.
+    pub job_waits: JobWaits,
     /// When jobs held which cards.
     pub gantt: Vec<GanttRow>,
     /// The decisions.
     pub decisions: Vec<DecisionRow>,
     /// What the results rest on.
     pub assumptions: Vec<Assumption>,
+    /// The defaults that were taken, in the order of the file.
+    pub defaults: Vec<DefaultTaken>,
     /// All requests, in a form that can be merged with those of other runs.
     pub requests: RequestStats,
 }

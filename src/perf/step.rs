@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::image::ImageStep;
 use super::profile::Profile;
 use super::roofline::Roofline;
 use super::segment::Segment;
@@ -28,6 +29,8 @@ pub struct BatchShape {
     pub prefill_pairs: u64,
     /// Tokens in the KV cache that the chunks attend to, their own included: Σ before + c.
     pub prefill_context: u64,
+    /// Pixels of each image that is being made; 0 where tokens are.
+    pub pixels: u64,
 }
 
 impl BatchShape {
@@ -83,6 +86,8 @@ pub enum StepModel {
     Roofline(Roofline),
     /// A table of measured times.
     Profile(Arc<Profile>),
+    /// What the steps of a model that makes images take.
+    Image(Box<ImageStep>),
 }
 
 impl StepModel {
@@ -93,6 +98,7 @@ impl StepModel {
             Self::Affine(step) => step.segment(batch),
             Self::Roofline(roofline) => roofline.segment(batch),
             Self::Profile(profile) => profile.segment(batch),
+            Self::Image(step) => step.segment(batch),
         }
     }
 }

@@ -184,7 +184,10 @@ fn corners(most: u32) -> Vec<(u32, u32)> {
     while low <= most {
         let high = (low + low / 40).min(most);
         all.push((low, high));
-        low = high + 1;
+        low = match high.checked_add(1) {
+            Some(next) => next,
+            None => break,
+        };
     }
     all
 }

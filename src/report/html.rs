@@ -9,6 +9,7 @@ mod money;
 mod pools;
 mod scaling;
 mod sheet;
+mod topology;
 mod utilization;
 
 pub use sheet::{
@@ -34,7 +35,7 @@ pub(super) fn page(results: &RunResults) -> Result<String, PageError> {
         money::section(results)?,
         scaling::section(results)?,
         jobs::section(results)?,
-        utilization::topology(results)?,
+        topology::section(results)?,
         basis::energy(results),
         basis::assumptions(results),
         basis::repeat(results),

@@ -21,6 +21,7 @@ pub mod scatter;
 mod spend;
 mod style;
 mod time_by_cause;
+mod time_over_time;
 mod utilization;
 
 use super::format;
@@ -53,7 +54,7 @@ impl Plot {
 }
 
 /// Every plot, in the order of the report.
-pub const ALL: [Plot; 14] = [
+pub const ALL: [Plot; 15] = [
     Plot {
         name: "overview",
         title: "The run at a glance",
@@ -96,6 +97,13 @@ pub const ALL: [Plot; 14] = [
                 memory, prefill, decode, transfer",
         width: 820.0,
         draw: time_by_cause::draw,
+    },
+    Plot {
+        name: "time_over_time",
+        title: "Where the time went, over time",
+        about: "mean seconds of the requests that completed at each time, stacked by cause, per stream",
+        width: 820.0,
+        draw: time_over_time::draw,
     },
     Plot {
         name: "utilization",
@@ -170,13 +178,21 @@ const COLUMNS: usize = 720;
 
 /// How many buckets are drawn as one point.
 fn merged(timeseries: &TimeSeries) -> usize {
-    let buckets = timeseries.series.iter().map(|series| series.values.len()).max().unwrap_or(0);
-    buckets.div_ceil(COLUMNS)
+    buckets(timeseries).div_ceil(COLUMNS)
+}
+
+fn buckets(timeseries: &TimeSeries) -> usize {
+    timeseries.series.iter().map(|series| series.values.len()).max().unwrap_or(0)
 }
 
 /// What one point of a curve stands for.
 fn resolution(timeseries: &TimeSeries) -> String {
-    match merged(timeseries) {
+    resolution_of(timeseries, COLUMNS)
+}
+
+/// The same where at most so many points are drawn.
+fn resolution_of(timeseries: &TimeSeries, most: usize) -> String {
+    match buckets(timeseries).div_ceil(most) {
         0 => "nothing was observed over time".to_string(),
         merged => {
             let covers = timeseries.bucket.as_secs_f64() * merged as f64;

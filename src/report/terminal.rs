@@ -48,10 +48,15 @@ fn requests(text: &mut String, results: &RunResults) {
     ];
     paragraph(text, &format!("{} arrived: {}", plural(requests.arrived, "request"), in_words(&parts)));
     let tokens = &results.summary.tokens;
-    paragraph(
-        text,
-        &format!("{} prompt tokens, {} output tokens", si(tokens.prompt as f64), si(tokens.output as f64)),
-    );
+    let images = results.summary.deployments.iter().filter_map(|deployment| deployment.engine.images);
+    let (made, gb) = images.fold((0, 0.0), |(made, gb), own| (made + own.made, gb + own.egress_gb));
+    let mut what =
+        format!("{} prompt tokens, {} output tokens", si(tokens.prompt as f64), si(tokens.output as f64));
+    if made > 0 {
+        let images = format!("{} of {} GB", plural(made, "image"), si(gb));
+        what = if tokens.prompt > 0 { format!("{what}, {images}") } else { images };
+    }
+    paragraph(text, &what);
     text.push('\n');
 }
 
@@ -119,6 +124,20 @@ fn pools(text: &mut String, results: &RunResults) {
     });
     table(text, &["pool", "offer", "cards", "allocated", "busy", "spend"], rows.collect(), 2);
     left_out(text, pools.len(), "pools");
+    let apis = &results.summary.apis;
+    let rows = apis.iter().take(MOST_ROWS).map(|api| {
+        vec![
+            api.name.clone(),
+            count(api.requests.arrived),
+            count(api.refused),
+            or_nothing(api.latency.ttft_s.p99, seconds),
+            format!("{} + {}", si(api.tokens.prompt as f64), si(api.tokens.output as f64)),
+            money(api.spend_usd),
+        ]
+    });
+    let header = ["hosted API", "requests", "refused", "TTFT p99", "tokens in + out", "spend"];
+    table(text, &header, rows.collect(), 1);
+    left_out(text, apis.len(), "APIs");
 }
 
 fn causes(text: &mut String, results: &RunResults) {
@@ -137,10 +156,15 @@ fn causes(text: &mut String, results: &RunResults) {
     let tokens = spend.usd_per_1m_output_tokens;
     let per_million =
         tokens.map(|usd| format!(", {} per million output tokens", money(usd))).unwrap_or_default();
+    let per_image = spend.usd_per_image.map(|usd| format!(", {} an image", money(usd))).unwrap_or_default();
     let card_hours: f64 = results.summary.pools.iter().map(|pool| pool.card_hours).sum();
     paragraph(
         text,
-        &format!("total {}{per_million}; {} card-hours", money(spend.total_usd), format::hours(card_hours)),
+        &format!(
+            "total {}{per_million}{per_image}; {} card-hours",
+            money(spend.total_usd),
+            format::hours(card_hours)
+        ),
     );
     text.push('\n');
 }
@@ -174,6 +198,9 @@ fn jobs(text: &mut String, results: &RunResults) {
             ),
         );
     }
+    if jobs.rows_left_out > 0 {
+        paragraph(text, &verdict::left_out(jobs.rows_left_out));
+    }
     let why = jobs.waits.iter().filter(|share| share.jobs > 0 && jobs.submitted > 1).map(|share| {
         let jobs = plural(share.jobs, "job");
         format!("{} ({jobs}, {:.1} h)", share.cause, share.wait_hours)
@@ -181,6 +208,19 @@ fn jobs(text: &mut String, results: &RunResults) {
     let why: Vec<String> = why.collect();
     if !why.is_empty() {
         paragraph(text, &format!("why jobs waited: {}", why.join(", ")));
+    }
+    for class in &jobs.classes {
+        paragraph(
+            text,
+            &format!(
+                "{} ({}): wait mean {}, p99 {}; one more user costs {}",
+                class.name,
+                plural(class.users, "user"),
+                or_nothing(class.wait_s.mean, seconds),
+                or_nothing(class.wait_s.p99, seconds),
+                money(class.usd_per_user),
+            ),
+        );
     }
     text.push('\n');
 }

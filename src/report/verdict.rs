@@ -140,6 +140,12 @@ pub(super) fn limits(results: &RunResults) -> Vec<String> {
     said
 }
 
+/// How many rows of the trace of jobs are not in these results.
+pub(super) fn left_out(rows: u64) -> String {
+    let were = if rows == 1 { "was" } else { "were" };
+    format!("{} of the job trace cannot be used and {were} left out", plural(rows, "row"))
+}
+
 /// Why the first of the jobs that still wait at the end has no cards, and how many wait with it.
 fn waiting_jobs(results: &RunResults) -> Option<String> {
     let mut waiting = results.jobs.iter().filter(|job| job.state == "queued");
@@ -235,6 +241,22 @@ fn unused_money(results: &RunResults) -> Option<String> {
     let share = amount / spend.total_usd;
     (share.is_finite() && share >= 0.1)
         .then(|| format!("{} of the spend ({}) went to “{cause}”.", percent(share), money(*amount)))
+}
+
+/// The link that carried the most of what it can, while its replica or job computed.
+pub(super) fn busiest_link(results: &RunResults) -> Option<String> {
+    let link = results.summary.links.first()?;
+    let (rate, share) = (link.computing_bytes_per_s?, link.computing_share?);
+    Some(format!(
+        "The busiest link is from {} ({}) under {} on {}: {}B/s while it computes, {} of the {}B/s that it carries.",
+        link.kind,
+        link.name,
+        link.holder,
+        link.pool,
+        si(rate),
+        percent(share),
+        si(link.capacity_bytes_per_s),
+    ))
 }
 
 /// The pool whose cards computed the most of their time, with that share.

@@ -43,6 +43,27 @@ pub enum Step {
 }
 
 impl Value {
+    /// Whether it is the same value as `other`, wherever both were written.
+    pub fn says(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Text(a), Self::Text(b)) | (Self::Datetime(a), Self::Datetime(b)) => a == b,
+            (Self::Bool(a), Self::Bool(b)) => a == b,
+            (Self::Integer(a), Self::Integer(b)) => a == b,
+            (Self::Float(a), Self::Float(b)) => a == b,
+            (Self::Integer(a), Self::Float(b)) | (Self::Float(b), Self::Integer(a)) => *a as f64 == *b,
+            (Self::List(a), Self::List(b)) => {
+                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.value.says(&b.value))
+            }
+            (Self::Table(a), Self::Table(b)) => {
+                let same = |(key, entry): (&String, &Entry)| {
+                    b.get(key).is_some_and(|other| entry.node.value.says(&other.node.value))
+                };
+                a.len() == b.len() && a.iter().all(same)
+            }
+            _ => false,
+        }
+    }
+
     /// What it is, for messages: `the integer 3`.
     pub fn describe(&self) -> String {
         match self {

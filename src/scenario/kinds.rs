@@ -205,6 +205,18 @@ pub const USD_PER_HOUR: Kind<f64> = Kind {
     },
 };
 
+/// A price of traffic.
+pub const USD_PER_GB: Kind<f64> = Kind {
+    what: "a price in US dollars a GB, as in 0.09",
+    read: |value| {
+        let number = number(value)?;
+        if (0.0..=1e3).contains(&number) {
+            return Ok(number);
+        }
+        Err(Unfit::Value(format!("it is {number}; a price is from 0 to 1000 US dollars a GB")))
+    },
+};
+
 fn nonempty(value: &Value) -> Result<String, Unfit> {
     match value {
         Value::Text(text) if text.trim().is_empty() => Err(Unfit::Value("it is empty".to_owned())),

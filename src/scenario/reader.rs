@@ -187,15 +187,29 @@ impl<'a> TableReader<'a> {
     ) -> Option<Sited<T>> {
         self.known.push(key);
         self.document(key, kind.what, Some(default), false, doc);
+        self.standard(key, default);
         if let Some(node) = self.node(key) {
             return self.scalar(key, node, kind);
         }
         if self.is_describing() {
             return None;
         }
-        self.fill(key, default.to_owned());
         let node = super::dom::parse_value(default, 0, 0);
         (kind.read)(&node.value).ok().map(|value| Sited { value, place: self.place })
+    }
+
+    /// Notes that a key stands for its default, this TOML value: it is absent, or says the same.
+    pub fn standard(&mut self, key: &str, toml: &str) {
+        if self.is_describing() {
+            return;
+        }
+        match self.node(key) {
+            None => self.fill(key, toml.to_owned()),
+            Some(node) if node.value.says(&super::dom::parse_value(toml, 0, 0).value) => {}
+            Some(_) => return,
+        }
+        let steps = self.steps_of(key);
+        self.reading.at_default.push((steps, toml.to_owned()));
     }
 
     /// Notes that a key which is absent stands for this TOML value.
@@ -262,6 +276,9 @@ impl<'a> TableReader<'a> {
         self.known.push(key);
         let kind = format!("one of {}", quoted(names.iter().map(|(name, _)| *name)));
         self.document(key, &kind, default.map(|name| format!("{name:?}")).as_deref(), default.is_none(), doc);
+        if let Some(default) = default {
+            self.standard(key, &format!("{default:?}"));
+        }
         let (text, place) = match self.node(key) {
             Some(Node { value: Value::Text(text), place }) => (text.as_str(), *place),
             Some(node) => {
@@ -270,10 +287,7 @@ impl<'a> TableReader<'a> {
             }
             None => match default {
                 Some(_) if self.is_describing() => return None,
-                Some(default) => {
-                    self.fill(key, format!("{default:?}"));
-                    (default, self.place)
-                }
+                Some(default) => (default, self.place),
                 None => {
                     self.missing(key, doc, &kind);
                     return None;

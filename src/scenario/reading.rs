@@ -68,6 +68,8 @@ pub struct Reading {
     pub problems: Vec<Problem>,
     /// Defaults that were taken: where they belong, and their TOML.
     pub filled: Vec<(Vec<Step>, String)>,
+    /// Options that stand for their default, taken or said: where they are, and its TOML.
+    pub at_default: Vec<(Vec<Step>, String)>,
     /// Items that could not be read: the list's key, and the item's name where it has one.
     pub broken: Vec<(&'static str, Option<String>)>,
     /// What was chosen for the user, and why.

@@ -11,12 +11,14 @@ mod deployments;
 mod disaggregated;
 mod engine;
 mod hosts;
+mod images;
 mod job_order;
 mod jobs;
 mod lifecycle;
 mod links;
 mod names;
 mod node_autoscaler;
+mod people;
 mod pools;
 mod scheduler;
 mod step_time;
@@ -30,7 +32,7 @@ use super::problem::Severity;
 use super::raw::{RawAutoscaler, RawDeployment, RawScenario, duplicates};
 use super::reading::Reading;
 use crate::fleet::PoolConfig;
-use crate::jobs::{JobConfig, JobList};
+use crate::jobs::{JobConfig, JobList, JobRules};
 use crate::serving::DeploymentConfig;
 use crate::sim::Seed;
 use crate::world::{PoolPlan, ScalerPlan, WorldConfig};
@@ -48,15 +50,18 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
     duplicates(reading, "jobs", scenario.jobs.iter().map(|job| &job.name));
     let mut ledger = Ledger::default();
     let catalog = catalog::build(&scenario, reading);
-    let pools = pools::resolve(&scenario, &catalog, reading, &mut ledger);
+    let mut pools = pools::resolve(&scenario, &catalog, reading, &mut ledger);
     let deployments = deployments::resolve(&scenario, &catalog, &pools, reading, &mut ledger);
     let hosts = hosts::resolve(&scenario, &deployments, &pools, &catalog, reading, &mut ledger);
     // Behind the scenario's deployments stand those of prefill replicas, which no stream names.
     let named = &deployments[..scenario.deployments.len()];
     let streams = streams::resolve(&scenario, &catalog, named, reading);
+    images::meet(&scenario, &streams, named, &catalog, reading);
+    images::egress(&scenario, &streams, named, &mut pools, &catalog, reading, &mut ledger);
     let apis = apis::resolve(&scenario, &catalog, reading);
     let jobs = jobs::resolve(&scenario, &catalog, &pools, reading, &mut ledger);
     let job_trace = scheduler::job_trace(&scenario, &pools, reading, &mut ledger);
+    let developers = people::developers(&scenario, &pools, reading);
     deployments::warn_unused(&scenario, &streams, reading);
     if reading.problems.iter().any(|problem| problem.severity == Severity::Error) {
         return None;
@@ -68,8 +73,13 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
         deployments.into_iter().map(|deployment| deployment.config).collect::<Option<_>>()?;
     let jobs: Vec<JobConfig> = jobs.into_iter().collect::<Option<_>>()?;
     let expanded = job_order::expand(&scenario, &jobs, reading);
-    let all_jobs = JobList::joined(&expanded, job_trace.as_ref());
+    let (job_trace, rows_left_out) = job_trace.unzip();
+    let mut job_rules =
+        JobRules { developers, rows_left_out: rows_left_out.unwrap_or(0), ..JobRules::default() };
+    let (seed, duration) = (Seed(scenario.seed), scenario.duration);
+    let all_jobs = JobList::of_run(&expanded, job_trace.as_ref(), &job_rules, seed, duration);
     let queue_order = scheduler::queue_order(&scenario, &all_jobs, reading);
+    job_rules.calendar = people::calendar(&scenario, &all_jobs, &queue_order, reading);
     if reading.problems.iter().any(|problem| problem.severity == Severity::Error) {
         return None;
     }
@@ -92,9 +102,11 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
         scalers,
         jobs: expanded,
         job_trace,
+        job_rules,
         queue_order,
         placement: scenario.scheduler.placement,
         assumptions: ledger.into_assumptions(),
+        defaults: Vec::new(),
     })
 }
 

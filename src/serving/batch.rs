@@ -82,6 +82,15 @@ impl Batch {
         (self.last != NONE).then_some(self.last)
     }
 
+    /// Whether a request can be in one batch with those that are there: images of a batch are of one size, and take as
+    /// many steps.
+    pub(crate) fn is_alike(&self, slot: Slot, requests: &Requests) -> bool {
+        let (one, first) = (&requests[slot], self.first);
+        one.pixels == 0
+            || first == NONE
+            || (one.pixels, one.output) == (requests[first].pixels, requests[first].output)
+    }
+
     /// Whether somebody may be displaced by a more urgent request.
     pub(crate) fn has_preemptible(&self) -> bool {
         self.preemptible > 0
@@ -118,6 +127,7 @@ impl Batch {
         self.kv.take(self.kv.blocks(after) - self.kv.blocks(before));
         self.keep_prefixes(slot, after, requests);
         self.chunks.push((slot, tokens));
+        self.shape.pixels = u64::from(requests[slot].pixels);
         self.shape.prefill_requests += 1;
         self.shape.prefill_tokens += tokens;
         self.shape.prefill_pairs += chunk * before + chunk * (chunk + 1) / 2;

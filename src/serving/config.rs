@@ -3,7 +3,7 @@
 use super::front::ResponseCache;
 use super::speculate::{Draft, Speculation};
 use crate::fleet::PoolId;
-use crate::perf::{OnLinks, StepModel};
+use crate::perf::{LinkLoad, OnLinks, StepModel};
 use crate::policies::request_order::{RequestOrder, TenantWeights};
 use crate::policies::router::RouterKind;
 use crate::sim::{Delay, RandomStream, Seed};
@@ -180,6 +180,24 @@ pub enum RequestKind {
     Generate,
     /// A vector or a score, which is there when the prompt is processed: embedding and reranking.
     Embed,
+    /// An image, which is there after its last step.
+    Image(ImageTerms),
+}
+
+/// What a request for an image asks for. Its steps are to the engine what output tokens are: one an iteration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ImageTerms {
+    /// Steps of denoising; at least 1.
+    pub steps: u32,
+    /// Width times height.
+    pub pixels: u32,
+    /// What leaves the cloud for it.
+    pub bytes: Bytes,
+}
+
+impl ImageTerms {
+    /// What stands for terms that could not be read.
+    pub const STAND_IN: Self = Self { steps: 1, pixels: 256, bytes: Bytes(0) };
 }
 
 /// Where the requests of a stream go, and on what terms.
@@ -224,6 +242,8 @@ pub struct ReplicaOption {
     pub draft: Option<Draft>,
     /// The plan in words: `fp8, TP=8 on aws-h100 (8 cards)`.
     pub label: String,
+    /// What its work sends over links; empty where that is not known, or nothing.
+    pub loads: Vec<LinkLoad>,
 }
 
 /// What leaves and enters a replica in bulk.
@@ -422,4 +442,28 @@ pub struct HostMemory {
     pub blocks: u64,
     /// How long it takes to copy one block there, or back: each card moves its own part over its own link.
     pub copy: Ticks,
+}
+
+#[cfg(test)]
+mod start_tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_kept_the_weights_starts_faster() {
+        let s = Duration::from_secs;
+        let mut start = StartUp {
+            image_pull: Delay::Fixed(s(60)),
+            weight_load: Delay::Uniform { low: s(100), high: s(200) },
+            warm_up: Delay::Fixed(s(30)),
+            cached_load: Some(Delay::Fixed(s(20))),
+        };
+        let mut draws = StartDraws::new(Seed(3), "chat");
+        let fresh = start.draw(false, &mut draws);
+        assert!(fresh >= s(190) && fresh <= s(290), "{fresh}");
+        // No image, weights from local disks; and where nodes keep nothing, it makes no difference.
+        assert_eq!(start.draw(true, &mut draws), s(50));
+        start.cached_load = None;
+        start.weight_load = Delay::Fixed(s(150));
+        assert_eq!(start.draw(true, &mut draws), s(240));
+    }
 }

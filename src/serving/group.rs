@@ -63,11 +63,14 @@ impl Serving {
     pub(super) fn member_departs(&mut self, ctx: &mut Context<'_>, slot: Slot, outcome: Outcome) {
         self.let_go(ctx, slot);
         self.release_load(ctx, slot);
+        if outcome == Outcome::Completed {
+            self.count_output(slot);
+        }
         let member = &mut self.requests[slot];
         member.phase = Phase::Done;
         let (parent, first_scheduled, first_token) =
             (member.parent, member.first_scheduled, member.first_token);
-        let (replica, output, retries) = (member.replica, member.output, member.retries);
+        let retries = member.retries;
         let account = member.account;
         self.requests.remove(slot);
         let request = &mut self.requests[parent];
@@ -82,9 +85,6 @@ impl Serving {
         if outcome == Outcome::Completed {
             group.left -= 1;
             let done = group.left == 0;
-            if let Some(member) = self.replicas.get_mut(replica as usize) {
-                member.output_tokens += u64::from(output);
-            }
             if done {
                 self.depart(ctx, parent, Outcome::Completed);
             }

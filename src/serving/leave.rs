@@ -1,5 +1,6 @@
 //! How requests go: answered, turned away, given up or lost.
 
+use super::config::RequestKind;
 use super::request::{NONE, Phase, Slot};
 use super::room::{Context, Departure, Effect, Event, Outcome, Serving};
 use super::totals::departure;
@@ -67,16 +68,16 @@ impl Serving {
             return self.member_departs(ctx, slot, outcome);
         }
         if outcome == Outcome::Completed && self.requests[slot].phase != Phase::Cached {
-            let request = &self.requests[slot];
-            if let Some(member) = self.replicas.get_mut(request.replica as usize) {
-                member.output_tokens += u64::from(request.output);
+            if self.requests[slot].samples == 1 {
+                self.count_output(slot);
             }
+            let request = &self.requests[slot];
             if let (Some(question), Some(cache)) =
                 (request.question, &mut self.caches[usize::from(request.stream)])
             {
                 cache.answered(ctx.now, question);
             }
-            let decoded = u64::from(request.output.saturating_sub(1));
+            let decoded = u64::from(request.told_tokens().1.saturating_sub(1));
             if let (Some(latencies), Some(first), 1..) =
                 (&mut self.deployments[request.deployment as usize].latencies, request.first_token, decoded)
             {
@@ -88,6 +89,17 @@ impl Serving {
         self.requests[slot].phase = Phase::Done;
         self.tell_departure(ctx, slot, outcome, from_cache);
         self.requests.remove(slot);
+    }
+
+    /// Counts what a replica has made for a request that is complete.
+    pub(super) fn count_output(&mut self, slot: Slot) {
+        let request = &self.requests[slot];
+        let Some(member) = self.replicas.get_mut(request.replica as usize) else { return };
+        member.output_tokens += u64::from(request.told_tokens().1);
+        if let RequestKind::Image(image) = self.routes[usize::from(request.stream)].1.kind {
+            member.images += 1;
+            member.bytes_out += u128::from(image.bytes.0);
+        }
     }
 
     fn tell_departure(&mut self, ctx: &mut Context<'_>, slot: Slot, outcome: Outcome, from_cache: bool) {

@@ -31,6 +31,10 @@ pub(crate) struct ReplicaTotals {
     /// Σ over iterations of the requests in the batch.
     pub(crate) batched: u128,
     pub(crate) flop: Flop,
+    /// Tokens that passed through the model, prompts' and drafts' too.
+    pub(crate) processed: u64,
+    /// Time computing.
+    pub(crate) time: Ticks,
     /// Output tokens made.
     pub(crate) tokens: u64,
     pub(crate) prefix: PrefixTotals,
@@ -411,13 +415,20 @@ impl Replica {
         *done += n;
         self.clock += time;
         self.totals.flop += work;
+        self.totals.time += time;
         self.totals.iterations += n;
         self.totals.batched += u128::from(self.batch.len()) * u128::from(n);
         self.boundary += n;
+        let shape = &self.batch.shape;
+        let decoding = if self.decoding_waits { 0 } else { u64::from(shape.decode_requests) };
+        let drafted = self.speculation.map_or(0, |speculation| decoding * u64::from(speculation.tokens));
+        self.totals.processed += (decoding + drafted + u64::from(shape.prefill_tokens)) * n;
         if self.decoding_waits {
             self.paused += n;
         } else {
-            self.totals.tokens += u64::from(self.batch.shape.decode_requests) * n;
+            if self.batch.shape.pixels == 0 {
+                self.totals.tokens += u64::from(self.batch.shape.decode_requests) * n;
+            }
             self.batch.advance(self.boundary - n - self.paused, n);
             self.waiting.decoded(n);
         }
@@ -443,13 +454,13 @@ impl Replica {
                 self.end(now, slot, requests, finished);
                 continue;
             }
-            if request.first_token.is_none() {
+            if request.pixels == 0 && request.first_token.is_none() {
                 request.first_token = Some(now);
                 if let Some(first_tokens) = &mut self.first_tokens {
                     first_tokens.push(now.since(request.arrival));
                 }
             }
-            self.totals.tokens += 1;
+            self.totals.tokens += u64::from(request.pixels == 0);
             request.generated += 1;
             let stops = request.generated == request.stop;
             self.waiting.made(tenant, 1);
@@ -472,6 +483,12 @@ impl Replica {
         self.totals.stays.0 += 1;
         self.totals.stays.1 += u128::from(since.as_nanos());
         requests[slot].account.close(now);
+        if requests[slot].pixels > 0 {
+            // An image is there all at once.
+            requests[slot].first_token = Some(now);
+            let since = now.since(requests[slot].arrival);
+            self.first_tokens.iter_mut().for_each(|first_tokens| first_tokens.push(since));
+        }
         self.batch.keep_answer(slot, self.decoded(), requests);
         let request = &requests[slot];
         // The KV cache of a request that goes on elsewhere stays until it is read.

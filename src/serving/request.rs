@@ -85,6 +85,8 @@ pub(crate) struct Request {
     pub(crate) replica: u32,
     pub(crate) prompt: u32,
     pub(crate) output: u32,
+    /// Pixels of the image that it asks for; 0 where it asks for tokens.
+    pub(crate) pixels: u32,
     /// Output tokens after which the replica that it is at is done with it: 1 at a prefill replica.
     pub(crate) stop: u32,
     /// Prompt tokens whose KV cache came from elsewhere and is at hand when it is admitted.
@@ -121,6 +123,11 @@ impl Request {
     /// Prompt and output tokens: what routers count and what must fit.
     pub(crate) fn tokens(&self) -> u64 {
         u64::from(self.prompt) + u64::from(self.output)
+    }
+
+    /// Prompt and output tokens as they are told: an image has neither.
+    pub(crate) fn told_tokens(&self) -> (u32, u32) {
+        if self.pixels > 0 { (0, 0) } else { (self.prompt, self.output) }
     }
 
     /// Whether its KV cache is at hand, from a prefill replica or from host memory: it decodes once there is room.

@@ -186,7 +186,7 @@ pub struct Serving {
     pub(super) hosts: Hosts,
     pub(super) time_outs: Vec<TimeOuts>,
     /// The deployments that serve each stream, and on what terms.
-    routes: Vec<(Vec<usize>, RequestTerms)>,
+    pub(super) routes: Vec<(Vec<usize>, RequestTerms)>,
     /// For each stream, from how many requests on the next deployment is taken.
     pub(super) spill_over: Vec<Option<u32>>,
     /// The cache of responses of each stream, where it has one.
@@ -218,6 +218,10 @@ pub(super) struct Member {
     busy_before: Duration,
     /// Output tokens of the requests that it completed.
     pub(super) output_tokens: u64,
+    /// Images that it made.
+    pub(super) images: u64,
+    /// What left the cloud for them.
+    pub(super) bytes_out: u128,
 }
 
 impl Member {
@@ -295,6 +299,8 @@ impl Serving {
             busy_since: ctx.now,
             busy_before: Duration::ZERO,
             output_tokens: 0,
+            images: 0,
+            bytes_out: 0,
         });
         self.plan_pull(ctx, deployment as u32);
         id
@@ -326,9 +332,10 @@ impl Serving {
         let config = &self.deployments[deployment as usize].config;
         let keeps_prefixes = config.prefix_tokens.is_some();
         let terms = self.routes[usize::from(new.stream)].1;
-        let output = match terms.kind {
-            RequestKind::Generate => new.output.max(1),
-            RequestKind::Embed => 0,
+        let (prompt, output, stop, pixels) = match terms.kind {
+            RequestKind::Generate => (prompt, output, stop, 0),
+            RequestKind::Embed => (prompt, 0, 0, 0),
+            RequestKind::Image(image) => (1, image.steps.max(1), image.steps.max(1), image.pixels),
         };
         let decoder = &self.deployments[home as usize].config;
         let draws = decoder
@@ -367,6 +374,7 @@ impl Serving {
             replica: NONE,
             prompt,
             output,
+            pixels,
             stop: stop.min(output),
             received: 0,
             held: None,

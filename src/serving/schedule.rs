@@ -112,6 +112,10 @@ impl Replica {
                 self.admits_again = self.waiting.is_restless();
                 break;
             }
+            if !self.batch.is_alike(slot, requests) {
+                self.cohort = 0;
+                break;
+            }
             if full && !self.displace(slot, requests) {
                 break;
             }

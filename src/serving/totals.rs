@@ -1,6 +1,7 @@
 //! What a deployment did, for its summary.
 
 use super::adapters::AdapterTotals;
+use super::config::RequestKind;
 use super::deployment::Deployment;
 use super::front::CacheTotals;
 use super::handover::HandoverTotals;
@@ -9,7 +10,7 @@ use super::replica::{PrefixTotals, ReplicaTotals};
 use super::request::{NONE, Request};
 use super::room::{Departure, Outcome, Serving};
 use super::speculate::SpeculationTotals;
-use crate::units::{Flop, Instant};
+use crate::units::{Duration, Flop, Instant};
 
 /// What a deployment did, summed over its replicas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,6 +39,10 @@ pub struct DeploymentTotals {
     pub adapters: AdapterTotals,
     /// What loading its models took, where it shares hosts.
     pub swaps: SwapTotals,
+    /// Images made.
+    pub images: u64,
+    /// What left the cloud for them.
+    pub bytes_out: u128,
     /// KV caches handed over to it.
     pub handed: HandoverTotals,
 }
@@ -85,6 +90,8 @@ impl Serving {
             let adapters = member.replica.adapter_totals();
             sum.adapters.loads += adapters.loads;
             sum.adapters.time += adapters.time;
+            sum.images += member.images;
+            sum.bytes_out += member.bytes_out;
             sum.prefix.asked += prefix.asked;
             sum.prefix.found += prefix.found;
             sum.prefix.tokens += prefix.tokens;
@@ -95,6 +102,19 @@ impl Serving {
     /// What the cache of responses of each stream did, where it has one.
     pub fn response_caches(&self) -> impl Iterator<Item = Option<CacheTotals>> + '_ {
         self.caches.iter().map(|cache| cache.as_ref().map(|cache| cache.totals))
+    }
+
+    /// What left the cloud so far from the replicas of each deployment's option, in no particular order; and what left
+    /// the cache of responses of each stream, with the first of its deployments.
+    pub fn bytes_out(&self) -> impl Iterator<Item = (usize, usize, u128)> + '_ {
+        let replicas = self.replicas.iter();
+        let made = replicas.map(|member| (member.deployment as usize, member.option, member.bytes_out));
+        let kept = self.caches.iter().zip(&self.routes).filter_map(|(cache, (deployments, terms))| {
+            let RequestKind::Image(image) = terms.kind else { return None };
+            let images = u128::from(cache.as_ref()?.totals.hits) * u128::from(terms.samples.max(1));
+            Some((*deployments.first()?, 0, images * u128::from(image.bytes.0)))
+        });
+        made.chain(kept)
     }
 
     /// Requests that each tenant's rate limits turned away.
@@ -111,6 +131,16 @@ impl Serving {
                 None => departure(request, place, end, Outcome::InFlight),
                 Some(_) => departure(&self.first_of_group(request), place, end, Outcome::InFlight),
             }
+        })
+    }
+
+    /// What each replica put on links: its deployment and option, tokens processed, iterations, and its time
+    /// computing. Meant for after [`Serving::finish`].
+    pub fn link_work(&self) -> impl Iterator<Item = (usize, usize, u64, u64, Duration)> + '_ {
+        self.replicas.iter().map(|member| {
+            let totals = &member.replica.totals;
+            let time = totals.time.ceil_instant().since(Instant::ZERO);
+            (member.deployment as usize, member.option, totals.processed, totals.iterations, time)
         })
     }
 
@@ -142,8 +172,8 @@ pub(super) fn departure(
         first_scheduled: request.first_scheduled,
         first_token: request.first_token,
         end,
-        prompt: request.prompt,
-        output: request.output,
+        prompt: request.told_tokens().0,
+        output: request.told_tokens().1,
         samples: request.samples,
         retries: request.retries,
         attempt: request.attempt,

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use crate::billing::{Tariff, UsdPerKwh};
+use crate::catalog::EgressPrices;
 use crate::fleet::{Delay, PoolConfig};
-use crate::jobs::{JobConfig, JobList};
+use crate::jobs::{JobConfig, JobList, JobRules};
 use crate::metrics::Signal;
-use crate::metrics::results::Assumption;
+use crate::metrics::results::{Assumption, DefaultTaken};
 use crate::policies::placement::PlacementKind;
 use crate::policies::queue_order::QueueOrder;
 use crate::policies::replay::Law;
@@ -45,12 +46,16 @@ pub struct WorldConfig {
     pub jobs: Vec<JobConfig>,
     /// The jobs of a trace, behind these.
     pub job_trace: Option<Arc<JobList>>,
+    /// What holds for all of them.
+    pub job_rules: JobRules,
     /// Which waiting job is next.
     pub queue_order: QueueOrder,
     /// Which node of a pool a claim gets.
     pub placement: PlacementKind,
     /// What the results rest on.
     pub assumptions: Vec<Assumption>,
+    /// The defaults that were taken.
+    pub defaults: Vec<DefaultTaken>,
 }
 
 /// A tenant.
@@ -190,6 +195,8 @@ pub struct PoolPlan {
     pub block: Option<Duration>,
     /// What the nodes draw, where it is known.
     pub power: Option<PowerPlan>,
+    /// What traffic out of the cloud costs; `None` where that is not known, or nothing leaves.
+    pub egress: Option<EgressPrices>,
     /// Peak of one card at the precision that MFU is told against (dense bf16); `None` when unknown.
     pub peak: Option<FlopPerSecond>,
 }

@@ -2,8 +2,8 @@
 
 use super::run::World;
 use crate::metrics::results::{
-    AdapterSummary, EngineSummary, ResponseCacheSummary, SpeculationSummary, StabilitySummary, SwapSummary,
-    TenantSummary,
+    AdapterSummary, EngineSummary, ImageSummary, ResponseCacheSummary, SpeculationSummary, StabilitySummary,
+    SwapSummary, TenantSummary,
 };
 use crate::serving::DeploymentTotals;
 
@@ -29,6 +29,8 @@ pub(super) fn engine(totals: &DeploymentTotals, usd_per_hour: f64) -> EngineSumm
             stalled_s: totals.swaps.stalled as f64 / 1e9,
             stalled_usd: totals.swaps.stalled as f64 / 3.6e12 * usd_per_hour,
         }),
+        images: some(totals.images)
+            .map(|made| ImageSummary { made, egress_gb: totals.bytes_out as f64 / 1e9 }),
     }
 }
 

@@ -71,7 +71,7 @@ impl World<'_> {
         let plan = &self.config.streams[usize::from(request.stream)];
         if plan.overflow.is_some() && !self.serving.has_room(request.stream) {
             let terms = &plan.terms;
-            let embeds = terms.kind == RequestKind::Embed;
+            let embeds = terms.kind != RequestKind::Generate;
             let departure = Departure {
                 id: request.id,
                 stream: request.stream,

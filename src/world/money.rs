@@ -46,6 +46,7 @@ impl World<'_> {
     pub(super) fn settle_pools(&mut self) {
         let (end, window) = (self.end, self.config.duration);
         self.bill_apis(end);
+        self.bill_egress(end);
         for (pool, plan) in self.config.pools.iter().enumerate() {
             let id = PoolId(pool as u16);
             let metered = self.metered(end, pool);

@@ -39,9 +39,11 @@ impl World<'_> {
             time: self.stream_times(),
             ledger: self.ledger_rows(),
             jobs: self.job_rows(),
+            job_waits: self.job_waits(),
             gantt: std::mem::take(&mut self.recorder.gantt),
             decisions: std::mem::take(&mut self.decisions),
             assumptions: self.config.assumptions.clone(),
+            defaults: self.config.defaults.clone(),
             cards: self.recorder.take_cards(end),
             requests: all,
         })
@@ -85,11 +87,13 @@ impl World<'_> {
         let output = all.tokens.output;
         let pools: Vec<PoolSummary> =
             (0..config.pools.len()).map(|pool| self.pool_summary(pool, flop[pool], tokens[pool])).collect();
+        let time = all.time_by_cause().filter(|_| stability.iter().all(|judged| judged.stable));
+        let unstable = stability.iter().zip(&config.deployments).find(|(judged, _)| !judged.stable);
+        let images: u64 = totals.iter().map(|totals| totals.images).sum();
         // Behind the pools stand the hosted APIs.
         let mut spend = self.spend_of(0..config.pools.len() + config.apis.len(), output);
         self.split_spend(&mut spend);
-        let time = all.time_by_cause().filter(|_| stability.iter().all(|judged| judged.stable));
-        let unstable = stability.iter().zip(&config.deployments).find(|(judged, _)| !judged.stable);
+        spend.usd_per_image = (images > 0).then(|| spend.total_usd / images as f64);
         Summary {
             schema_version: SCHEMA_VERSION,
             scenario: ScenarioInfo {
@@ -125,6 +129,7 @@ impl World<'_> {
             apis: self.api_summaries(),
             deployments,
             pools,
+            links: self.link_traffic(),
             replications: None,
         }
     }
@@ -309,8 +314,13 @@ impl World<'_> {
         self.recorder.deployments.iter().enumerate().map(one).collect()
     }
 
-    fn jobs_summary(&self) -> JobsSummary {
-        let mut summary = JobsSummary::default();
+    fn jobs_summary(&mut self) -> JobsSummary {
+        let mut summary = JobsSummary {
+            classes: self.job_classes(),
+            yields: self.yields,
+            rows_left_out: self.config.job_rules.rows_left_out,
+            ..JobsSummary::default()
+        };
         let list = self.jobs.list();
         let mut spans = Vec::with_capacity(list.len());
         let (mut wait, mut jct) = (Sketch::new(), Sketch::new());

@@ -131,6 +131,12 @@ pub fn run(shape: &Shape) -> RunResults {
         push(&subject, metric::TPOT_P99_S, tpot.iter().map(|t| t.map(|t| t * 1.4)).collect());
         push(&subject, metric::TPOT_P50_S, tpot);
         push(&subject, metric::E2E_P50_S, scaled(1.0).iter().map(|t| t.map(|t| t + 4.0)).collect());
+        for (cause, share) in [(0, 0.1), (1, 0.7), (2, 0.2)] {
+            let waits = ttft.iter().map(|t| t.map(|t| (t - 0.18) * share)).collect();
+            push(&subject, metric::TIME_BY_CAUSE_S[cause], waits);
+        }
+        push(&subject, metric::TIME_BY_CAUSE_S[3], ttft.iter().map(|t| t.map(|_| 0.18)).collect());
+        push(&subject, metric::TIME_BY_CAUSE_S[4], ttft.iter().map(|t| t.map(|_| 4.0)).collect());
         push(&subject, metric::E2E_P99_S, scaled(2.2).iter().map(|t| t.map(|t| t + 19.0)).collect());
     }
     let deployment = Subject::Deployment("chat-70b".into());
@@ -294,6 +300,18 @@ pub fn run(shape: &Shape) -> RunResults {
                     links: Vec::new(),
                 })
                 .collect(),
+            links: vec![LinkTraffic {
+                holder: "chat-70b".into(),
+                pool: "base".into(),
+                kind: "card to card",
+                name: "switch".into(),
+                links: 8,
+                capacity_bytes_per_s: 450e9,
+                bytes: 3.2e15,
+                computing_bytes_per_s: Some(9.1e10),
+                computing_share: Some(9.1e10 / 450e9),
+                share: 0.11,
+            }],
             replications: None,
         },
         timeseries: TimeSeries {
@@ -316,6 +334,7 @@ pub fn run(shape: &Shape) -> RunResults {
             amount: Usd::from_micros(15_732_000),
         }],
         jobs,
+        job_waits: Default::default(),
         gantt: Vec::new(),
         decisions: vec![DecisionRow {
             time: time(90.0),
@@ -329,6 +348,10 @@ pub fn run(shape: &Shape) -> RunResults {
             reason: "34 in flight, 10 wanted a replica".into(),
         }],
         assumptions: assumptions(),
+        defaults: vec![DefaultTaken {
+            option: "deployments.chat-70b.routing".into(),
+            value: "\"random\"".into(),
+        }],
         requests: RequestStats::default(),
     }
 }

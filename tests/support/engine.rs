@@ -1,12 +1,13 @@
 //! Random engines: schedulers, orders, preemption, tenants.
 
+use fleetsim::catalog::EgressPrices;
 use fleetsim::perf::{AffineStep, StepModel};
 use fleetsim::policies::request_order::{RequestOrder, TenantWeights};
 use fleetsim::serving::{
-    CacheHits, Draft, HostMemory, Preemption, RateLimit, RequestKind, RequestTerms, ResponseCache, Scheduler,
-    Speculation, TenantLimits,
+    CacheHits, Draft, HostMemory, ImageTerms, Preemption, RateLimit, RequestKind, RequestTerms,
+    ResponseCache, Scheduler, Speculation, TenantLimits,
 };
-use fleetsim::units::{Duration, Ticks};
+use fleetsim::units::{Bytes, Duration, Ticks};
 use fleetsim::world::{TenantPlan, WorldConfig};
 use proptest::prelude::*;
 
@@ -41,6 +42,8 @@ struct Front {
     /// Slots for adapters, and milliseconds that one takes to come; each stream wants its own.
     adapters: Option<(u32, u64)>,
     limit: Option<(f64, u64)>,
+    /// Everybody asks for images, of so many steps at least.
+    images: Option<u32>,
 }
 
 pub fn engine_dice() -> impl Strategy<Value = Option<EngineDice>> {
@@ -53,14 +56,16 @@ pub fn engine_dice() -> impl Strategy<Value = Option<EngineDice>> {
     let limit = prop::option::weighted(0.2, (1.0f64..500.0, 1u64..300));
     let samples = prop_oneof![4 => Just(1u16), 1 => 2u16..5];
     let adapters = prop::option::weighted(0.3, (1u32..3, prop_oneof![Just(0u64), 1u64..60]));
-    let front = (max_ttft, cache, any::<bool>(), limit, samples, adapters).prop_map(
-        |(max_ttft_ms, cache, embeds, limit, samples, adapters)| Front {
+    let images = prop::option::weighted(0.15, 1u32..12);
+    let front = (max_ttft, cache, any::<bool>(), limit, samples, adapters, images).prop_map(
+        |(max_ttft_ms, cache, embeds, limit, samples, adapters, images)| Front {
             max_ttft_ms,
             cache,
             embeds,
             limit,
             samples,
             adapters,
+            images,
         },
     );
     let some = (rules, rivals, draft, front).prop_map(
@@ -149,6 +154,21 @@ impl EngineDice {
         };
         let tenant = |name: &str| TenantPlan { name: name.to_owned(), weight: 1.0, limits };
         config.tenants = vec![tenant("first"), tenant("second")];
+    }
+
+    /// Makes everybody ask for images, if these dice say so.
+    pub fn draw_images(&self, config: &mut WorldConfig) {
+        let Some(steps) = self.front.images else { return };
+        for served in &mut config.deployments {
+            served.batching.scheduler = Scheduler::Static;
+            (served.prefix_tokens, served.speculation, served.max_predicted_ttft) = (None, None, None);
+            served.options[0].draft = None;
+        }
+        for (at, stream) in (0u32..).zip(&mut config.streams) {
+            let (pixels, bytes) = (4096 * (1 + at % 2), Bytes(1_000_000 + u64::from(at)));
+            stream.terms.kind = RequestKind::Image(ImageTerms { steps: steps + at % 3, pixels, bytes });
+        }
+        config.pools[0].egress = Some(EgressPrices::flat(0.1));
     }
 
     /// Which scheduler and order it has.

@@ -3,8 +3,9 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 
 pub mod engine;
+pub mod jobs;
 
-use fleetsim::billing::{Purchase, Tariff};
+use fleetsim::billing::Tariff;
 use fleetsim::fleet::{Host, PoolConfig, PoolId};
 use fleetsim::perf::{AffineStep, StepModel};
 use fleetsim::policies::router::RouterKind;
@@ -30,16 +31,11 @@ pub fn pool(nodes: u32) -> PoolPlan {
             supply: None,
             host: Host::default(),
         },
-        tariff: Tariff {
-            purchase: Purchase::OnDemand,
-            price: UsdPerHour::from_f64(1.0),
-            granularity: Duration::ZERO,
-            minimum: Duration::ZERO,
-            commitment: None,
-        },
+        tariff: Tariff::as_used(UsdPerHour::from_f64(1.0)),
         price_path: Vec::new(),
         block: None,
         power: None,
+        egress: None,
         peak: None,
     }
 }
@@ -71,6 +67,7 @@ pub fn deployment(replicas: u32, servers: u32, step: StepModel, router: RouterKi
             adapters: Vec::new(),
             draft: None,
             label: "one card".to_owned(),
+            loads: Vec::new(),
         }],
         batching: Batching { max_batch_requests: servers, max_batch_tokens: servers, ..Batching::default() },
         max_queued_requests: None,
@@ -135,8 +132,10 @@ pub fn world(stream: StreamPlan, deployment: DeploymentConfig, seconds: f64, war
         scalers: Vec::new(),
         jobs: Vec::new(),
         job_trace: None,
+        job_rules: Default::default(),
         queue_order: Default::default(),
         placement: Default::default(),
         assumptions: Vec::new(),
+        defaults: Vec::new(),
     }
 }

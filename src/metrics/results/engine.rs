@@ -21,6 +21,18 @@ pub struct EngineSummary {
     /// What loading its model took, where it shares hosts with others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub swaps: Option<SwapSummary>,
+    /// The images that it made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub images: Option<ImageSummary>,
+}
+
+/// The images that a deployment made.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct ImageSummary {
+    /// How many.
+    pub made: u64,
+    /// Gigabytes that left the cloud for them.
+    pub egress_gb: f64,
 }
 
 /// What loading the model of a deployment on shared hosts took.

@@ -22,6 +22,17 @@ pub const TPOT_P99_S: &str = "tpot_p99_s";
 pub const E2E_P50_S: &str = "e2e_p50_s";
 /// Stream: by completion time, seconds.
 pub const E2E_P99_S: &str = "e2e_p99_s";
+/// Stream: where the time of the requests that completed in the bucket went, mean seconds a request, in the order of
+/// [`super::TimeByCause::parts`]; a cause that never was is left out.
+pub const TIME_BY_CAUSE_S: [&str; 7] = [
+    "time_starting_s",
+    "time_batch_slot_s",
+    "time_kv_memory_s",
+    "time_prefill_s",
+    "time_decode_s",
+    "time_transfer_s",
+    "time_response_cache_s",
+];
 /// Deployment: requests waiting (time-weighted mean of the bucket).
 pub const QUEUED_REQUESTS: &str = "queued_requests";
 /// Deployment: most requests waiting at once in the bucket.

@@ -5,6 +5,9 @@ use super::sheet::{Cell, Section, Table, escape, heading, paragraph};
 use crate::metrics::results::RunResults;
 use crate::report::format::{NOTHING, si};
 
+/// Defaults told in the page; scenario.toml has all of them.
+const MOST_DEFAULTS: usize = 2_000;
+
 pub(super) fn energy(results: &RunResults) -> Section {
     let summary = &results.summary;
     let kwh = |value: f64| format!("{} kWh", si(value));
@@ -55,9 +58,25 @@ pub(super) fn assumptions(results: &RunResults) -> Section {
     }
     let html = paragraph(
         "The figures and defaults that these results rest on, the unsure ones first. A figure with a doubt is worth \
-         checking before money is spent on it. Every other default is written out in scenario.toml beside this page.",
-    ) + &table.html("No figure from the catalogue was used.");
+         checking before money is spent on it.",
+    ) + &table.html("No figure from the catalogue was used.")
+        + &defaults(results);
     Section { id: "assumptions", title: "Assumptions", html }
+}
+
+/// Every option that the scenario leaves as it is.
+fn defaults(results: &RunResults) -> String {
+    let mut table = Table::new("Defaults taken", &["option", "value"]);
+    table.most = MOST_DEFAULTS;
+    for default in &results.defaults {
+        table.row(vec![Cell::text(&default.option).class("wrap"), Cell::text(&default.value).class("wrap")]);
+    }
+    heading(&format!("Defaults taken: {}", results.defaults.len()))
+        + &paragraph(
+            "Options that stand for their default, because the scenario does not name them or says the same. \
+             scenario.toml beside this page has every value, and docs/scenario-file.md says what each option does.",
+        )
+        + &table.html("No option stands for its default.")
 }
 
 pub(super) fn repeat(results: &RunResults) -> Section {

@@ -95,7 +95,10 @@ pub(super) fn facts(results: &RunResults) -> Vec<Fact> {
     }
     if summary.jobs.submitted > 0 {
         let jobs = &summary.jobs;
-        let remark = format!("{} completed, {} waiting", count(jobs.completed), count(jobs.queued));
+        let mut remark = format!("{} completed, {} waiting", count(jobs.completed), count(jobs.queued));
+        if jobs.rows_left_out > 0 {
+            remark += &format!("; {}", verdict::left_out(jobs.rows_left_out));
+        }
         facts.push(fact("Jobs", count(jobs.submitted), remark));
     }
     facts

@@ -67,7 +67,8 @@ fn where_the_time_went(results: &RunResults) -> Result<String, PageError> {
         table.row(row);
     }
     if !results.time.is_empty() {
-        html += &figures(&[(plot(results, "time_by_cause")?, true)]);
+        html +=
+            &figures(&[(plot(results, "time_by_cause")?, false), (plot(results, "time_over_time")?, false)]);
     }
     Ok(html + &table.html("No request completed after the warm-up."))
 }
@@ -102,23 +103,40 @@ fn deployments(results: &RunResults) -> String {
     [heading("Deployments"), table.html("The scenario has no deployments."), tenants].concat()
 }
 
+/// Latency by tier: a tenant's requests over all of its streams.
 fn tenants(results: &RunResults) -> String {
     let tenants = &results.summary.tenants;
     if tenants.is_empty() {
         return String::new();
     }
-    let mut table =
-        Table::new("Tenants", &["tenant", "#weight", "#arrived", "#completed", "#rate-limited", "#TTFT p99"]);
+    let columns = [
+        "tenant",
+        "#weight",
+        "#arrived",
+        "#completed",
+        "#rate-limited",
+        "#TTFT p50",
+        "#TTFT p99",
+        "#TPOT p50",
+        "#TPOT p99",
+        "#E2E p50",
+        "#E2E p99",
+    ];
+    let mut table = Table::new("Latency of each tier", &columns);
     for tenant in tenants {
         let counted = |number: u64| Cell::number(number as f64, count(number));
-        table.row(vec![
+        let mut row = vec![
             Cell::text(&tenant.name),
             Cell::number(tenant.weight, si(tenant.weight)),
             counted(tenant.requests.arrived),
             counted(tenant.requests.completed),
             counted(tenant.rate_limited),
-            Cell::maybe(tenant.latency.ttft_s.p99, seconds),
-        ]);
+        ];
+        let latency = &tenant.latency;
+        for quantiles in [&latency.ttft_s, &latency.tpot_s, &latency.e2e_s] {
+            row.extend([quantiles.p50, quantiles.p99].map(|value| Cell::maybe(value, seconds)));
+        }
+        table.row(row);
     }
     heading(&format!("By tier: {}", plural(tenants.len() as u64, "tenant"))) + &table.html("")
 }

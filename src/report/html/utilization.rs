@@ -1,4 +1,4 @@
-//! What the cards did, and how they are laid out.
+//! What the cards did.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use super::plot;
 use super::pools::grouped;
 use super::sheet::{Cell, PageError, Section, Table, figures, heading, paragraph};
 use crate::metrics::results::{CardStrip, RunResults};
-use crate::report::format::{count, hours, percent, si, span};
+use crate::report::format::{hours, percent};
 
 pub(super) fn section(results: &RunResults) -> Result<Section, PageError> {
     if results.summary.pools.is_empty() {
@@ -73,91 +73,6 @@ fn stranded(cards: &[CardStrip]) -> BTreeMap<&str, f64> {
     }
     let share = |(pool, (free, all)): (_, (u128, u128))| (all > 0).then(|| (pool, free as f64 / all as f64));
     sums.into_iter().filter_map(share).collect()
-}
-
-/// The nodes and who holds their cards, and what went between them.
-pub(super) fn topology(results: &RunResults) -> Result<Section, PageError> {
-    let section = |html| Ok(Section { id: "topology", title: "Topology and partition", html });
-    if results.summary.pools.is_empty() {
-        return section(String::new());
-    }
-    let mut html = paragraph("The node of each pool at its busiest moment: who holds which card.");
-    html += &figures(&[(plot(results, "nodes")?, true)]);
-    html += &heading("How models are split");
-    let mut plans = Table::new("How models are split", &["deployment", "model", "plan of a replica"]);
-    for deployment in &results.summary.deployments {
-        for plan in &deployment.plan {
-            plans.row(vec![
-                Cell::text(&deployment.name),
-                Cell::text(&deployment.model),
-                Cell::text(plan).class("long"),
-            ]);
-        }
-    }
-    html += &plans.html("The scenario has no deployments.");
-    let mut sent = Table::new(
-        "KV caches handed over",
-        &[
-            "deployment",
-            "#handed over",
-            "#processed where decoded",
-            "#sent",
-            "#mean rate",
-            "#mean time on the way",
-        ],
-    );
-    for deployment in &results.summary.deployments {
-        if let Some(handover) = &deployment.handover {
-            let rate = handover.bytes_sent / results.summary.scenario.duration_s.max(1e-9);
-            sent.row(vec![
-                Cell::text(&deployment.name),
-                Cell::number(handover.handed_over as f64, count(handover.handed_over)),
-                Cell::number(handover.local as f64, count(handover.local)),
-                Cell::number(handover.bytes_sent, format!("{}B", si(handover.bytes_sent))),
-                Cell::number(rate, format!("{}B/s", si(rate))),
-                Cell::maybe(handover.mean_s, crate::report::format::seconds),
-            ]);
-        }
-    }
-    if !sent.rows.is_empty() {
-        html += &heading("Between replicas");
-        html += &sent.html("");
-    }
-    let mut supply = Table::new(
-        "Nodes that come and go",
-        &[
-            "pool",
-            "#ordered",
-            "#refused",
-            "#became ready",
-            "#taken back",
-            "#broke",
-            "#given back",
-            "#time without stock",
-        ],
-    );
-    let end = results.summary.scenario.duration_s;
-    for pool in &results.summary.pools {
-        if let Some(of) = &pool.supply {
-            let number = |value: u64| Cell::number(value as f64, count(value));
-            let dry = of.share_without_stock.map(|share| share * end);
-            supply.row(vec![
-                Cell::text(&pool.name),
-                number(of.ordered),
-                number(of.refused),
-                number(of.ready),
-                number(of.preempted),
-                number(of.broken),
-                number(of.given_back),
-                Cell::maybe(dry, span),
-            ]);
-        }
-    }
-    if !supply.rows.is_empty() {
-        html += &heading("Nodes that come and go");
-        html += &supply.html("");
-    }
-    section(html)
 }
 
 #[cfg(test)]

@@ -5,12 +5,26 @@ use crate::report::format::{fixed, scale, trim};
 /// How far an axis goes beyond the largest value.
 const HEADROOM: f64 = 1.05;
 
+/// How the values of an axis are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unit {
+    /// With an SI prefix.
+    Number,
+    /// As money.
+    Dollars,
+    /// As a span of time, from seconds.
+    Seconds,
+    /// In percent, from a share.
+    Percent,
+}
+
 /// A scale with its ticks.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Axis {
     low: f64,
     high: f64,
     logarithmic: bool,
+    unit: Unit,
     /// Values with their labels, increasing.
     pub(super) ticks: Vec<(f64, String)>,
     /// What is measured, with its unit.
@@ -29,6 +43,18 @@ impl Axis {
         if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 }
     }
 
+    /// What a page needs to read values off a curve: low end, high end, `log` or `linear`, unit.
+    pub(super) fn in_words(&self) -> String {
+        let scale = if self.logarithmic { "log" } else { "linear" };
+        let unit = match self.unit {
+            Unit::Number => "n",
+            Unit::Dollars => "usd",
+            Unit::Seconds => "s",
+            Unit::Percent => "share",
+        };
+        format!("{} {} {scale} {unit}", self.low, self.high)
+    }
+
     /// The same without ticks.
     pub(super) fn bare(mut self) -> Self {
         self.ticks.clear();
@@ -45,7 +71,7 @@ impl Axis {
         let high = (most * HEADROOM).max(step);
         let steps = (high / step).floor() as usize;
         let ticks = (0..=steps).map(|index| (index as f64 * step, String::new())).collect();
-        Self { low: 0.0, high, logarithmic: false, ticks, title: title.to_string() }
+        Self { low: 0.0, high, logarithmic: false, unit: Unit::Number, ticks, title: title.to_string() }
     }
 
     /// Quantities from zero with SI prefixes; whole numbers only when `whole`.
@@ -59,6 +85,17 @@ impl Axis {
     pub(super) fn dollars(most: f64, ticks: usize, title: &str) -> Self {
         let mut axis = Self::from_zero(most, ticks, title, 0.0);
         label_quantities(&mut axis.ticks, "$");
+        axis.unit = Unit::Dollars;
+        axis
+    }
+
+    /// Spans of time from zero, in seconds.
+    pub(super) fn seconds(most: f64, ticks: usize, title: &str) -> Self {
+        let mut axis = Self::from_zero(most, ticks, title, 0.0);
+        for (at, label) in &mut axis.ticks {
+            *label = if *at == 0.0 { "0".to_owned() } else { latency_label(*at) };
+        }
+        axis.unit = Unit::Seconds;
         axis
     }
 
@@ -66,7 +103,7 @@ impl Axis {
     pub(super) fn share_of_all(percents: &[u32], title: &str) -> Self {
         let ticks =
             percents.iter().map(|percent| (f64::from(*percent) / 100.0, format!("{percent}%"))).collect();
-        Self { low: 0.0, high: 1.0, logarithmic: false, ticks, title: title.to_string() }
+        Self { low: 0.0, high: 1.0, logarithmic: false, unit: Unit::Percent, ticks, title: title.to_string() }
     }
 
     /// Shares from `-most` to `most`, told in percent with their sign.
@@ -80,7 +117,7 @@ impl Axis {
         };
         let high = f64::from(count) * step;
         let ticks = (-count..=count).map(tick).collect();
-        Self { low: -high, high, logarithmic: false, ticks, title: title.to_string() }
+        Self { low: -high, high, logarithmic: false, unit: Unit::Percent, ticks, title: title.to_string() }
     }
 
     /// Simulated time from zero to `end` seconds in the unit that suits it.
@@ -104,7 +141,14 @@ impl Axis {
         let count = (end / (length * step) + 1e-9).floor() as usize;
         let tick = |index: usize| index as f64 * step;
         let ticks = (0..=count).map(|i| (tick(i) * length, trim(&fixed(tick(i), 3)))).collect();
-        Self { low: 0.0, high: end, logarithmic: false, ticks, title: format!("simulated time ({unit})") }
+        Self {
+            low: 0.0,
+            high: end,
+            logarithmic: false,
+            unit: Unit::Seconds,
+            ticks,
+            title: format!("simulated time ({unit})"),
+        }
     }
 
     /// Latencies on a logarithmic scale that holds `low` to `high` seconds.
@@ -130,7 +174,7 @@ impl Axis {
             every += 1;
         }
         let ticks = ticks.into_iter().map(|at| (at, latency_label(at))).collect();
-        Self { low, high, logarithmic: true, ticks, title: title.to_string() }
+        Self { low, high, logarithmic: true, unit: Unit::Seconds, ticks, title: title.to_string() }
     }
 }
 

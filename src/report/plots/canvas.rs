@@ -95,11 +95,15 @@ fn elements(body: &str) -> String {
         let (Some(end), Some(close)) = (after.find('\n'), after.find("</text>")) else { break };
         out.push_str(&rest[..begin]);
         let words: Vec<&str> = after[..end].split(' ').collect();
+        let named = |name: &[&str]| name.join(" ").replace('"', "&quot;");
         out.push_str(&match words.as_slice() {
-            ["window", x, y, width, height, end] => format!(
+            ["window", x, y, width, height, end, low, high, scale, unit, name @ ..] => format!(
                 "<svg class=\"tw\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" \
-                 viewBox=\"{x} {y} {width} {height}\" preserveAspectRatio=\"none\" data-end=\"{end}\">"
+                 viewBox=\"{x} {y} {width} {height}\" preserveAspectRatio=\"none\" data-end=\"{end}\" \
+                 data-y=\"{low} {high} {scale} {unit}\" data-n=\"{}\">",
+                named(name)
             ),
+            ["series", name @ ..] => format!("<g data-n=\"{}\">", named(name)),
             ["ticks", left, width] => {
                 format!("<g class=\"tx\" data-left=\"{left}\" data-width=\"{width}\">")
             }
@@ -111,6 +115,11 @@ fn elements(body: &str) -> String {
     }
     out.push_str(rest);
     out
+}
+
+/// A name without what a mark cannot hold.
+fn one_line(name: &str) -> String {
+    name.replace(MARK, "").replace(char::is_control, " ")
 }
 
 fn units(pixels: f64) -> i32 {
@@ -147,10 +156,19 @@ impl Canvas<'_> {
     }
 
     /// What is drawn from here to [`Canvas::close_window`] lies in this rectangle, on a time axis from 0 to `end`
-    /// seconds, and is cut to it.
-    pub(super) fn open_window(&mut self, at: (f64, f64), size: (f64, f64), end: f64) {
+    /// seconds, and is cut to it. `axis` is the other axis ([`Axis::in_words`](super::axis::Axis::in_words)), by which
+    /// a page can read values, and `name` what it calls the panel.
+    pub(super) fn open_window(&mut self, at: (f64, f64), size: (f64, f64), end: f64, axis: &str, name: &str) {
         let ((x, y), (width, height)) = (place(at), place(size));
-        self.mark(&format!("window {x} {y} {} {} {end}", width.max(1), height.max(1)));
+        let name = one_line(name);
+        self.mark(&format!("window {x} {y} {} {} {end} {axis} {name}", width.max(1), height.max(1)));
+    }
+
+    /// What `draw` draws is the curve or the area of `name`, of which a page can tell the value at a time.
+    pub(super) fn series(&mut self, name: &str, draw: impl FnOnce(&mut Self)) {
+        self.mark(&format!("series {}", one_line(name)));
+        draw(self);
+        self.close_group();
     }
 
     /// See [`Canvas::open_window`].
@@ -294,12 +312,15 @@ mod tests {
     fn windows_are_elements_and_names_are_not() {
         let plot = Plot { name: "x", title: "x", about: "x", width: 100.0, draw: |_, _| {} };
         let svg = draw(&plot, |canvas| {
-            canvas.open_window((1.0, 2.0), (30.0, 40.0), 60.0);
+            canvas.open_window((1.0, 2.0), (30.0, 40.0), 60.0, "0 5 linear n", "a \"b\"");
+            canvas.series("x <y>\n", |canvas| canvas.line(&[(0.0, 0.0), (1.0, 1.0)], INK, 1.0, 1.0));
             canvas.text((5.0, 5.0), "\u{E000}/window", 12.0, INK, Align::Left);
             canvas.close_window();
         });
         let svg = svg.expect("drawn");
         assert!(svg.contains("<svg class=\"tw\" x=\"4\" y=\"8\" width=\"120\""), "{svg}");
+        assert!(svg.contains("data-y=\"0 5 linear n\" data-n=\"a &quot;b&quot;\">"), "{svg}");
+        assert!(svg.contains("<g data-n=\"x &lt;y&gt; \">"), "{svg}");
         assert_eq!((svg.matches("<svg").count(), svg.matches("</svg>").count()), (2, 2), "{svg}");
         assert!(!svg.contains(MARK) && svg.contains("\n/window\n"), "{svg}");
     }

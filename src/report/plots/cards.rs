@@ -123,7 +123,8 @@ fn draw_groups(
             let middle = (left - 6.0, top + (row as f64 + 0.5) * layout.row - layout.gap / 2.0);
             canvas.text(middle, &label(card), TEXT_SIZE, MUTED, Align::Right);
         }
-        canvas.open_window((left, top), (width, height), results.timeseries.end.as_secs_f64());
+        let end = results.timeseries.end.as_secs_f64();
+        canvas.open_window((left, top), (width, height), end, &panel.y.in_words(), "");
         for (row, card) in cards.iter().enumerate() {
             let row_top = top + row as f64 * layout.row;
             let bottom = row_top + layout.row - layout.gap;

@@ -441,14 +441,16 @@ impl Lines<'_> {
             };
             panel.frame(canvas);
             panel.heading(canvas, "");
-            for (index, (_, points)) in self.lines.iter().enumerate() {
+            for (index, (name, points)) in self.lines.iter().enumerate() {
                 let mut steps = Vec::new();
                 for (place, (time, value)) in points.iter().enumerate() {
                     let until = points.get(place + 1).map_or(self.end, |next| next.0);
                     steps.extend([panel.at(*time, *value), panel.at(until, *value)]);
                 }
                 let color = series_color(index);
-                panel.over_time(canvas, self.end, |canvas| canvas.line(&steps, color, 1.0, 2.0));
+                panel.over_time(canvas, "", self.end, |canvas| {
+                    canvas.series(name, |canvas| canvas.line(&steps, color, 1.0, 2.0));
+                });
             }
             canvas.bottom = panel.horizontal_labels(canvas);
         })

@@ -88,7 +88,8 @@ pub(super) fn stack(canvas: &mut Canvas<'_>, timeseries: &TimeSeries, plans: Vec
         } else {
             panel.heading(canvas, &shorten(&plan.name, 60));
         }
-        panel.over_time(canvas, timeseries.end.as_secs_f64(), |canvas| (plan.draw)(&panel, canvas));
+        let end = timeseries.end.as_secs_f64();
+        panel.over_time(canvas, &shorten(&plan.name, 40), end, |canvas| (plan.draw)(&panel, canvas));
         canvas.bottom = top + plan.height + 4.0;
         if index + 1 == count {
             canvas.bottom = panel.horizontal_labels(canvas);

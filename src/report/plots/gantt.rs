@@ -48,7 +48,7 @@ pub(super) fn draw(results: &RunResults, canvas: &mut Canvas<'_>) {
     for (index, name) in names.iter().enumerate().filter(|_| named) {
         canvas.text((left - 6.0, top + (index as f64 + 0.5) * row), name, TEXT_SIZE, MUTED, Align::Right);
     }
-    panel.over_time(canvas, end, |canvas| {
+    panel.over_time(canvas, "", end, |canvas| {
         for (index, job) in jobs.iter().enumerate() {
             let (above, below) = (top + index as f64 * row + 1.0, top + (index + 1) as f64 * row - 1.0);
             let submit = job.submit.as_secs_f64();

@@ -9,6 +9,7 @@ use super::panel::{HIGH, MEAN, Pen};
 use super::style::{MUTED, series_color};
 use super::{COLUMNS, few};
 use crate::metrics::results::{RunResults, StreamSummary, Subject, TimeSeries};
+use crate::report::format::shorten;
 
 pub(super) fn draw(results: &RunResults, canvas: &mut Canvas<'_>) {
     let timeseries = &results.timeseries;
@@ -43,6 +44,7 @@ fn panel_of<'a>(
     };
     let curves: Vec<(Vec<Column>, Vec<Column>)> =
         streams.iter().map(|stream| (of(stream, "p50"), of(stream, "p99"))).collect();
+    let names: Vec<String> = streams.iter().map(|stream| shorten(&stream.name, 24)).collect();
     let medians = curves.iter().flat_map(|curve| curve.0.iter().filter_map(MEAN));
     let tails = curves.iter().flat_map(|curve| curve.1.iter().filter_map(HIGH));
     let values: Vec<f64> = medians.chain(tails).collect();
@@ -60,8 +62,12 @@ fn panel_of<'a>(
                 panel.limit(canvas, limit, color);
             }
             for (index, (median, tail)) in curves.iter().enumerate() {
-                panel.curve(canvas, median, MEAN, Pen::line(series_color(index), 0.75));
-                panel.curve(canvas, tail, HIGH, Pen::line(series_color(index), 1.75));
+                canvas.series(&format!("{} p50", names[index]), |canvas| {
+                    panel.curve(canvas, median, MEAN, Pen::line(series_color(index), 0.75));
+                });
+                canvas.series(&format!("{} p99", names[index]), |canvas| {
+                    panel.curve(canvas, tail, HIGH, Pen::line(series_color(index), 1.75));
+                });
             }
         }),
     }

@@ -7,7 +7,7 @@ use super::figure::{Entry, HEADING, Mark, legend, stack};
 use super::queue::nothing;
 use super::style::{GREY, GRID, INK, MARGIN, MUTED, SERIES, TEXT_SIZE, series_color};
 use crate::metrics::results::{CardStrip, RunResults};
-use crate::report::format::{clock, plural, shorten};
+use crate::report::format::{clock, percent, plural, shorten, si};
 use crate::units::Instant;
 
 const MOST_POOLS: usize = 12;
@@ -31,6 +31,9 @@ pub(super) fn draw(results: &RunResults, canvas: &mut Canvas<'_>) {
     let more =
         if left_out > 0 { format!("; {} more", plural(left_out as u64, "pool")) } else { String::new() };
     canvas.note(&format!("the first nodes of each pool when most of its cards are leased{more}"));
+    if let Some(busiest) = busiest_link(results) {
+        canvas.note(&busiest);
+    }
     if pools.is_empty() {
         return stack(canvas, &results.timeseries, vec![nothing("no cards were provisioned")]);
     }
@@ -48,6 +51,20 @@ pub(super) fn draw(results: &RunResults, canvas: &mut Canvas<'_>) {
     for ((pool, cards), at) in pools.iter().zip(moments) {
         draw_pool(results, canvas, (pool, cards), at, &holders);
     }
+}
+
+/// `busiest link: card to card (switch) under chat on base, 12% of 450GB/s`
+fn busiest_link(results: &RunResults) -> Option<String> {
+    let link = results.summary.links.first()?;
+    Some(format!(
+        "busiest link: {} ({}) under {} on {}, {} of {}B/s while it computes",
+        link.kind,
+        link.name,
+        shorten(&link.holder, 24),
+        shorten(&link.pool, 24),
+        percent(link.computing_share?),
+        si(link.capacity_bytes_per_s)
+    ))
 }
 
 fn draw_pool(

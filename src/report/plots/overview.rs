@@ -9,7 +9,8 @@ use super::panel::{HIGH, MEAN, Pen};
 use super::rate::{self, demand};
 use super::style::{BLUE, GREEN, INK, MUTED, SKY, VERMILLION};
 use super::{COLUMNS, resolution};
-use crate::metrics::results::{RunResults, Subject, metric};
+use crate::metrics::results::{RunResults, StreamSummary, Subject, metric};
+use crate::report::format::shorten;
 
 const HEIGHT: f64 = 92.0;
 
@@ -62,9 +63,15 @@ fn replicas<'a>(results: &RunResults) -> Option<Plan<'a>> {
         y: Axis::quantity(most, 3, "replicas: ready (area), billed (line), desired (dashed)", true),
         height: HEIGHT * 0.7,
         draw: Box::new(move |panel, canvas| {
-            panel.area(canvas, &ready, MEAN, Pen::area(GREEN, 0.25).steps());
-            panel.curve(canvas, &billed, MEAN, Pen::line(MUTED, 1.5).steps());
-            panel.dashed_curve(canvas, &desired, MEAN, Pen::line(INK, 1.25).steps());
+            canvas.series("ready", |canvas| {
+                panel.area(canvas, &ready, MEAN, Pen::area(GREEN, 0.25).steps());
+            });
+            canvas.series("billed", |canvas| {
+                panel.curve(canvas, &billed, MEAN, Pen::line(MUTED, 1.5).steps());
+            });
+            canvas.series("desired", |canvas| {
+                panel.dashed_curve(canvas, &desired, MEAN, Pen::line(INK, 1.25).steps());
+            });
         }),
     })
 }
@@ -80,9 +87,15 @@ fn cards<'a>(results: &RunResults) -> Option<Plan<'a>> {
         y: Axis::quantity(highest(&provisioned), 3, "accelerators", true),
         height: HEIGHT,
         draw: Box::new(move |panel, canvas| {
-            panel.area(canvas, &allocated, MEAN, Pen::area(SKY, 0.4).steps());
-            panel.area(canvas, &busy, MEAN, Pen::area(BLUE, 1.0).steps());
-            panel.curve(canvas, &provisioned, MEAN, Pen::line(MUTED, 1.5).steps());
+            canvas.series("allocated", |canvas| {
+                panel.area(canvas, &allocated, MEAN, Pen::area(SKY, 0.4).steps());
+            });
+            canvas.series("busy", |canvas| {
+                panel.area(canvas, &busy, MEAN, Pen::area(BLUE, 1.0).steps());
+            });
+            canvas.series("billed", |canvas| {
+                panel.curve(canvas, &provisioned, MEAN, Pen::line(MUTED, 1.5).steps());
+            });
         }),
     })
 }
@@ -99,7 +112,9 @@ fn queue<'a>(results: &RunResults) -> Option<Plan<'a>> {
                 panel.say(canvas, "nothing ever waited");
             }
             panel.area(canvas, &waiting, MEAN, Pen::area(VERMILLION, 0.35));
-            panel.curve(canvas, &waiting, MEAN, Pen::line(VERMILLION, 1.25));
+            canvas.series("waiting", |canvas| {
+                panel.curve(canvas, &waiting, MEAN, Pen::line(VERMILLION, 1.25));
+            });
         }),
     })
 }
@@ -107,16 +122,14 @@ fn queue<'a>(results: &RunResults) -> Option<Plan<'a>> {
 /// The 99th percentile of TTFT of each stream, in one colour: the worst is what counts here.
 fn first_token<'a>(results: &RunResults) -> Option<Plan<'a>> {
     let timeseries = &results.timeseries;
-    let curves: Vec<Vec<Column>> = results
-        .summary
-        .streams
-        .iter()
-        .filter_map(|stream| timeseries.values(&Subject::Stream(stream.name.clone()), metric::TTFT_P99_S))
-        .map(|values| columns(timeseries, values, COLUMNS / 2))
-        .collect();
+    let curve = |stream: &StreamSummary| -> Option<(String, Vec<Column>)> {
+        let values = timeseries.values(&Subject::Stream(stream.name.clone()), metric::TTFT_P99_S)?;
+        Some((shorten(&stream.name, 24), columns(timeseries, values, COLUMNS / 2)))
+    };
+    let curves: Vec<(String, Vec<Column>)> = results.summary.streams.iter().filter_map(curve).collect();
     let limits: Vec<f64> =
         results.summary.streams.iter().filter_map(|stream| stream.slo_limits.ttft_s).collect();
-    let observed: Vec<f64> = curves.iter().flatten().filter_map(HIGH).collect();
+    let observed: Vec<f64> = curves.iter().flat_map(|curve| curve.1.iter().filter_map(HIGH)).collect();
     if observed.is_empty() {
         return None;
     }
@@ -130,8 +143,10 @@ fn first_token<'a>(results: &RunResults) -> Option<Plan<'a>> {
             for limit in [low, high].into_iter().filter(|limit| limit.is_finite()) {
                 panel.limit(canvas, limit, INK);
             }
-            for curve in &curves {
-                panel.curve(canvas, curve, HIGH, Pen::line(BLUE, 1.5));
+            for (name, curve) in &curves {
+                canvas.series(name, |canvas| {
+                    panel.curve(canvas, curve, HIGH, Pen::line(BLUE, 1.5));
+                });
             }
         }),
     })

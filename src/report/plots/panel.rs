@@ -84,8 +84,15 @@ impl Panel<'_> {
     }
 
     /// Draws on a time axis that ends after `end` seconds.
-    pub(super) fn over_time(&self, canvas: &mut Canvas<'_>, end: f64, draw: impl FnOnce(&mut Canvas<'_>)) {
-        canvas.open_window((self.left, self.top), (self.width, self.height), end);
+    pub(super) fn over_time(
+        &self,
+        canvas: &mut Canvas<'_>,
+        name: &str,
+        end: f64,
+        draw: impl FnOnce(&mut Canvas<'_>),
+    ) {
+        let axis = self.y.in_words();
+        canvas.open_window((self.left, self.top), (self.width, self.height), end, &axis, name);
         draw(canvas);
         canvas.close_window();
     }

@@ -51,8 +51,12 @@ fn panel_of<'a>(timeseries: &TimeSeries, subject: &Subject, most: f64, height: f
                 panel.say(canvas, "nothing ever waited");
                 return;
             }
-            panel.area(canvas, &mean, MEAN, Pen::area(BLUE, 0.45));
-            panel.curve(canvas, &high, HIGH, Pen::line(BLUE, 1.0));
+            canvas.series("mean", |canvas| {
+                panel.area(canvas, &mean, MEAN, Pen::area(BLUE, 0.45));
+            });
+            canvas.series("most", |canvas| {
+                panel.curve(canvas, &high, HIGH, Pen::line(BLUE, 1.0));
+            });
         }),
     }
 }

@@ -80,10 +80,18 @@ pub(super) fn demand<'a>(timeseries: &TimeSeries, name: &str, subjects: &[Subjec
             if peaks > 0.0 {
                 panel.area(canvas, &offered, HIGH, Pen::area(BLUE, PEAK_OPACITY));
             }
-            panel.area(canvas, &offered, MEAN, Pen::area(BLUE, 0.35));
-            panel.area(canvas, &lost, MEAN, Pen::area(VERMILLION, 0.7));
-            panel.curve(canvas, &completed, MEAN, Pen::line(GREEN, 1.75));
-            panel.dashed_curve(canvas, &expected, MEAN, Pen::line(INK, 1.25));
+            canvas.series("arrived", |canvas| {
+                panel.area(canvas, &offered, MEAN, Pen::area(BLUE, 0.35));
+            });
+            canvas.series("lost", |canvas| {
+                panel.area(canvas, &lost, MEAN, Pen::area(VERMILLION, 0.7));
+            });
+            canvas.series("completed", |canvas| {
+                panel.curve(canvas, &completed, MEAN, Pen::line(GREEN, 1.75));
+            });
+            canvas.series("expected", |canvas| {
+                panel.dashed_curve(canvas, &expected, MEAN, Pen::line(INK, 1.25));
+            });
         }),
     }
 }

@@ -84,10 +84,18 @@ fn panel_of<'a>(results: &'a RunResults, subject: &Subject, height: f64) -> Plan
         y: Axis::quantity(most * 1.1, 4, "replicas", true),
         height,
         draw: Box::new(move |panel, canvas| {
-            panel.area(canvas, &with_coming, MEAN, Pen::area(ORANGE, 0.5).steps());
-            panel.area(canvas, &ready, MEAN, Pen::area(GREEN, 0.45).steps());
-            panel.curve(canvas, &billed, MEAN, Pen::line(MUTED, 1.5).steps());
-            panel.dashed_curve(canvas, &desired, MEAN, Pen::line(INK, 1.25).steps());
+            canvas.series("with those on the way", |canvas| {
+                panel.area(canvas, &with_coming, MEAN, Pen::area(ORANGE, 0.5).steps());
+            });
+            canvas.series("ready", |canvas| {
+                panel.area(canvas, &ready, MEAN, Pen::area(GREEN, 0.45).steps());
+            });
+            canvas.series("billed", |canvas| {
+                panel.curve(canvas, &billed, MEAN, Pen::line(MUTED, 1.5).steps());
+            });
+            canvas.series("desired", |canvas| {
+                panel.dashed_curve(canvas, &desired, MEAN, Pen::line(INK, 1.25).steps());
+            });
             let every = decided.len().div_ceil(MOST_MARKS).max(1);
             for decision in decided.iter().step_by(every) {
                 mark(panel, canvas, decision);
@@ -123,8 +131,12 @@ pub(super) fn draw_forecast(results: &RunResults, canvas: &mut Canvas<'_>) {
             y: Axis::quantity(most, 4, "the metric that it forecasts", false),
             height,
             draw: Box::new(move |panel: &Panel<'_>, canvas: &mut Canvas<'_>| {
-                panel.area(canvas, &actual, MEAN, Pen::area(SKY, 0.4));
-                panel.curve(canvas, &forecast, MEAN, Pen::line(INK, 1.5));
+                canvas.series("came", |canvas| {
+                    panel.area(canvas, &actual, MEAN, Pen::area(SKY, 0.4));
+                });
+                canvas.series("forecast", |canvas| {
+                    panel.curve(canvas, &forecast, MEAN, Pen::line(INK, 1.5));
+                });
             }),
         }
     };

@@ -9,7 +9,7 @@ use super::few;
 use super::figure::{Entry, Mark, Plan, legend, stack};
 use super::style::{GREY, series_color};
 use crate::metrics::results::{RunResults, Subject, TimeSeries, metric};
-use crate::report::format::money;
+use crate::report::format::{money, shorten};
 
 /// The largest get colours, the rest is one grey layer.
 const MOST_LAYERS: usize = 7;
@@ -28,6 +28,8 @@ pub(super) fn draw_by_cause(results: &RunResults, canvas: &mut Canvas<'_>) {
 
 struct Layer {
     name: String,
+    /// The same without its total.
+    short: String,
     color: RGBColor,
     /// Dollars so far at each edge.
     so_far: Vec<f64>,
@@ -45,6 +47,7 @@ fn draw(results: &RunResults, canvas: &mut Canvas<'_>, subjects: Vec<Subject>, k
         .enumerate()
         .map(|(index, subject)| Layer {
             name: format!("{} {}", subject.name(), money(total(subject))),
+            short: shorten(subject.name(), 24),
             color: series_color(index),
             so_far: so_far(timeseries, subject),
         })
@@ -57,7 +60,8 @@ fn draw(results: &RunResults, canvas: &mut Canvas<'_>, subjects: Vec<Subject>, k
             sum.iter_mut().zip(so_far(timeseries, subject)).for_each(|(sum, more)| *sum += more);
         }
         let amount = money(sum.last().copied().unwrap_or(0.0));
-        layers.push(Layer { name: format!("{} others {amount}", others.len()), color: GREY, so_far: sum });
+        let short = format!("{} others", others.len());
+        layers.push(Layer { name: format!("{short} {amount}"), short, color: GREY, so_far: sum });
     }
     canvas.note(&format!(
         "US dollars since the beginning; in total {}",
@@ -80,7 +84,8 @@ fn draw(results: &RunResults, canvas: &mut Canvas<'_>, subjects: Vec<Subject>, k
                 let above: Vec<f64> = below.iter().zip(&layer.so_far).map(|(base, usd)| base + usd).collect();
                 let upper = edges.iter().zip(&above).map(|(time, usd)| panel.at(*time, *usd));
                 let lower = edges.iter().zip(&below).map(|(time, usd)| panel.at(*time, *usd)).rev();
-                canvas.polygon(&upper.chain(lower).collect::<Vec<_>>(), layer.color, 0.85);
+                let points: Vec<(f64, f64)> = upper.chain(lower).collect();
+                canvas.series(&layer.short, |canvas| canvas.polygon(&points, layer.color, 0.85));
                 below = above;
             }
         }),

@@ -70,8 +70,12 @@ fn panel_of<'a>(timeseries: &TimeSeries, pool: &PoolSummary, height: f64, most_c
             if nothing {
                 panel.say(canvas, "no cards were provisioned");
             }
-            panel.area(canvas, &allocated, MEAN, Pen::area(SKY, 0.4).steps());
-            panel.area(canvas, &busy, MEAN, Pen::area(BLUE, 1.0).steps());
+            canvas.series("allocated", |canvas| {
+                panel.area(canvas, &allocated, MEAN, Pen::area(SKY, 0.4).steps());
+            });
+            canvas.series("busy", |canvas| {
+                panel.area(canvas, &busy, MEAN, Pen::area(BLUE, 1.0).steps());
+            });
         }),
     }
 }

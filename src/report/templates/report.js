@@ -56,7 +56,7 @@
   /* Time axes: one zoom and one cross-hair for all of them. */
   var NS = 'http://www.w3.org/2000/svg';
   var plots = all('figure svg').filter(function (svg) { return svg.parentNode.tagName === 'FIGURE' && svg.querySelector('.tw'); });
-  var view = [0, 1], end = 0, windows = [];
+  var view = [0, 1], end = 0, windows = [], captions = [];
   var STEPS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800,
     3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800, 1209600, 2592000, 7776000, 31536000];
   var two = function (number) { return String(100 + number).slice(1); };
@@ -78,9 +78,70 @@
       line.style.display = 'none';
       part.appendChild(line);
       end = Math.max(end, number('data-end'));
-      windows.push({ part: part, x: number('x'), y: number('y'), w: number('width'), h: number('height'), line: line });
+      windows.push({ part: part, svg: svg, x: number('x'), y: number('y'), w: number('width'), h: number('height'),
+        line: line, curves: null });
     });
+    var caption = make('figcaption', '', svg.parentNode);
+    caption.className = 'at';
+    captions.push({ svg: svg, text: caption });
   });
+
+  /* Values at the cross-hair: the place of a curve, or the height of an area, by the scale of its panel. */
+  var SI = [[1e12, 'T'], [1e9, 'G'], [1e6, 'M'], [1e3, 'k']];
+  var short = function (value) { return String(Number(value.toPrecision(3))); };
+  var shown = function (value, unit) {
+    if (unit === 'share') { return short(value * 100) + ' %'; }
+    if (unit === 's') {
+      if (value >= 3600) { return short(value / 3600) + ' h'; }
+      return value >= 1 ? short(value) + ' s' : short(value * 1000) + ' ms';
+    }
+    var size = Math.abs(value), si = SI.find(function (one) { return size >= 10 * one[0]; });
+    var text = si ? short(value / si[0]) + si[1] : short(value);
+    return unit === 'usd' ? '$' + text : text;
+  };
+  var curvesOf = function (one) {
+    if (one.curves) { return one.curves; }
+    var scale = one.part.getAttribute('data-y').split(' ');
+    one.scale = { low: Number(scale[0]), high: Number(scale[1]), log: scale[2] === 'log', unit: scale[3] };
+    one.curves = all('g[data-n]', one.part).map(function (group) {
+      var lines = all('polyline, polygon', group).map(function (shape) {
+        var points = shape.getAttribute('points').trim().split(/\s+/).map(function (pair) { return pair.split(',').map(Number); });
+        if (shape.tagName === 'polygon' && points.length > 0) { points.push(points[0]); }
+        return points;
+      });
+      return { name: group.getAttribute('data-n'), area: group.querySelector('polygon') !== null, lines: lines };
+    });
+    return one.curves;
+  };
+  /* Where a curve is at x: its highest and its lowest place there. A dashed one is taken at the end of its dash. */
+  var placesOf = function (curve, x) {
+    var found = null, nearest = null;
+    curve.lines.forEach(function (points) {
+      for (var i = 1; points.length > i; i += 1) {
+        var a = points[i - 1], b = points[i], low = Math.min(a[0], b[0]), high = Math.max(a[0], b[0]);
+        if (x >= low && high >= x) {
+          var y = high > low ? a[1] + (b[1] - a[1]) * (x - a[0]) / (b[0] - a[0]) : b[1];
+          found = found ? [Math.min(found[0], y), Math.max(found[1], y)] : [y, y];
+        } else if (!curve.area && 60 > Math.min(Math.abs(x - low), Math.abs(x - high))) {
+          nearest = [b[1], b[1]];
+        }
+      }
+    });
+    return found || nearest;
+  };
+  var valueOf = function (one, y) {
+    var share = 1 - (y - one.y) / one.h, scale = one.scale;
+    if (scale.log) { return scale.low * Math.pow(scale.high / scale.low, share); }
+    return scale.low + share * (scale.high - scale.low);
+  };
+  var read = function (one, at) {
+    return curvesOf(one).map(function (curve) {
+      var places = placesOf(curve, one.x + at * one.w);
+      if (!places) { return ''; }
+      var value = valueOf(one, places[0]) - (curve.area ? valueOf(one, places[1]) - one.scale.low : 0);
+      return curve.name + ' ' + shown(Math.max(value, 0), one.scale.unit);
+    }).filter(function (text) { return text !== ''; });
+  };
   if (plots.length === 0) { document.body.appendChild(bar); return; }
 
   var draw = function () {
@@ -133,6 +194,7 @@
   button('←', 'Earlier', function () { pan(-0.5); });
   button('→', 'Later', function () { pan(0.5); });
   var reset = button('⟲', 'The whole time', function () { show(0, 1); });
+  bar.title = 'On a plot: drag to zoom, + and − zoom, arrows move the cross-hair, Shift and arrows move the view, 0 shows all';
   var range = make('span', '', bar), now = make('span', '', bar);
   now.className = 'now';
   range.className = 'range';
@@ -147,6 +209,7 @@
     });
     return one ? view[0] + (x - one.x) / one.w * (view[1] - view[0]) : null;
   };
+  var here = null;
   var cross = function (at) {
     windows.forEach(function (one) {
       one.line.style.display = at === null ? 'none' : '';
@@ -155,11 +218,29 @@
         one.line.setAttribute('x2', one.x + at * one.w);
       }
     });
+    here = at;
     now.textContent = at === null ? '' : told(at * end, 1);
+    captions.forEach(function (caption) {
+      var told = at === null ? [] : windows.filter(function (one) { return one.svg === caption.svg; }).map(function (one) {
+        var values = read(one, at).join(', '), name = one.part.getAttribute('data-n');
+        return values && name ? name + ': ' + values : values;
+      });
+      caption.text.textContent = told.filter(function (text) { return text; }).join(' · ');
+      caption.text.title = caption.text.textContent;
+    });
+  };
+  /* The cross-hair by keyboard, a hundredth of what is in view at a time; what is in view follows it. */
+  var step = function (share) {
+    var size = view[1] - view[0], at = (here === null ? view[0] + size / 2 : here) + share * size;
+    at = Math.min(1, Math.max(0, at));
+    if (view[0] > at || at > view[1]) { show(at - size / 2, at + size / 2); }
+    cross(at);
   };
   plots.forEach(function (svg) {
     var begun = null;
     svg.tabIndex = 0;
+    svg.setAttribute('aria-keyshortcuts', '+ - 0 ArrowLeft ArrowRight Shift+ArrowLeft Shift+ArrowRight');
+    svg.addEventListener('blur', function () { cross(null); });
     svg.addEventListener('pointermove', function (event) { cross(share(svg, event)); });
     svg.addEventListener('pointerleave', function () { cross(null); });
     svg.addEventListener('pointerdown', function (event) {
@@ -176,8 +257,9 @@
     svg.addEventListener('dblclick', function () { show(0, 1); });
     svg.addEventListener('keydown', function (event) {
       var acts = { '+': function () { scale(0.5); }, '=': function () { scale(0.5); }, '-': function () { scale(2); },
-        ArrowLeft: function () { pan(-0.25); }, ArrowRight: function () { pan(0.25); },
-        '0': function () { show(0, 1); }, Escape: function () { show(0, 1); } };
+        ArrowLeft: function () { if (event.shiftKey) { pan(-0.25); } else { step(-0.01); } },
+        ArrowRight: function () { if (event.shiftKey) { pan(0.25); } else { step(0.01); } },
+        '0': function () { show(0, 1); }, Escape: function () { show(0, 1); cross(null); } };
       if (acts[event.key]) { event.preventDefault(); acts[event.key](); }
     });
   });

@@ -62,8 +62,8 @@ pub fn read(t: &mut TableReader<'_>) -> Option<(Batching, RawSwap)> {
     if preemption != Preemption::Swap {
         only_with(t, "swap_space", "preemption = \"swap\"");
         only_with(t, "swap_bandwidth", "preemption = \"swap\"");
-    } else if swap_space.is_none() && !t.has("swap_space") {
-        t.fill("swap_space", SWAP_SPACE.to_owned());
+    } else {
+        t.standard("swap_space", SWAP_SPACE);
     }
     let batching = Batching {
         max_batch_requests: *requests,

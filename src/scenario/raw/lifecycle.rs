@@ -59,8 +59,8 @@ pub fn replicas(t: &mut TableReader<'_>) -> Replicas {
     let scales = t.has("autoscaler");
     // Prefill and decode replicas are counted apart.
     let split = t.has("prefill") || t.has("decode") || t.has("host");
-    if !t.has("replicas") && !scales && !split && !t.is_describing() {
-        t.fill("replicas", "1".to_owned());
+    if !scales && !split {
+        t.standard("replicas", "1");
     }
     let doc =
         "Replicas from the first instant to the last; { min = 1, max = 8 } where an autoscaler chooses.";

@@ -30,6 +30,8 @@ pub struct RawPool {
     /// Host memory of a node.
     pub memory: Option<Bytes>,
     pub nodes_per_switch: Option<u32>,
+    /// US dollars a gigabyte that leaves.
+    pub egress_price: Option<Sited<f64>>,
     pub oversubscription: Option<f64>,
     pub rails: Option<u32>,
     pub place: Place,
@@ -88,6 +90,8 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawPool
          block. Training jobs and replicas over several nodes share the links up, and take as much longer as that \
          leaves them less bandwidth.";
     let oversubscription = t.optional("oversubscription", &kinds::POSITIVE, doc);
+    let doc = "US dollars a GB of images that leave the cloud; the provider's price by volume when absent.";
+    let egress_price = t.optional("egress_price", &kinds::USD_PER_GB, doc);
     let doc = "Rails of the fabric: each node's network cards go to so many switches of their own (rail-optimised); \
                all to one when absent.";
     let rails = t.optional("rails", &kinds::COUNT, doc);
@@ -110,6 +114,7 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawPool
         market,
         cpus: cpus.map(|cpus| *cpus),
         memory: memory.map(|memory| *memory),
+        egress_price,
         nodes_per_switch: nodes_per_switch.map(|nodes| *nodes),
         oversubscription: oversubscription.map(|times| times.max(1.0)),
         rails: rails.map(|rails| *rails),

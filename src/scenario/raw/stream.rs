@@ -1,6 +1,7 @@
 //! `[[streams]]`.
 
 use super::Surroundings;
+use super::image::{self, image};
 use super::lengths::{self, joint};
 use super::prefixes::{prefixed, sessions, shared_prompt};
 use super::speculative::response_cache;
@@ -9,7 +10,7 @@ use crate::scenario::kinds;
 use crate::scenario::problem::Problem;
 use crate::scenario::reader::TableReader;
 use crate::scenario::reading::{Kind, Sited, Unfit};
-use crate::serving::{RequestKind, RequestTerms, ResponseCache};
+use crate::serving::{ImageTerms, RequestKind, RequestTerms, ResponseCache};
 use crate::sim::Seed;
 use crate::traffic::{
     ArrivalProcess, ClosedConfig, Length, Lengths, OpenConfig, Source, Start, Stream, StreamConfig,
@@ -41,6 +42,23 @@ pub struct RawStream {
 pub enum Arrivals {
     Open(crate::traffic::ArrivalProcess),
     Closed { users: u32, think: crate::traffic::Think, ramp: Duration },
+}
+
+/// What requests ask for, with the names that scenarios use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asks {
+    Tokens,
+    Vector,
+    Image,
+}
+
+impl Asks {
+    const ALL: [(&'static str, Self); 4] = [
+        ("generate", Self::Tokens),
+        ("embedding", Self::Vector),
+        ("rerank", Self::Vector),
+        ("image", Self::Image),
+    ];
 }
 
 /// Outputs of one request.
@@ -106,15 +124,11 @@ pub fn read(
     let tenant = t.optional("tenant", &kinds::REFERENCE, doc);
     let doc = "The adapter that they want: a name of [[adapters]]; the model as it is when absent.";
     let adapter = t.optional("adapter", &kinds::REFERENCE, doc);
-    let kinds_of_requests = [
-        ("generate", RequestKind::Generate),
-        ("embedding", RequestKind::Embed),
-        ("rerank", RequestKind::Embed),
-    ];
-    let doc =
-        "What a request asks for: tokens, or a vector or score that is there when the prompt is processed.";
-    let kind = t.choice("kind", &kinds_of_requests, &[], Some("generate"), doc);
-    let kind = kind.map_or(RequestKind::Generate, |kind| *kind);
+    let doc = "What a request asks for: tokens, a vector or score that is there when the prompt is processed, or \
+               an image.";
+    let asks = t.choice("kind", &Asks::ALL, &[], Some("generate"), doc);
+    let asks = asks.map_or(Asks::Tokens, |asks| *asks);
+    let image = image(t);
     let doc = "Outputs that each request wants, all as long as its output; they share the KV cache of the prompt \
                where prefixes are kept, and the request is complete with the last (best of n).";
     let samples = t.optional("samples", &SAMPLES, doc);
@@ -136,7 +150,13 @@ pub fn read(
         None if t.has("arrivals") => None,
         None => Some(false),
     };
-    consistent(t, closed, kind);
+    consistent(t, closed, asks);
+    image::consistent(t, asks == Asks::Image);
+    let kind = match (asks, image) {
+        (Asks::Image, image) => RequestKind::Image(image.unwrap_or(ImageTerms::STAND_IN)),
+        (Asks::Vector, _) => RequestKind::Embed,
+        _ => RequestKind::Generate,
+    };
     // What is missing or wrong has been reported; stand-ins let the rest be checked all the same.
     let stand_in = || Length::constant(1);
     let lengths = match joint {
@@ -218,7 +238,7 @@ fn check(t: &mut TableReader<'_>, traffic: &StreamConfig, window: Duration) {
 }
 
 /// Keys that contradict each other, and keys that are missing beside others.
-fn consistent(t: &mut TableReader<'_>, closed: Option<bool>, kind: RequestKind) {
+fn consistent(t: &mut TableReader<'_>, closed: Option<bool>, asks: Asks) {
     let forbid = |t: &mut TableReader<'_>, keys: &[&str], why: &str| {
         for key in keys {
             if !t.has(key) {
@@ -244,10 +264,13 @@ fn consistent(t: &mut TableReader<'_>, closed: Option<bool>, kind: RequestKind) 
         Some(false) => need(t, "rate", "a mean rate, as in rate = \"12/s\"; or give a `trace`"),
         None => {}
     }
+    if asks == Asks::Image {
+        return;
+    }
     if t.has("lengths") {
         return forbid(t, &lengths, "`lengths` sets both lengths");
     }
-    if kind == RequestKind::Embed {
+    if asks == Asks::Vector {
         forbid(t, &["output_tokens"], "requests of its kind make no tokens");
         return need(
             t,

@@ -55,10 +55,11 @@ const SHORT: Kind<ArrivalProcess> = Kind {
 
 /// `arrivals`; Poisson when absent.
 pub fn arrivals(t: &mut TableReader<'_>) -> Option<Arrivals> {
-    if !t.is_describing() && !t.has("arrivals") {
-        if !t.has("trace") {
-            t.fill("arrivals", "\"poisson\"".to_owned());
-        }
+    let given = t.has("arrivals");
+    if !t.has("trace") {
+        t.standard("arrivals", "\"poisson\"");
+    }
+    if !t.is_describing() && !given {
         t.declare("arrivals", "", None, "");
         return Some(Arrivals::Open(ArrivalProcess::Poisson));
     }
@@ -141,6 +142,7 @@ fn shares(t: &mut TableReader<'_>) -> Option<ClientShares> {
 fn spread(t: &mut TableReader<'_>, standard: ClientSpread) -> Option<ClientSpread> {
     let doc =
         "How bursty each is: a cv for all, { p10, p50, p90 } of the clients' cvs, or a list, one a client.";
+    t.standard("cv", "{ p10 = 0.94, p50 = 1.19, p90 = 6.2 }");
     match t.node("cv") {
         Some(Node { value: Value::List(_), .. }) => {
             let given = t.list("cv", &kinds::POSITIVE, true, doc)?;
@@ -148,7 +150,6 @@ fn spread(t: &mut TableReader<'_>, standard: ClientSpread) -> Option<ClientSprea
         }
         None if !t.is_describing() => {
             t.declare("cv", "", None, doc);
-            t.fill("cv", "{ p10 = 0.94, p50 = 1.19, p90 = 6.2 }".to_owned());
             Some(standard)
         }
         _ => t.short_or_table(

@@ -7,6 +7,7 @@ use super::choice;
 use super::disaggregated;
 use super::engine::{self, Drafter};
 use super::hosts::{self, Footprint};
+use super::images;
 use super::lifecycle::{self, Comes};
 use super::links;
 use super::names::{dangling, not_found, unknown};
@@ -17,7 +18,7 @@ use crate::fleet::PoolId;
 use crate::perf::constants::{Constants, Engine};
 use crate::perf::{
     AutoPlan, ModelDims, ParallelismPlan, PlanError, Promise, Replica, Roofline, StepModel, UnknownFigures,
-    WeightsAs, cheapest_plan, check_stages, fit, weight_bytes,
+    WeightsAs, cheapest_plan, check_stages, fit, serving_loads, weight_bytes,
 };
 use crate::scenario::dom::Step;
 use crate::scenario::problem::Problem;
@@ -109,6 +110,9 @@ fn deployment(
             return None;
         }
     };
+    if let Some(model) = model.filter(|model| model.makes_images()) {
+        return images::deployment(raw, model, weights?, (scenario, catalog), &pools?, reading, ledger);
+    }
     let weights_as = weights::weights_as(raw, reading)?;
     let dims = match model.map(|model| weights::dims(model, raw)) {
         Some(Ok(dims)) => Some(dims),
@@ -193,7 +197,8 @@ fn deployment(
         (false, true) => Comes::Later,
         (false, false) => Comes::AtFirst,
     };
-    let lifecycle = lifecycle::resolve(raw, comes, dims.as_ref(), weights, catalog, reading, ledger)?;
+    let bytes = dims.as_ref().map(|dims| weight_bytes(dims, weights));
+    let lifecycle = lifecycle::resolve(raw, comes, bytes, catalog, reading, ledger)?;
     let context = context(dims.as_ref());
     if let (Some(asked), Some(context)) = (raw.max_context, context)
         && asked > context
@@ -402,6 +407,7 @@ impl Choice<'_> {
             links: self.links(replica.plan.cards(), pool),
             host: self.host(replica.plan, pool)?,
             label: self.label(replica.plan, pool),
+            loads: serving_loads(&replica),
         };
         let cards = u64::from(replica.plan.cards());
         let over = |card: Bytes| Bytes(card.0.saturating_mul(cards));
@@ -446,6 +452,7 @@ impl Choice<'_> {
             links: self.links(plan.cards(), pool),
             host: self.host(plan, pool)?,
             label: self.label(plan, pool),
+            loads: Vec::new(),
         };
         let kv =
             option.links.map(|links| Bytes(self.kv_tokens(kv_blocks).saturating_mul(links.kv_per_token.0)));

@@ -8,8 +8,8 @@ use crate::catalog::{Catalog, Precision};
 use crate::fleet::{PoolConfig, PoolId};
 use crate::jobs::{JobConfig, JobOption};
 use crate::perf::{
-    ModelDims, NodeSpec, OnLinks, TrainingJob, TrainingLayout, TrainingStep, UnknownFigures, check_stages,
-    training_throughput,
+    LinkLoad, ModelDims, NodeSpec, OnLinks, TrainingJob, TrainingLayout, TrainingStep, UnknownFigures,
+    check_stages, training_loads, training_throughput,
 };
 use crate::policies::placement::Needs;
 use crate::scenario::problem::Problem;
@@ -118,7 +118,7 @@ fn job(
 }
 
 /// Whether a node has what falls to it of the job's needs beside cards.
-fn host_fits(needs: Needs, cards: u32, fleet: &PoolConfig) -> Result<(), String> {
+pub fn host_fits(needs: Needs, cards: u32, fleet: &PoolConfig) -> Result<(), String> {
     let want = needs.on_node(cards.min(fleet.cards_per_node), cards);
     let cpus = ("CPUs", "cpus", want.cpu_milli, fleet.host.cpu_milli, 1000.0);
     let memory = ("GiB of memory", "memory", want.memory_mib, fleet.host.memory_mib, 1024.0);
@@ -188,7 +188,15 @@ fn option(
     let (tokens, batch_tokens, sequence, plan) = match &raw.work {
         Work::Stated(duration) => {
             let label = format!("{duration}, as stated");
-            return Ok(JobOption { pool: id, duration: *duration, flop: Flop::ZERO, label, on_links: None });
+            return Ok(JobOption {
+                pool: id,
+                duration: *duration,
+                flop: Flop::ZERO,
+                label,
+                loads: Vec::new(),
+                steps: 0.0,
+                on_links: None,
+            });
         }
         Work::Training { tokens, batch_tokens, sequence, plan, .. } => {
             (**tokens, *batch_tokens, *sequence, plan)
@@ -208,7 +216,7 @@ fn option(
         sequence,
         plan: **plan,
     };
-    let (step, duration) = work.on(node).map_err(Misfit::Why)?;
+    let (step, duration, loads) = work.on(node).map_err(Misfit::Why)?;
     let label = format!(
         "{} with {format} on {}: {}, DP={}, {:.0} tokens/s, MFU {:.0} %",
         dims.name,
@@ -226,7 +234,8 @@ fn option(
         OnLinks::new(pattern, move |share| Some(work.on(&node.with_network(share)).ok()?.1))
     });
     let flop = Flop(step.flop_per_token.0 * u128::from(tokens));
-    Ok(JobOption { pool: id, duration, flop, label, on_links })
+    let steps = tokens as f64 / step.batch_tokens as f64;
+    Ok(JobOption { pool: id, duration, flop, label, loads, steps, on_links })
 }
 
 /// What a training job does, wherever it does it.
@@ -241,8 +250,8 @@ struct TrainingWork {
 }
 
 impl TrainingWork {
-    /// A step, and how long all of it takes, on such nodes.
-    fn on(&self, node: &NodeSpec) -> Result<(TrainingStep, Duration), String> {
+    /// A step, how long all of it takes, and what a step sends over links, on such nodes.
+    fn on(&self, node: &NodeSpec) -> Result<(TrainingStep, Duration, Vec<LinkLoad>), String> {
         let mut job = TrainingJob::new(&self.model, node, self.cards);
         job.precision = self.precision;
         job.batch_tokens = self.batch_tokens.or(job.batch_tokens);
@@ -254,6 +263,7 @@ impl TrainingWork {
             return Err("it would take more than 100 years".to_owned());
         }
         // A job of any tokens lasts; a duration of nothing would end before it began.
-        Ok((step, Duration::from_secs_f64(seconds).max(Duration::from_nanos(1))))
+        let loads = training_loads(&job, &step);
+        Ok((step, Duration::from_secs_f64(seconds).max(Duration::from_nanos(1)), loads))
     }
 }

@@ -1,14 +1,13 @@
 //! How long a replica takes to start: what the scenario says, or the catalogue's frictions.
 
 use super::assumptions::Ledger;
-use crate::catalog::{Catalog, Figure, Friction, Precision};
-use crate::perf::{ModelDims, weight_bytes};
+use crate::catalog::{Catalog, Figure, Friction};
 use crate::scenario::problem::Problem;
 use crate::scenario::raw::{RawDeployment, RawStart};
 use crate::scenario::reading::Reading;
 use crate::serving::{Lifecycle, StartUp};
 use crate::sim::Delay;
-use crate::units::{BytesPerSecond, Duration};
+use crate::units::{Bytes, BytesPerSecond, Duration};
 
 /// Where weights come from: the name in a scenario, the friction that tells how fast, and the bytes of that
 /// friction.
@@ -32,13 +31,12 @@ pub enum Comes {
     WithNodes,
 }
 
-/// Resolves `start` and `drain`. Only a deployment whose replicas change needs the times of a start. On nodes that
-/// come and go the image is pulled with the node.
+/// Resolves `start` and `drain` of a deployment with so many bytes of weights. Only one whose replicas change needs the
+/// times of a start. On nodes that come and go the image is pulled with the node.
 pub fn resolve(
     raw: &RawDeployment,
     comes: Comes,
-    dims: Option<&ModelDims>,
-    weights: Precision,
+    bytes: Option<Bytes>,
     catalog: &Catalog,
     reading: &mut Reading,
     ledger: &mut Ledger,
@@ -48,7 +46,7 @@ pub fn resolve(
         return Some(Lifecycle { drain, start: StartUp::default() });
     }
     let given = raw.start.clone().unwrap_or_default();
-    let bytes = dims.map(|dims| weight_bytes(dims, weights).0 as f64);
+    let bytes = bytes.map(|bytes| bytes.0 as f64);
     let mut find = |figure: &str, name: &str| middle(catalog, ledger, &raw.name, figure, name);
     let image_pull = given.image_pull.or_else(|| match comes {
         Comes::WithNodes => Some(Delay::NONE),

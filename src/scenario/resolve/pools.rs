@@ -126,7 +126,7 @@ fn pool(
     let price_path = price_path.map(|(at, price)| (Instant::ZERO + *at, UsdPerHour::from_f64(*price)));
     let block = raw.market.block.map(|block| block.length);
     let price_path = price_path.collect();
-    let plan = PoolPlan { fleet, tariff: tariff?, peak, price_path, block, power: power? };
+    let plan = PoolPlan { fleet, tariff: tariff?, peak, price_path, block, power: power?, egress: None };
     Some(Resolved { plan, node })
 }
 

@@ -28,6 +28,7 @@ impl SetUp {
             links: None,
             host: None,
             draft: None,
+            loads: Vec::new(),
             label: self.plan.to_string(),
         };
         WorldConfig {
@@ -71,6 +72,7 @@ impl SetUp {
                 price_path: Vec::new(),
                 block: None,
                 power: None,
+                egress: None,
                 peak: None,
             }],
             node_scaler: None,
@@ -96,9 +98,11 @@ impl SetUp {
             scalers: Vec::new(),
             jobs: Vec::new(),
             job_trace: None,
+            job_rules: Default::default(),
             queue_order: Default::default(),
             placement: Default::default(),
             assumptions: Vec::new(),
+            defaults: Vec::new(),
         }
     }
 }

@@ -41,7 +41,7 @@ fn kinds() -> Vec<InstanceType> {
     };
     let kind = |cpu: f64| InstanceType {
         name: format!("c{cpu}"),
-        allocatable: amounts(cpu).into(),
+        allocatable: amounts(cpu),
         labels: BTreeMap::new(),
         offerings: vec![offering("on-demand", cpu / 2.0), offering("spot", cpu / 6.0)],
     };
