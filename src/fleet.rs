@@ -6,6 +6,7 @@
 mod claim;
 mod config;
 mod ends;
+mod held;
 mod inventory;
 mod network;
 mod nodes;

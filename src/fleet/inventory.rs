@@ -24,13 +24,13 @@ pub struct Inventory {
     scorer: Option<Scorer>,
     /// Whether claims are weighed over all their pools, whatever the placement.
     together: bool,
-    leases: Vec<Option<Lease>>,
+    pub(super) leases: Vec<Option<Lease>>,
     /// Places in `leases` that can be used again.
     vacant: Vec<u32>,
     pending: BTreeMap<(std::cmp::Reverse<i32>, ClaimId), (Claim, Instant)>,
     next_claim: u64,
     /// Card-nanoseconds that leases which have ended were held for: by pool and deployment, `None` for jobs.
-    held: BTreeMap<(PoolId, Option<u32>), u128>,
+    pub(super) held: BTreeMap<(PoolId, Option<u32>), u128>,
     /// How gangs' nodes talk to each other.
     pub(super) patterns: Patterns,
 }
@@ -259,17 +259,6 @@ impl Inventory {
         self.grant_pending(now)
     }
 
-    /// Card-nanoseconds for which the cards of a pool have been held until `now`, by deployment; `None` for jobs. A
-    /// card that several share counts for each of them.
-    pub fn held(&self, now: Instant, pool: PoolId) -> BTreeMap<Option<u32>, u128> {
-        let ended = self.held.iter().filter(|((of, _), _)| *of == pool);
-        let mut held: BTreeMap<Option<u32>, u128> = ended.map(|((_, who), nanos)| (*who, *nanos)).collect();
-        for lease in self.leases.iter().flatten().filter(|lease| lease.pool == pool) {
-            *held.entry(lease.holder.deployment()).or_default() += lease.card_nanos(now);
-        }
-        held
-    }
-
     /// Says that the cards of a lease begin or cease to compute.
     pub fn set_busy(&mut self, now: Instant, id: LeaseId, busy: bool) {
         let Some(lease) = self.leases.get_mut(id.0 as usize).and_then(Option::as_mut) else { return };
@@ -343,16 +332,6 @@ impl Inventory {
     pub fn withdraw(&mut self, id: ClaimId) -> bool {
         let key = self.pending.keys().find(|(_, other)| *other == id).copied();
         key.is_some_and(|key| self.pending.remove(&key).is_some())
-    }
-
-    /// A lease that is held.
-    pub fn lease(&self, id: LeaseId) -> Option<&Lease> {
-        self.leases.get(id.0 as usize)?.as_ref()
-    }
-
-    /// All leases that are held.
-    pub fn leases(&self) -> impl Iterator<Item = (LeaseId, &Lease)> {
-        (0u32..).zip(&self.leases).filter_map(|(id, lease)| Some((LeaseId(id), lease.as_ref()?)))
     }
 
     /// Cards by state, and the integrals, of a pool.

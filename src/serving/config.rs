@@ -275,8 +275,8 @@ pub struct StartUp {
     pub weight_load: Delay,
     /// The engine's own preparations: compilation, graph capture, memory profiling.
     pub warm_up: Delay,
-    /// Loading the weights on a node that has started such a replica before and has kept image and weights since; `None`
-    /// where nodes keep nothing.
+    /// Loading the weights on a node that has started such a replica before and has kept image and weights since;
+    /// `None` where nodes keep nothing.
     pub cached_load: Option<Delay>,
 }
 

@@ -115,8 +115,8 @@ pub fn start(t: &mut TableReader<'_>) -> Option<RawStart> {
         let weight_load = delay(t, "weight_load", "How long that takes, instead.");
         let doc = "The engine's own preparations: compilation, graph capture, memory profiling.";
         let warm_up = delay(t, "warm_up", doc);
-        let doc = "Nodes keep image and weights: the next replica of the deployment on the same node pulls nothing and loads \
-                   from local disks.";
+        let doc = "Nodes keep image and weights: the next replica of the deployment on the same node pulls nothing and \
+                   loads from local disks.";
         let node_cache = t.optional("node_cache", &kinds::BOOL, doc);
         let doc = "Under `node_cache`: how long the weights take from there; the published time from local NVMe when absent.";
         let cached_load = delay(t, "cached_load", doc);

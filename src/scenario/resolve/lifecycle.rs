@@ -63,8 +63,8 @@ pub fn resolve(
         }
         (true, None, None) => {
             let message = format!(
-                "how long deployment `{}` takes to load the weights that a node has is unknown: the model's size is not \
-                 known",
+                "how long deployment `{}` takes to load the weights that a node has is unknown: the model's size \
+                 is not known",
                 *raw.name
             );
             let help = "give it, as in start = { node_cache = true, cached_load = \"20s\" }";
