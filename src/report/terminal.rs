@@ -25,6 +25,8 @@ pub fn terminal_summary(results: &RunResults) -> String {
     latency(&mut text, results);
     slo(&mut text, results);
     pools(&mut text, results);
+    apis(&mut text, results);
+    swaps(&mut text, results);
     causes(&mut text, results);
     jobs(&mut text, results);
     let limits = verdict::limits(results);
@@ -138,6 +140,41 @@ fn pools(text: &mut String, results: &RunResults) {
     let header = ["hosted API", "requests", "refused", "TTFT p99", "tokens in + out", "spend"];
     table(text, &header, rows.collect(), 1);
     left_out(text, apis.len(), "APIs");
+}
+
+fn apis(text: &mut String, results: &RunResults) {
+    let apis = &results.summary.apis;
+    let rows = apis.iter().take(MOST_ROWS).map(|api| {
+        vec![
+            api.name.clone(),
+            api.provider.clone(),
+            si(api.requests.completed as f64),
+            si(api.refused as f64),
+            or_nothing(api.latency.ttft_s.p99, seconds),
+            money(api.spend_usd),
+        ]
+    });
+    table(text, &["API", "provider", "answered", "refused", "TTFT p99", "spend"], rows.collect(), 2);
+    left_out(text, apis.len(), "APIs");
+}
+
+/// Models that came and went on cards that they share.
+fn swaps(text: &mut String, results: &RunResults) {
+    let deployments = results.summary.deployments.iter();
+    let swapped: Vec<_> = deployments.filter_map(|of| Some((&of.name, of.engine.swaps?))).collect();
+    let rows = swapped.iter().take(MOST_ROWS).map(|(name, swaps)| {
+        vec![
+            (*name).clone(),
+            count(swaps.loads),
+            count(swaps.evictions),
+            format!("{}B", si(swaps.bytes)),
+            seconds(swaps.load_s),
+            seconds(swaps.stalled_s),
+        ]
+    });
+    let header = ["model on shared cards", "loads", "evictions", "loaded", "time", "stalled"];
+    table(text, &header, rows.collect(), 1);
+    left_out(text, swapped.len(), "models on shared cards");
 }
 
 fn causes(text: &mut String, results: &RunResults) {

@@ -135,6 +135,7 @@ pub(super) fn limits(results: &RunResults) -> Vec<String> {
             }
         ));
     }
+    said.extend(rows_left_out(results).map(|text| sentence(&text)));
     said.extend(waiting_jobs(results));
     said.extend(unused_money(results));
     said
@@ -257,6 +258,12 @@ pub(super) fn busiest_link(results: &RunResults) -> Option<String> {
         percent(share),
         si(link.capacity_bytes_per_s),
     ))
+}
+
+/// Rows of a job trace that the scenario leaves out, where there are any.
+pub(super) fn rows_left_out(results: &RunResults) -> Option<String> {
+    let told = results.assumptions.iter().find(|item| item.figure == "rows left out")?;
+    Some(format!("{}: {} rows left out as unusable ({}).", told.about, told.value, told.doubt))
 }
 
 /// The pool whose cards computed the most of their time, with that share.

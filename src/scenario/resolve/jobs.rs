@@ -9,7 +9,7 @@ use crate::fleet::{PoolConfig, PoolId};
 use crate::jobs::{JobConfig, JobOption};
 use crate::perf::{
     LinkLoad, ModelDims, NodeSpec, OnLinks, TrainingJob, TrainingLayout, TrainingStep, UnknownFigures,
-    check_stages, training_loads, training_throughput,
+    check_stages, nearest_training_plan, training_loads, training_throughput,
 };
 use crate::policies::placement::Needs;
 use crate::scenario::problem::Problem;
@@ -218,11 +218,10 @@ fn option(
     };
     let (step, duration, loads) = work.on(node).map_err(Misfit::Why)?;
     let label = format!(
-        "{} with {format} on {}: {}, DP={}, {:.0} tokens/s, MFU {:.0} %",
+        "{} with {format} on {}: {}, {:.0} tokens/s, MFU {:.0} %",
         dims.name,
         pool.plan.fleet.name,
-        step.plan,
-        step.ranks,
+        degrees(&step, cards),
         step.tokens_per_second.as_per_second(),
         step.mfu * 100.0
     );
@@ -236,6 +235,15 @@ fn option(
     let flop = Flop(step.flop_per_token.0 * u128::from(tokens));
     let steps = tokens as f64 / step.batch_tokens as f64;
     Ok(JobOption { pool: id, duration, flop, label, loads, steps, on_links })
+}
+
+/// `TP=8 PP=2 DP=4`: the cut in the words of deployments, each degree that is more than 1 and always that of tensors.
+fn degrees(step: &TrainingStep, cards: u32) -> String {
+    let stage = step.plan.tp.saturating_mul(step.plan.pp).saturating_mul(step.ranks).max(1);
+    let degrees = [("PP", step.plan.pp), ("CP", (cards / stage).max(1)), ("DP", step.ranks)];
+    let further = degrees.iter().filter(|(_, degree)| *degree > 1);
+    let further: String = further.map(|(name, degree)| format!(" {name}={degree}")).collect();
+    format!("TP={}{further}", step.plan.tp)
 }
 
 /// What a training job does, wherever it does it.
@@ -256,8 +264,15 @@ impl TrainingWork {
         job.precision = self.precision;
         job.batch_tokens = self.batch_tokens.or(job.batch_tokens);
         job.sequence = self.sequence.unwrap_or(job.sequence);
-        planned(&mut job, &self.plan, self.cards)?;
-        let step = training_throughput(&job).map_err(|error| error.to_string())?;
+        let planned = planned(&mut job, &self.plan, self.cards);
+        let step = planned.and_then(|()| training_throughput(&job).map_err(|error| error.to_string()));
+        let step = step.map_err(|why| {
+            let nearest =
+                nearest_training_plan(&job).filter(|_| !why.contains("the nearest plan that works"));
+            let nearest =
+                nearest.map(|(tp, pp)| format!("; the nearest plan that works: tp = {tp}, pp = {pp}"));
+            format!("{why}{}", nearest.unwrap_or_default())
+        })?;
         let seconds = self.tokens as f64 / step.tokens_per_second.as_per_second();
         if !(seconds.is_finite() && seconds <= LONGEST_SECONDS) {
             return Err("it would take more than 100 years".to_owned());
