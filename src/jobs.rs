@@ -4,15 +4,21 @@
 //! for cards through [`Cards`], which the world provides, and never sees the inventory.
 
 mod config;
+mod developers;
 mod list;
 mod progress;
 mod room;
+mod rules;
 mod trace;
+mod waits;
 
 pub use config::{Checkpoint, JobConfig, JobExtra, JobOption, JobTerms};
+pub use developers::Developers;
 pub use list::JobList;
 pub use room::{Ask, Cards, Effect, Event, JobState, Jobs, WaitReason};
+pub use rules::{Hold, JobRules};
 pub use trace::{
     Against, Demand, Fitted, JobDescription, JobTrace, JobTraceConfig, JobTraceError, JobTraceFormat,
     Refusal, TracePool,
 };
+pub use waits::{WaitCause, WaitTimes};

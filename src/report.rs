@@ -108,7 +108,14 @@ fn discard_earlier(saver: &Saver, wanted: &Wanted) {
     for plot in &plots::ALL {
         ["svg", "png"].iter().for_each(|kind| saver.discard(&format!("plots/{}.{kind}", plot.name)));
     }
-    let files = ["summary.json", "scenario.toml", "report.html", "openmetrics.txt"];
+    let files = [
+        "summary.json",
+        "scenario.toml",
+        "report.html",
+        "openmetrics.txt",
+        "job_waits.csv",
+        "job_waits.parquet",
+    ];
     files.iter().for_each(|name| saver.discard(name));
 }
 
@@ -159,7 +166,11 @@ pub fn write_all(
     }
     let records = &wanted.records;
     if records.includes(Record::Jobs) {
-        saver.save("jobs.csv", |file| export::jobs::write(&results.jobs, file))?;
+        let (jobs, waits) = (&results.jobs, &results.job_waits);
+        saver.save("jobs.csv", |file| export::jobs::write(jobs, waits, file))?;
+        if records.includes(Record::Waits) {
+            saver.save("job_waits.csv", |file| export::jobs::write_waits(jobs, waits, file))?;
+        }
     }
     if records.includes(Record::Decisions) {
         saver.save("decisions.csv", |file| export::decisions::write(&results.decisions, file))?;

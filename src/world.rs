@@ -25,6 +25,7 @@ mod scale;
 mod sent;
 mod summary;
 mod tables;
+mod yields;
 
 pub use config::{
     ApiPlan, Feed, NodeScalerPlan, PoolPlan, PowerPlan, RetryPlan, ScalerPlan, Slo, StreamPlan, TenantPlan,

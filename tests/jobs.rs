@@ -17,79 +17,8 @@ use fleetsim::policies::queue_order::{
 };
 use fleetsim::sim::Seed;
 use fleetsim::units::{Duration, Instant};
-use fleetsim::world::{RunOptions, WorldConfig, run};
 use proptest::prelude::*;
-use support::pool;
-
-/// A job in whole seconds.
-#[derive(Debug, Clone, Copy)]
-struct Job {
-    submit: u64,
-    cards: u32,
-    duration: u64,
-    /// Beyond the duration.
-    padding: u64,
-    user: u32,
-}
-
-fn list(jobs: &[Job]) -> JobList {
-    let mut list = JobList::default();
-    for (number, job) in jobs.iter().enumerate() {
-        let user = format!("user{}", job.user);
-        let terms = JobTerms {
-            priority: (job.duration % 3) as i32,
-            estimate: Some(Duration::from_secs(job.duration + job.padding)),
-            deadline: Some(Instant::ZERO + Duration::from_secs(job.submit + 2 * job.duration)),
-        };
-        list.push(
-            (&format!("job{number}"), &user, &user),
-            Instant::ZERO + Duration::from_secs(job.submit),
-            (job.cards, Duration::from_secs(job.duration)),
-            &[PoolId(0)],
-            terms,
-        );
-    }
-    list
-}
-
-fn world(
-    list: Arc<JobList>,
-    nodes: u32,
-    cards: u32,
-    order: QueueOrder,
-    placement: PlacementKind,
-) -> WorldConfig {
-    let mut pool = pool(nodes);
-    pool.fleet.cards_per_node = cards;
-    let facts = list.all_facts();
-    let last = facts.iter().map(|facts| facts.submit).max().unwrap_or(Instant::ZERO);
-    // Everybody, one after the other, would be done by then.
-    let work = facts.iter().fold(Duration::ZERO, |sum, facts| sum + facts.duration);
-    WorldConfig {
-        tenants: Vec::new(),
-        apis: Vec::new(),
-        name: "jobs".to_owned(),
-        seed: Seed(1),
-        duration: last.since(Instant::ZERO) + work + Duration::from_secs(1),
-        warmup: Duration::ZERO,
-        streams: Vec::new(),
-        pools: vec![pool],
-        deployments: Vec::new(),
-        jobs: Vec::new(),
-        node_scaler: None,
-        hosts: Vec::new(),
-        scalers: Vec::new(),
-        job_trace: Some(list),
-        queue_order: order,
-        placement,
-        assumptions: Vec::new(),
-        defaults: Vec::new(),
-    }
-}
-
-fn simulate(config: &WorldConfig) -> RunResults {
-    run(config, RunOptions::default()).expect("the scenario is right and its books balance")
-}
+use support::jobs::{Job, list, of, simulate, world};
 
 fn orders() -> Vec<QueueOrder> {
     let quota = Quota { cards: 6, borrow: None };
@@ -389,10 +318,6 @@ fn with_extras(cards: u32, order: QueueOrder, jobs: &[(Job, JobExtra)]) -> RunRe
 fn ends(results: &RunResults) -> Vec<u64> {
     let seconds = |at: Instant| at.as_nanos() / 1_000_000_000;
     results.jobs.iter().map(|row| row.end.map_or(0, seconds)).collect()
-}
-
-fn of(submit: u64, cards: u32, duration: u64) -> Job {
-    Job { submit, cards, duration, padding: 0, user: 0 }
 }
 
 /// Stopped at 5, the long job saves until 7; the short one runs until 12; then 3 to restore and 15 to go.

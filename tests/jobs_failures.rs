@@ -41,6 +41,7 @@ fn takes(every: Duration) -> (f64, f64) {
         deployments: Vec::new(),
         jobs: Vec::new(),
         job_trace: Some(Arc::new(list)),
+        job_rules: Default::default(),
         queue_order: QueueOrder::Fifo,
         placement: PlacementKind::FirstFit,
         hosts: Vec::new(),

@@ -43,6 +43,7 @@ fn world(
         deployments: Vec::new(),
         jobs: Vec::new(),
         job_trace: Some(list),
+        job_rules: Default::default(),
         queue_order: order,
         placement,
         hosts: Vec::new(),

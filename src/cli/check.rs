@@ -101,8 +101,11 @@ fn overview(args: &ScenarioArgs, loaded: &Loaded) -> String {
         text += &format!("  stream {}: {} served by {served}\n", stream.traffic.name, stream.model);
     }
     for job in &config.jobs {
-        let plans: Vec<String> =
-            job.options.iter().map(|option| format!("{} ({})", option.duration, option.label)).collect();
+        let plans: Vec<String> = job
+            .options
+            .iter()
+            .map(|option| format!("{} ({})", option.duration.for_people(), option.label))
+            .collect();
         let plural = if job.cards == 1 { "" } else { "s" };
         text += &format!("  job {}: {} card{plural} for {}\n", job.name, job.cards, plans.join(", or "));
     }

@@ -261,7 +261,9 @@ fn one_variant(comparison: &Comparison, index: usize) -> String {
         let variant = &metric.variants[index];
         let shown =
             |value: Option<f64>| value.map_or(NOTHING.to_owned(), |value| figures::show(&metric.name, value));
-        if metric.baseline.is_none() && variant.mean.is_none() {
+        // Requests of a scenario that has only jobs, and jobs of one that has none, would be rows of noughts.
+        let nothing = |value: Option<f64>| value.is_none_or(|value| value == 0.0);
+        if nothing(metric.baseline) && nothing(variant.mean) {
             continue;
         }
         let verdict = match (variant.ci95, variant.resolved, variant.replications_to_resolve) {

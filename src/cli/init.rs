@@ -9,7 +9,15 @@ use super::Failure;
 use crate::report::format::shorten;
 
 /// The scenarios that need nothing beside them, by name.
-const TEMPLATES: &[(&str, &str)] = &[("quickstart", include_str!("../../scenarios/quickstart.toml"))];
+const TEMPLATES: &[(&str, &str)] = &[
+    ("quickstart", include_str!("../../scenarios/quickstart.toml")),
+    ("how-many-h100", include_str!("../../scenarios/how-many-h100.toml")),
+    ("launch-autoscaled", include_str!("../../scenarios/launch-autoscaled.toml")),
+    ("when-to-reserve", include_str!("../../scenarios/when-to-reserve.toml")),
+    ("overflow-to-api", include_str!("../../scenarios/overflow-to-api.toml")),
+    ("shared-cluster", include_str!("../../scenarios/shared-cluster.toml")),
+    ("training-run", include_str!("../../scenarios/questions/training-run.toml")),
+];
 
 /// Write a commented scenario to start from.
 #[derive(Debug, clap::Args)]
@@ -55,5 +63,6 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     })?;
     file.write_all(text.as_bytes())
         .map_err(|error| Failure::Failed(format!("error: {shown} cannot be written: {error}")))?;
-    super::print(&format!("{shown} is yours; try:\n\n  fleetsim run {shown}\n"))
+    let verb = if text.contains("\n[plan]") { "plan" } else { "run" };
+    super::print(&format!("{shown} is yours; try:\n\n  fleetsim {verb} {shown}\n"))
 }

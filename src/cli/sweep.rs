@@ -416,7 +416,8 @@ fn in_words(plan: &Plan, grid: &Grid, rows: &Rows) -> String {
     let width = if several { 3 } else { 1 };
     let told = |column: &usize| rows.values().any(|row| !row.cells[column * width].is_empty());
     let wanted = ["spend.total_usd", "slo.attainment", "latency.ttft_s.p99", "jobs.jct_s.mean"];
-    let main = plan.metrics.iter().any(|name| wanted.contains(&name.as_str()));
+    // Who asks for a few sees those.
+    let main = plan.metrics.len() > 4 && plan.metrics.iter().any(|name| wanted.contains(&name.as_str()));
     let columns: Vec<usize> = (0..plan.metrics.len())
         .filter(|column| !main || wanted.contains(&plan.metrics[*column].as_str()))
         .filter(told)

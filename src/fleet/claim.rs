@@ -149,6 +149,13 @@ pub enum PendingReason {
         /// What of the host.
         needs: Needs,
     },
+    /// Enough are free, but they are reserved for the first of the queue.
+    Reserved,
+    /// Enough are free, but the calendar holds them for others.
+    Held {
+        /// Until when, the last of those that are in the way.
+        until: Instant,
+    },
     /// No card has so much free.
     Share {
         /// Thousandths of a card wanted.
@@ -217,6 +224,14 @@ impl fmt::Display for PendingReason {
                     f,
                     "wants {wanted} {cards} with {cpus} CPUs and {gib:.0} GiB; {free} cards are free, but no node has \
                      so much beside them"
+                )
+            }
+            Self::Reserved => f.write_str("backfill reservation: it would delay the first of the queue"),
+            Self::Held { until } => {
+                write!(
+                    f,
+                    "calendar reservation: the free cards are held for others until {}",
+                    until.as_secs_f64()
                 )
             }
             Self::Share { card_milli } => {

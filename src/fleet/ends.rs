@@ -7,10 +7,10 @@
 //! of their number, and no question looks at every node or every lease.
 
 use super::claim::{LeaseId, Shape};
-use crate::policies::queue_order::EndOrder;
 use crate::units::Instant;
 
-/// A place in the order of giving back: the end, then who. The lowest is first.
+/// A place in the order of giving back: those that end last first, of several those of the highest numbers. The
+/// lowest is first.
 pub(super) type Place = u128;
 
 /// What is free now comes before any lease.
@@ -29,7 +29,6 @@ struct Part {
 /// The index of one pool.
 #[derive(Debug)]
 pub(super) struct Ends {
-    order: EndOrder,
     /// Leases on each node, in order.
     nodes: Vec<Vec<Part>>,
     /// By number of cards, where somebody has asked.
@@ -40,9 +39,8 @@ pub(super) struct Ends {
 }
 
 impl Ends {
-    pub(super) fn new(order: EndOrder, nodes: u32, cards_per_node: u32) -> Self {
+    pub(super) fn new(nodes: u32, cards_per_node: u32) -> Self {
         Self {
-            order,
             nodes: vec![Vec::new(); nodes as usize],
             trees: (0..=cards_per_node).map(|_| None).collect(),
             dirty: Vec::new(),
@@ -51,31 +49,14 @@ impl Ends {
     }
 
     /// The place of a lease that ends then; `tie` tells those of the same end apart.
-    pub(super) fn place(&self, end: Instant, tie: u32) -> Place {
-        let (end, tie) = match self.order {
-            EndOrder::Earliest => (end.as_nanos(), tie),
-            EndOrder::Latest => (!end.as_nanos(), !tie),
-        };
+    pub(super) fn place(end: Instant, tie: u32) -> Place {
         // Never the place of what is free now.
-        (u128::from(end) << 32 | u128::from(tie)) + 1
+        (u128::from(!end.as_nanos()) << 32 | u128::from(!tie)) + 1
     }
 
     /// The end at a place.
-    pub(super) fn end(&self, place: Place) -> Instant {
-        let end = (place.saturating_sub(1) >> 32) as u64;
-        Instant::from_nanos(match self.order {
-            EndOrder::Earliest => end,
-            EndOrder::Latest => !end,
-        })
-    }
-
-    /// The last place of all leases that end at that very time.
-    pub(super) fn last_at(&self, end: Instant) -> Place {
-        let tie = match self.order {
-            EndOrder::Earliest => u32::MAX,
-            EndOrder::Latest => 0,
-        };
-        self.place(end, tie)
+    pub(super) fn end(place: Place) -> Instant {
+        Instant::from_nanos(!((place.saturating_sub(1) >> 32) as u64))
     }
 
     pub(super) fn touch(&mut self, node: u32) {
@@ -251,18 +232,16 @@ mod tests {
         #[test]
         fn as_by_looking_at_everything(
             steps in prop::collection::vec((0u32..5, 1u32..5, 0u64..9, any::<bool>()), 1..40),
-            latest in any::<bool>(),
             wanted in 1u32..14,
         ) {
             const CARDS: u32 = 4;
-            let order = if latest { EndOrder::Latest } else { EndOrder::Earliest };
-            let mut ends = Ends::new(order, 5, CARDS);
+            let mut ends = Ends::new(5, CARDS);
             let mut free = [CARDS; 5];
             let mut held: Vec<(u32, u32, Place, LeaseId)> = Vec::new();
             for (number, (node, cards, end, take)) in (0u32..).zip(steps) {
                 if take && free[node as usize] >= cards {
                     free[node as usize] -= cards;
-                    let place = ends.place(Instant::ZERO + Duration::from_secs(end), number);
+                    let place = Ends::place(Instant::ZERO + Duration::from_secs(end), number);
                     ends.add(&[(node, (1 << cards) - 1)], LeaseId(number), place);
                     held.push((node, cards, place, LeaseId(number)));
                 } else if !held.is_empty() {
@@ -300,13 +279,10 @@ mod tests {
 
     #[test]
     fn places_give_their_ends_back() {
-        for order in [EndOrder::Earliest, EndOrder::Latest] {
-            let ends = Ends::new(order, 1, 1);
-            for end in [Instant::ZERO, Instant::from_nanos(7), Instant::MAX] {
-                assert_eq!(ends.end(ends.place(end, 3)), end);
-                assert_eq!(ends.end(ends.last_at(end)), end);
-                assert!(ends.place(end, 3) <= ends.last_at(end));
-            }
+        for end in [Instant::ZERO, Instant::from_nanos(7), Instant::MAX] {
+            assert_eq!(Ends::end(Ends::place(end, 3)), end);
         }
+        assert!(Ends::place(Instant::from_nanos(7), 3) < Ends::place(Instant::from_nanos(7), 2));
+        assert!(Ends::place(Instant::from_nanos(8), 2) < Ends::place(Instant::from_nanos(7), 3));
     }
 }

@@ -12,7 +12,6 @@ use super::pool::{NodeCards, Pool};
 use super::usage::PoolUsage;
 use super::what_if::{Reservation, WhatIf};
 use crate::policies::placement::{Largest, Needs, Placement, PlacementKind, Scorer, WHOLE, Workload};
-use crate::policies::queue_order::EndOrder;
 use crate::sim::Seed;
 use crate::units::Instant;
 
@@ -120,7 +119,7 @@ impl Inventory {
     }
 
     /// Cards for a holder from the first option that has them now; a refusal leaves nothing pending.
-    /// `beside` is what must stay free for somebody else at a later time.
+    /// `beside` is what must stay free for somebody else.
     ///
     /// # Errors
     /// Why there are none.
@@ -129,20 +128,34 @@ impl Inventory {
         now: Instant,
         holder: Holder,
         options: &[(PoolId, Shape)],
-        beside: Option<&Reservation>,
+        beside: &[&Reservation],
     ) -> Result<LeaseId, PendingReason> {
-        let hidden = beside.map(|held| (held.pool, self.pools[held.pool.index()].hide(&held.nodes)));
+        let hide = |held: &&Reservation| (held.pool, self.pools[held.pool.index()].hide(&held.nodes));
+        let hidden: Vec<_> = beside.iter().map(hide).collect();
         let found = self.try_grant(now, holder, options);
-        if let Some((pool, hidden)) = hidden {
+        for (pool, hidden) in hidden {
             self.pools[pool.index()].unhide(&hidden);
         }
         found.ok_or_else(|| self.why_pending(options))
     }
 
+    /// Cards for a holder on these nodes of a pool, in their order: whole nodes, and one more for the rest.
+    pub fn lease_on(
+        &mut self,
+        now: Instant,
+        holder: Holder,
+        held: &Reservation,
+        cards: u32,
+    ) -> Option<LeaseId> {
+        let nodes: Vec<u32> = held.nodes.iter().map(|(node, _)| *node).collect();
+        let nodes = self.pools[held.pool.index()].find_on(&nodes, Shape::Gang { cards })?;
+        Some(self.grant(now, holder, (0, held.pool, Shape::Gang { cards }), nodes))
+    }
+
     /// Keeps in mind which leases would be given back first, as [`Inventory::expect`] is told.
-    pub fn keep_ends(&mut self, order: EndOrder) {
+    pub fn keep_ends(&mut self) {
         for pool in &mut self.pools {
-            pool.ends = Some(Ends::new(order, pool.states.len() as u32, pool.cards_per_node));
+            pool.ends = Some(Ends::new(pool.states.len() as u32, pool.cards_per_node));
         }
     }
 
@@ -150,33 +163,22 @@ impl Inventory {
     pub fn expect(&mut self, id: LeaseId, end: Instant, tie: u32) {
         let Some(lease) = self.leases.get(id.0 as usize).and_then(Option::as_ref) else { return };
         if let Some(ends) = &mut self.pools[lease.pool.index()].ends {
-            let place = ends.place(end, tie);
+            let place = Ends::place(end, tie);
             ends.add(&lease.nodes, id, place);
         }
     }
 
-    /// By when a claim would fit, if leases were given back in their order, and which of them those are
-    /// that lie where it would fit then, in that order; all that end at the same time count when
-    /// `together`, and none is taken to end before `soon`. The outer `None` when ends are not kept or gangs
-    /// lie anywhere, the inner one when it would never fit.
-    pub fn fits_by(
-        &mut self,
-        pool: PoolId,
-        shape: Shape,
-        together: Option<Instant>,
-    ) -> Option<Option<(Instant, Vec<LeaseId>)>> {
+    /// Down to which end a claim would fit, if leases were given back from the one that ends last on, and which
+    /// of them those are that lie where it would fit then, in that order. The outer `None` when ends are not
+    /// kept or gangs lie anywhere, the inner one when it would never fit.
+    pub fn fits_without(&mut self, pool: PoolId, shape: Shape) -> Option<Option<(Instant, Vec<LeaseId>)>> {
         if self.placement.kind.splits() || self.scorer.is_some() {
             return None;
         }
         let Pool { ends, masks, cards_per_node, .. } = &mut self.pools[pool.index()];
         let ends = ends.as_mut()?;
         let free = |node: u32| masks[node as usize].count_ones();
-        let Some(place) = ends.fits_at(shape, *cards_per_node, free) else { return Some(None) };
-        let (mut at, mut by) = (ends.end(place), place);
-        if let Some(soon) = together {
-            at = at.max(soon);
-            by = ends.last_at(at);
-        }
+        let Some(by) = ends.fits_at(shape, *cards_per_node, free) else { return Some(None) };
         let (whole, rest) = shape.whole_and_rest(*cards_per_node);
         let mut nodes = if whole > 0 { ends.nodes_by(*cards_per_node, by, free) } else { Vec::new() };
         if rest > 0 {
@@ -185,7 +187,7 @@ impl Inventory {
         let mut leases: Vec<_> = nodes.into_iter().flat_map(|node| ends.until(node, by)).collect();
         leases.sort_unstable();
         leases.dedup();
-        Some(Some((at, leases.into_iter().map(|(_, lease)| lease).collect())))
+        Some(Some((Ends::end(by), leases.into_iter().map(|(_, lease)| lease).collect())))
     }
 
     /// What would be free in a pool if leases were given back.
@@ -202,6 +204,11 @@ impl Inventory {
     pub fn free_by_node(&self, pool: PoolId) -> Vec<u32> {
         let masks = self.pools[pool.index()].masks.iter();
         masks.map(|mask| mask.count_ones()).filter(|free| *free > 0).collect()
+    }
+
+    /// Free cards of each node of a pool, by its number.
+    pub fn free_of_nodes(&self, pool: PoolId) -> Vec<u32> {
+        self.pools[pool.index()].masks.iter().map(|mask| mask.count_ones()).collect()
     }
 
     /// Since when a node has been ready with nothing on it; none while something is.
@@ -440,6 +447,16 @@ impl Inventory {
     fn try_grant(&mut self, now: Instant, holder: Holder, options: &[(PoolId, Shape)]) -> Option<LeaseId> {
         let (option, nodes) = self.find(now, options)?;
         let (pool, shape) = options[option];
+        Some(self.grant(now, holder, (option, pool, shape), nodes))
+    }
+
+    fn grant(
+        &mut self,
+        now: Instant,
+        holder: Holder,
+        (option, pool, shape): (usize, PoolId, Shape),
+        nodes: Vec<(u32, u128)>,
+    ) -> LeaseId {
         let needs = shape.needs();
         let phase = LeasePhase::default();
         let lease = Lease { holder, pool, option, nodes, needs, since: now, busy: false, phase };
@@ -453,7 +470,7 @@ impl Inventory {
             self.leases.push(None);
         }
         self.leases[id.0 as usize] = Some(lease);
-        Some(id)
+        id
     }
 
     fn grant_pending(&mut self, now: Instant) -> Vec<Grant> {

@@ -325,6 +325,25 @@ impl Pool {
         (!nodes.is_empty()).then_some(nodes)
     }
 
+    /// The same on these nodes alone, where only whole cards are leased.
+    pub(super) fn find_on(&self, nodes: &[u32], shape: Shape) -> Option<Vec<(u32, u128)>> {
+        if self.shares.is_some() {
+            return None;
+        }
+        let (whole, rest) = shape.whole_and_rest(self.cards_per_node);
+        let free = |node: u32| self.masks[node as usize].count_ones();
+        let full = nodes.iter().copied().filter(|node| free(*node) == self.cards_per_node);
+        let chosen: Vec<u32> = full.take(whole as usize).collect();
+        let fits = |node: &u32| !chosen.contains(node) && free(*node) >= rest;
+        let last = nodes.iter().copied().filter(|_| rest > 0).filter(fits).min_by_key(|node| free(*node));
+        if chosen.len() < whole as usize || rest > 0 && last.is_none() {
+            return None;
+        }
+        let mut found: Vec<_> = chosen.iter().map(|node| (*node, self.masks[*node as usize])).collect();
+        found.extend(last.map(|node| (node, lowest_bits(self.masks[node as usize], rest))));
+        Some(found)
+    }
+
     fn per_switch(&self) -> u32 {
         self.host.nodes_per_switch.unwrap_or(u32::MAX)
     }

@@ -36,6 +36,8 @@ pub struct JobExtra {
     pub checkpoint: Option<Checkpoint>,
     /// It is ended when it has held its cards for so long.
     pub limit: Option<Duration>,
+    /// It gives its cards up within this time when serving lacks them; never when absent.
+    pub yields_within: Option<Duration>,
     /// Jobs, by number, that must have ended, however, before it may start.
     pub after: Vec<u32>,
 }

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::config::{JobConfig, JobExtra, JobOption, JobTerms};
+use super::rules::JobRules;
 use crate::fleet::{PoolId, Shape};
 use crate::policies::placement::{Needs, Workload};
 use crate::policies::queue_order::JobFacts;
+use crate::sim::Seed;
 use crate::topology::Pattern;
 use crate::units::{Duration, Flop, Instant};
 
@@ -88,6 +90,27 @@ impl JobList {
                 Arc::new(list)
             }
         }
+    }
+
+    /// The same, and behind them the sessions of developers within a run of this seed and duration.
+    pub fn of_run(
+        configs: &[JobConfig],
+        trace: Option<&Arc<Self>>,
+        rules: &JobRules,
+        seed: Seed,
+        duration: Duration,
+    ) -> Arc<Self> {
+        let mut list = Self::joined(configs, trace);
+        for developers in &rules.developers {
+            developers.add_to(Arc::make_mut(&mut list), seed, duration);
+        }
+        list
+    }
+
+    /// Gives a user and a queue their numbers, whether they will have jobs or not.
+    pub fn know(&mut self, user: &str, queue: &str) {
+        self.users.number(user);
+        self.queues.number(queue);
     }
 
     /// Adds a job of a trace, which takes the same time on every pool, and says its number.
@@ -277,6 +300,15 @@ impl JobList {
     pub fn shape(&self, job: u32) -> Shape {
         let (cards, needs) = (self.facts(job).cards, self.needs(job));
         if needs.is_plain() { Shape::Gang { cards } } else { Shape::Part { cards, needs } }
+    }
+
+    /// How many cards a job holds, parts of cards as such.
+    pub fn card_share(&self, job: u32) -> f64 {
+        let part = match self.needs(job).card_milli {
+            0 => 1.0,
+            milli => f64::from(milli) / 1e3,
+        };
+        f64::from(self.facts(job).cards) * part
     }
 
     /// What all jobs ask of a node, for placements that go by what is typical.

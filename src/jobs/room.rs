@@ -6,10 +6,13 @@ use std::sync::Arc;
 
 use super::list::JobList;
 use super::progress::Pace;
+use super::rules::JobRules;
+use super::waits::{WaitCause, WaitTimes, Waits};
 use crate::fleet::{PendingReason, PoolId};
-use crate::policies::queue_order::{Cluster, EndOrder, FleetFacts, Order, QueueOrder, Step};
+use crate::policies::queue_order::{Cluster, FleetFacts, Order, QueueOrder, Step, Whom};
 use crate::sim::Ctx;
 use crate::units::{Duration, Flop, Instant};
+use calendar::Calendar;
 use slowed::Slowed;
 
 /// An event of this room.
@@ -54,6 +57,8 @@ pub enum Ask {
     Beside,
     /// Those of one of its pools, by its place in their order of preference.
     On(u16),
+    /// Those that an entry of the calendar holds, by its place.
+    Held(u16),
 }
 
 /// The cards that jobs run on, as the world provides them.
@@ -80,19 +85,6 @@ pub enum WaitReason {
     Rule(&'static str),
     /// Jobs that must end before it.
     Jobs,
-}
-
-impl WaitReason {
-    /// What kind of reason it is, in a word or two.
-    pub fn cause(&self) -> &'static str {
-        match self {
-            Self::Cards(PendingReason::TooFewFree { .. }) => "not enough cards",
-            Self::Cards(PendingReason::Fragmented { .. } | PendingReason::Share { .. }) => "fragmented",
-            Self::Cards(PendingReason::Host { .. }) => "host",
-            Self::Rule(rule) => rule.split(':').next().unwrap_or(rule),
-            Self::Jobs => "dependency",
-        }
-    }
 }
 
 impl fmt::Display for WaitReason {
@@ -168,13 +160,15 @@ pub struct Jobs {
     /// FLOP done in runs that were stopped.
     /// What runs that were stopped did: job, option and share of its duration; of jobs whose FLOP are known.
     done_of_stopped: Vec<(u32, usize, f64)>,
+    waits: Waits,
+    calendar: Calendar,
 }
 
 type Context<'a> = Ctx<'a, Event, Effect>;
 
 impl Jobs {
     /// The room before the first event.
-    pub fn new(list: Arc<JobList>, order: &QueueOrder, fleet: &FleetFacts) -> Self {
+    pub fn new(list: Arc<JobList>, order: &QueueOrder, rules: &JobRules, fleet: &FleetFacts) -> Self {
         let mut by_submission: Vec<u32> = (0..list.len() as u32).collect();
         by_submission.sort_by_key(|job| (list.facts(*job).submit, *job));
         let (mut before, mut behind) = (BTreeMap::new(), BTreeMap::<u32, Vec<u32>>::new());
@@ -186,11 +180,13 @@ impl Jobs {
         }
         let order = order.start(list.all_facts(), fleet);
         Self {
+            waits: Waits::new(list.len()),
+            calendar: Calendar::new(&rules.calendar),
             before,
             behind,
             fresh: Vec::new(),
             states: vec![JobState::default(); list.len()],
-            keeps_ends: order.ends().is_some(),
+            keeps_ends: order.keeps_ends(),
             order,
             by_submission,
             scheduled: 0,
@@ -203,10 +199,9 @@ impl Jobs {
         }
     }
 
-    /// In which order running jobs are taken to give their cards back, where the queue order says when they
-    /// end.
-    pub fn ends(&self) -> Option<EndOrder> {
-        self.order.ends()
+    /// Whether the queue order says when running jobs end, and takes the last to end to give way first.
+    pub fn keeps_ends(&self) -> bool {
+        self.keeps_ends
     }
 
     /// Schedules the first submission; each schedules the next.
@@ -247,8 +242,10 @@ impl Jobs {
                     let state = &mut self.states[job as usize];
                     state.held = true;
                     state.wait_reason = Some(WaitReason::Jobs);
+                    self.waits.begin(ctx.now, job, WaitCause::Dependency);
                 } else {
-                    self.order.submitted(ctx.now, job, self.list.facts(job));
+                    self.waits.begin(ctx.now, job, WaitCause::Priority);
+                    self.enqueue(ctx.now, job);
                     self.fresh.push(job);
                     self.decide_at(ctx, ctx.now);
                 }
@@ -279,8 +276,20 @@ impl Jobs {
         ctx.tell(Effect::Load);
     }
 
+    /// A job that was submitted, or has waited for others to end, comes to the queue.
+    fn enqueue(&mut self, now: Instant, job: u32) {
+        let facts = self.list.facts(job);
+        self.order.submitted(now, job, facts);
+        self.calendar.waits(&self.list, job, true);
+        match self.order.group(job, facts) {
+            Some(group) => self.waits.join(now, job, group),
+            None => self.waits.set(now, job, WaitCause::Priority),
+        }
+    }
+
     /// Does what the order says until it has nothing more to say.
     fn decide(&mut self, ctx: &mut Context<'_>, cards: &mut dyn Cards) {
+        self.start_held(ctx, cards);
         loop {
             match self.order.next(ctx.now, self.list.all_facts(), cards).0 {
                 Step::Wait => break,
@@ -297,6 +306,11 @@ impl Jobs {
                 state.wait_reason = why.map(WaitReason::Rule);
             }
         }
+        let waits = &mut self.waits;
+        self.order.blame(self.list.all_facts(), cards, &mut |whom, blame| match whom {
+            Whom::Job(job) => waits.blame_job(ctx.now, job, blame),
+            Whom::Group(group) => waits.blame_group(ctx.now, group, blame),
+        });
         if let Some(at) = self.order.wake() {
             self.decide_at(ctx, at.max(ctx.now.saturating_add(Duration::from_nanos(1))));
         }
@@ -305,14 +319,19 @@ impl Jobs {
     fn start(&mut self, ctx: &mut Context<'_>, cards: &mut dyn Cards, job: u32, ask: Ask) {
         let state = &mut self.states[job as usize];
         match cards.start(ctx.now, job, ask) {
+            // Its turn is still to come.
+            Err(_) if matches!(ask, Ask::Held(_)) => {}
             Err(reason) => {
                 state.wait_reason.get_or_insert(WaitReason::Cards(reason));
+                self.waits.refused(ctx.now, job, reason.into(), self.order.has_one_turn());
                 self.order.refused(ctx.now, job);
             }
             Ok(option) => {
                 state.started.get_or_insert(ctx.now);
                 state.running = Some(ctx.now);
                 state.option = option as u16;
+                self.waits.end(ctx.now, job);
+                self.calendar.waits(&self.list, job, false);
                 self.waiting -= 1;
                 self.running += 1;
                 let (first, here) = (self.list.duration(job, 0), self.list.duration(job, option));
@@ -361,7 +380,7 @@ impl Jobs {
             let Some(count) = self.before.get_mut(&next) else { continue };
             *count -= 1;
             if *count == 0 && std::mem::take(&mut self.states[next as usize].held) {
-                self.order.submitted(ctx.now, next, self.list.facts(next));
+                self.enqueue(ctx.now, next);
             }
         }
         self.decide_at(ctx, ctx.now);
@@ -452,6 +471,7 @@ impl Jobs {
         let left = state.left;
         cards.stop(now, job);
         self.order.stopped(now, job, self.list.facts(job), left);
+        self.calendar.waits(&self.list, job, true);
     }
 
     /// Jobs that wait, in order of submission.
@@ -472,6 +492,11 @@ impl Jobs {
     /// A job's state.
     pub fn state(&self, job: u32) -> &JobState {
         &self.states[job as usize]
+    }
+
+    /// What a job has waited for until its first start, or until now.
+    pub fn waits(&self, now: Instant, job: u32) -> WaitTimes {
+        self.waits.of(now, job)
     }
 
     /// All states, by number.
@@ -536,6 +561,7 @@ fn scaled(time: Duration, from: Duration, to: Duration) -> Duration {
     Duration::from_nanos(u64::try_from(scaled).unwrap_or(u64::MAX))
 }
 
+mod calendar;
 mod slowed;
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,9 @@ pub use engine::{
     AdapterSummary, ApiSummary, EngineSummary, ImageSummary, ResponseCacheSummary, SpeculationSummary,
     SwapSummary, TenantSummary,
 };
-pub use jobs::{GanttRow, JobGroup, JobsSummary, MOST_GANTT_ROWS, MOST_GROUPS, WaitShare};
+pub use jobs::{
+    GanttRow, JobClass, JobGroup, JobRow, JobWaits, JobsSummary, MOST_GANTT_ROWS, MOST_GROUPS, WaitShare,
+};
 pub use links::LinkSummary;
 
 use serde::Serialize;
@@ -506,35 +508,6 @@ pub struct LedgerRow {
     pub amount: Usd,
 }
 
-/// One job.
-#[derive(Debug, Clone, PartialEq)]
-pub struct JobRow {
-    /// Its name.
-    pub id: String,
-    /// Who submitted it; empty when the scenario does not say.
-    pub user: String,
-    /// The queue; empty when the scenario does not say.
-    pub queue: String,
-    /// When it was submitted.
-    pub submit: Instant,
-    /// When it first ran.
-    pub start: Option<Instant>,
-    /// When it finished.
-    pub end: Option<Instant>,
-    /// Cards it asks for.
-    pub accelerators: u32,
-    /// The pool it ran on.
-    pub pool: Option<String>,
-    /// Nodes it ran on.
-    pub nodes: Vec<u32>,
-    /// `completed`, `running`, `queued` or `failed`.
-    pub state: &'static str,
-    /// How often it was interrupted.
-    pub preemptions: u32,
-    /// Why it waited, in words; empty when it did not.
-    pub wait_reason: String,
-}
-
 /// One decision of a policy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DecisionRow {
@@ -575,6 +548,8 @@ pub struct RunResults {
     pub ledger: Vec<LedgerRow>,
     /// The jobs.
     pub jobs: Vec<JobRow>,
+    /// What each of them waited for.
+    pub job_waits: JobWaits,
     /// When jobs held which cards.
     pub gantt: Vec<GanttRow>,
     /// The decisions.

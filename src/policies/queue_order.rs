@@ -67,6 +67,8 @@ pub enum QueueOrder {
     Quota(QuotaConfig),
     /// Rounds by an allocation of every pool's time.
     Rounds(RoundsConfig),
+    /// One of the orders that let nobody overtake the first, with running jobs that give way after a quantum.
+    Turns(Box<QueueOrder>, Duration),
 }
 
 /// What a queue order knows of a job.
@@ -128,13 +130,30 @@ pub struct Shadow {
     pub pool: u16,
 }
 
-/// Which running jobs are taken to give their cards back first.
+/// What keeps a waiting job, as far as its queue order knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EndOrder {
-    /// Those that end first; of several, those of the lowest numbers.
-    Earliest,
-    /// Those that end last; of several, those of the highest numbers.
-    Latest,
+pub enum Blame {
+    /// Fewer cards are free than it wants.
+    TooFew,
+    /// What its last refusal, or its group's, was for.
+    AsRefused,
+    /// Free cards are reserved for jobs before it.
+    Backfill,
+    /// Its queue may use no more cards.
+    Quota,
+    /// Cards are given out at the next round.
+    Round,
+    /// Others go before it.
+    Others,
+}
+
+/// Whom a [`Blame`] is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whom {
+    /// One waiting job.
+    Job(u32),
+    /// All waiting jobs of a group, but for those that have a cause of their own.
+    Group(u32),
 }
 
 /// What a queue order may ask about the fleet when it decides.
@@ -144,13 +163,7 @@ pub trait Cluster {
 
     /// When a job would fit, if running jobs gave their cards back at the times given (ascending); the cards
     /// it would then get are held for it until the next call. `None` when it would not fit even then.
-    /// None is given back before `soon`.
-    fn reserve(
-        &mut self,
-        job: u32,
-        soon: Instant,
-        releases: &mut dyn Iterator<Item = (Instant, u32)>,
-    ) -> Option<Shadow>;
+    fn reserve(&mut self, job: u32, releases: &mut dyn Iterator<Item = (Instant, u32)>) -> Option<Shadow>;
 
     /// Which of these running jobs to stop, preferring the first, so that a job fits; none that is not
     /// needed. `None` when it would not fit even without all of them. Where the order says when jobs should end
@@ -198,10 +211,20 @@ pub trait Order: std::fmt::Debug {
     fn why(&self, _job: u32, _facts: &JobFacts, _cluster: &dyn Cluster) -> Option<&'static str> {
         None
     }
-    /// In which order running jobs give their cards back, in reservations and when some must give way,
-    /// where that follows from when they should end.
-    fn ends(&self) -> Option<EndOrder> {
+    /// The group of jobs that a waiting job waits with, all for the same cause; none where each has its own.
+    fn group(&self, _job: u32, _facts: &JobFacts) -> Option<u32> {
         None
+    }
+    /// True when one job has the turn at a time: whoever is refused has overtaken who was refused before.
+    fn has_one_turn(&self) -> bool {
+        true
+    }
+    /// What groups and single jobs wait for, once there is nothing more to do; what is not told stays as it is.
+    fn blame(&mut self, _facts: &[JobFacts], _cluster: &dyn Cluster, _tell: &mut dyn FnMut(Whom, Blame)) {}
+    /// True when it says when running jobs should end: those that end last then give way first, of several
+    /// those of the highest numbers.
+    fn keeps_ends(&self) -> bool {
+        false
     }
     /// When a running job should end, as far as the order knows.
     fn end(&self, _job: u32) -> Instant {
@@ -234,15 +257,27 @@ impl QueueOrder {
         "cost",
     ];
 
+    /// The orders that let nobody overtake the first; others have no turns, and count as first in, first out.
+    fn strict(&self, fleet: &FleetFacts) -> strict::Strict {
+        let new = |key, reason, durations| {
+            strict::Strict::new(key, reason, expect::Expect::new(durations, fleet.seed))
+        };
+        match self {
+            Self::Priority => new(priority::key, priority::REASON, Durations::True),
+            Self::Sjf(durations) => new(sjf::key, sjf::REASON, *durations),
+            Self::Edf => new(edf::key, edf::REASON, Durations::True),
+            Self::Turns(order, quantum) => order.strict(fleet).in_turns(*quantum),
+            _ => new(fifo::key, fifo::REASON, Durations::True),
+        }
+    }
+
     /// The order at its beginning, for these jobs on this fleet.
     pub fn start(&self, facts: &[JobFacts], fleet: &FleetFacts) -> Box<dyn Order> {
         let expect = |durations| expect::Expect::new(durations, fleet.seed);
-        let truth = Durations::True;
         match self {
-            Self::Fifo => Box::new(strict::Strict::new(fifo::key, fifo::REASON, expect(truth))),
-            Self::Priority => Box::new(strict::Strict::new(priority::key, priority::REASON, expect(truth))),
-            Self::Sjf(durations) => Box::new(strict::Strict::new(sjf::key, sjf::REASON, expect(*durations))),
-            Self::Edf => Box::new(strict::Strict::new(edf::key, edf::REASON, expect(truth))),
+            Self::Fifo | Self::Priority | Self::Sjf(_) | Self::Edf | Self::Turns(..) => {
+                Box::new(self.strict(fleet))
+            }
             Self::Srtf(durations) => Box::new(srtf::Srtf::new(expect(*durations))),
             Self::Easy => Box::new(easy::Easy::new(facts, fleet)),
             Self::Conservative => Box::new(conservative::Conservative::new(facts, fleet)),

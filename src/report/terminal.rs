@@ -25,6 +25,8 @@ pub fn terminal_summary(results: &RunResults) -> String {
     latency(&mut text, results);
     slo(&mut text, results);
     pools(&mut text, results);
+    apis(&mut text, results);
+    swaps(&mut text, results);
     causes(&mut text, results);
     jobs(&mut text, results);
     let limits = verdict::limits(results);
@@ -126,6 +128,41 @@ fn pools(text: &mut String, results: &RunResults) {
     left_out(text, pools.len(), "pools");
 }
 
+fn apis(text: &mut String, results: &RunResults) {
+    let apis = &results.summary.apis;
+    let rows = apis.iter().take(MOST_ROWS).map(|api| {
+        vec![
+            api.name.clone(),
+            api.provider.clone(),
+            si(api.requests.completed as f64),
+            si(api.refused as f64),
+            or_nothing(api.latency.ttft_s.p99, seconds),
+            money(api.spend_usd),
+        ]
+    });
+    table(text, &["API", "provider", "answered", "refused", "TTFT p99", "spend"], rows.collect(), 2);
+    left_out(text, apis.len(), "APIs");
+}
+
+/// Models that came and went on cards that they share.
+fn swaps(text: &mut String, results: &RunResults) {
+    let deployments = results.summary.deployments.iter();
+    let swapped: Vec<_> = deployments.filter_map(|of| Some((&of.name, of.engine.swaps?))).collect();
+    let rows = swapped.iter().take(MOST_ROWS).map(|(name, swaps)| {
+        vec![
+            (*name).clone(),
+            count(swaps.loads),
+            count(swaps.evictions),
+            format!("{}B", si(swaps.bytes)),
+            seconds(swaps.load_s),
+            seconds(swaps.stalled_s),
+        ]
+    });
+    let header = ["model on shared cards", "loads", "evictions", "loaded", "time", "stalled"];
+    table(text, &header, rows.collect(), 1);
+    left_out(text, swapped.len(), "models on shared cards");
+}
+
 fn causes(text: &mut String, results: &RunResults) {
     let spend = &results.summary.spend;
     let rows: Vec<Vec<String>> = spend
@@ -184,6 +221,9 @@ fn jobs(text: &mut String, results: &RunResults) {
             ),
         );
     }
+    if jobs.rows_left_out > 0 {
+        paragraph(text, &verdict::left_out(jobs.rows_left_out));
+    }
     let why = jobs.waits.iter().filter(|share| share.jobs > 0 && jobs.submitted > 1).map(|share| {
         let jobs = plural(share.jobs, "job");
         format!("{} ({jobs}, {:.1} h)", share.cause, share.wait_hours)
@@ -191,6 +231,19 @@ fn jobs(text: &mut String, results: &RunResults) {
     let why: Vec<String> = why.collect();
     if !why.is_empty() {
         paragraph(text, &format!("why jobs waited: {}", why.join(", ")));
+    }
+    for class in &jobs.classes {
+        paragraph(
+            text,
+            &format!(
+                "{} ({}): wait mean {}, p99 {}; one more user costs {}",
+                class.name,
+                plural(class.users, "user"),
+                or_nothing(class.wait_s.mean, seconds),
+                or_nothing(class.wait_s.p99, seconds),
+                money(class.usd_per_user),
+            ),
+        );
     }
     text.push('\n');
 }

@@ -135,9 +135,16 @@ pub(super) fn limits(results: &RunResults) -> Vec<String> {
             }
         ));
     }
+    said.extend(rows_left_out(results).map(|text| sentence(&text)));
     said.extend(waiting_jobs(results));
     said.extend(unused_money(results));
     said
+}
+
+/// How many rows of the trace of jobs are not in these results.
+pub(super) fn left_out(rows: u64) -> String {
+    let were = if rows == 1 { "was" } else { "were" };
+    format!("{} of the job trace cannot be used and {were} left out", plural(rows, "row"))
 }
 
 /// Why the first of the jobs that still wait at the end has no cards, and how many wait with it.
@@ -251,6 +258,12 @@ pub(super) fn busiest_link(results: &RunResults) -> Option<String> {
         percent(share),
         si(link.capacity_bytes_per_s),
     ))
+}
+
+/// Rows of a job trace that the scenario leaves out, where there are any.
+pub(super) fn rows_left_out(results: &RunResults) -> Option<String> {
+    let told = results.assumptions.iter().find(|item| item.figure == "rows left out")?;
+    Some(format!("{}: {} rows left out as unusable ({}).", told.about, told.value, told.doubt))
 }
 
 /// The pool whose cards computed the most of their time, with that share.

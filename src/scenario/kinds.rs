@@ -55,7 +55,8 @@ pub const POSITIVE_TIME: Kind<Duration> = Kind {
 pub const TIME_OF_DAY: Kind<Duration> = Kind {
     what: "a time of day such as \"14:00\"",
     read: |value| {
-        let Value::Text(text) = value else { return Err(Unfit::Type) };
+        // TOML has times of day of its own: `13:00` without quotes, as --set takes it.
+        let (Value::Text(text) | Value::Datetime(text)) = value else { return Err(Unfit::Type) };
         let time = match text.split_once(':') {
             Some((hours, minutes)) => match (hours.trim().parse::<u64>(), minutes.trim().parse::<u64>()) {
                 (Ok(hours), Ok(minutes)) if hours < 24 && minutes < 60 && minutes_are_two(text) => {

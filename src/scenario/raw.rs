@@ -5,6 +5,7 @@ mod api;
 mod autoscaler;
 mod batching;
 mod deployment;
+mod developers;
 mod disaggregated;
 mod host;
 mod image;
@@ -30,6 +31,7 @@ pub use adapter::{RawAdapter, RawLora};
 pub use api::RawApi;
 pub use autoscaler::RawAutoscaler;
 pub use deployment::{Parallelism, RawDeployment, StepTime, read as deployment};
+pub use developers::RawDevelopers;
 pub use disaggregated::{RawDisaggregated, RawSet};
 pub use host::{RawHost, WeightsFrom};
 pub use job::{RawJob, Work, read as job};
@@ -70,6 +72,8 @@ pub struct RawScenario {
     pub deployments: Vec<RawDeployment>,
     pub jobs: Vec<RawJob>,
     pub job_trace: Option<RawJobTrace>,
+    pub developers: Vec<RawDevelopers>,
+    pub start: Start,
     pub scheduler: RawScheduler,
     pub node_autoscaler: Option<RawNodeAutoscaler>,
     pub prices: RawPrices,
@@ -136,18 +140,21 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawScen
     });
     let jobs = t.tables("jobs", "job", "A training or batch job.", job);
     let job_trace = scheduler::job_trace(t, around);
+    let doc = "People whose interactive sessions are jobs.";
+    let developers = t.tables("developers", "developers", doc, developers::read);
     let doc = "Which waiting job is next, and where it goes.";
     let scheduler = t.table_or_default("scheduler", doc, scheduler::read);
     let node_autoscaler = node_autoscaler::read(t, around);
     let prices = prices(t, around);
     let plan = plan(t);
     let overrides = OVERRIDES.map(|key| (key, overrides(t, key)));
-    t.later(&[
-        ("autoscaler", "autoscalers are"),
-        ("failures", "failures are"),
-        ("carbon", "carbon accounting is"),
-    ]);
-    if !t.is_describing() && !t.has("streams") && !t.has("jobs") && !t.has("job_trace") {
+    t.later(&[("autoscaler", "autoscalers are"), ("carbon", "carbon accounting is")]);
+    if !t.is_describing()
+        && !t.has("streams")
+        && !t.has("jobs")
+        && !t.has("job_trace")
+        && !t.has("developers")
+    {
         let problem =
             Problem::error(t.place, "there is nothing to simulate").help("add a [[streams]] or a [[jobs]]");
         t.problem(problem);
@@ -167,6 +174,8 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<RawScen
         deployments,
         jobs,
         job_trace,
+        developers,
+        start: start.unwrap_or_default(),
         scheduler: scheduler.unwrap_or_default(),
         node_autoscaler,
         prices,

@@ -18,6 +18,7 @@ mod lifecycle;
 mod links;
 mod names;
 mod node_autoscaler;
+mod people;
 mod pools;
 mod scheduler;
 mod step_time;
@@ -32,7 +33,7 @@ use super::problem::Severity;
 use super::raw::{RawAutoscaler, RawDeployment, RawScenario, duplicates};
 use super::reading::Reading;
 use crate::fleet::PoolConfig;
-use crate::jobs::{JobConfig, JobList};
+use crate::jobs::{JobConfig, JobList, JobRules};
 use crate::serving::DeploymentConfig;
 use crate::sim::Seed;
 use crate::world::{PoolPlan, ScalerPlan, WorldConfig};
@@ -62,6 +63,7 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
     let apis = apis::resolve(&scenario, &catalog, reading);
     let jobs = jobs::resolve(&scenario, &catalog, &pools, reading, &mut ledger);
     let job_trace = scheduler::job_trace(&scenario, &pools, reading, &mut ledger);
+    let developers = people::developers(&scenario, &pools, reading);
     deployments::warn_unused(&scenario, &streams, reading);
     if reading.problems.iter().any(|problem| problem.severity == Severity::Error) {
         return None;
@@ -73,8 +75,13 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
         deployments.into_iter().map(|deployment| deployment.config).collect::<Option<_>>()?;
     let jobs: Vec<JobConfig> = jobs.into_iter().collect::<Option<_>>()?;
     let expanded = job_order::expand(&scenario, &jobs, reading);
-    let all_jobs = JobList::joined(&expanded, job_trace.as_ref());
+    let (job_trace, rows_left_out) = job_trace.unzip();
+    let mut job_rules =
+        JobRules { developers, rows_left_out: rows_left_out.unwrap_or(0), ..JobRules::default() };
+    let (seed, duration) = (Seed(scenario.seed), scenario.duration);
+    let all_jobs = JobList::of_run(&expanded, job_trace.as_ref(), &job_rules, seed, duration);
     let queue_order = scheduler::queue_order(&scenario, &all_jobs, reading);
+    job_rules.calendar = people::calendar(&scenario, &all_jobs, &queue_order, reading);
     if reading.problems.iter().any(|problem| problem.severity == Severity::Error) {
         return None;
     }
@@ -97,6 +104,7 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
         scalers,
         jobs: expanded,
         job_trace,
+        job_rules,
         queue_order,
         placement: scenario.scheduler.placement,
         assumptions: ledger.into_assumptions(),

@@ -116,6 +116,18 @@ impl Duration {
         self.0 == 0
     }
 
+    /// Rounded as people say it: to the second from a minute on, to the millisecond from a second on.
+    #[must_use]
+    pub const fn for_people(self) -> Self {
+        let unit = match self.0 / NANOS_PER_SECOND {
+            0 => 1,
+            1..60 => NANOS_PER_SECOND / 1000,
+            _ => NANOS_PER_SECOND,
+        };
+        let up = self.0 % unit >= unit.div_ceil(2);
+        Self((self.0 / unit).saturating_add(up as u64).saturating_mul(unit))
+    }
+
     /// The difference, or zero.
     pub const fn saturating_sub(self, other: Self) -> Self {
         Self(self.0.saturating_sub(other.0))
@@ -225,6 +237,15 @@ impl fmt::Display for Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn people_round() {
+        let said = |nanos| Duration(nanos).for_people().to_string();
+        assert_eq!(said(26_617_856_978_173), "7h23m38s");
+        assert_eq!(said(1_234_567_890), "1.235s");
+        assert_eq!(said(59_999_999_999), "1m");
+        assert_eq!((said(1_500), said(0)), ("1500ns".to_owned(), "0s".to_owned()));
+    }
 
     #[test]
     fn reads_what_users_write() {

@@ -65,6 +65,17 @@ impl World<'_> {
         })?;
         let (leased, ran) = (self.job_card_time(at), self.job_card_time_by_state(at));
         check(leased == ran, &|| format!("jobs held cards for {leased} card-ns, and ran for {ran}"))?;
+        for (job, state) in (0u32..).zip(self.jobs.states()) {
+            let Some(submitted) = state.submitted else { continue };
+            let (waited, explained) =
+                (state.started.unwrap_or(at).since(submitted), self.jobs.waits(at, job).total());
+            check(waited == explained, &|| {
+                format!(
+                    "job {} waited {waited}, and its causes add up to {explained}",
+                    self.job_list.name(job)
+                )
+            })?;
+        }
         for (plan, totals) in self.config.deployments.iter().zip(totals) {
             let HandoverTotals { bytes_sent, bytes_received, bytes_moving, bytes_lost, .. } = totals.handed;
             check(bytes_sent == bytes_received + bytes_moving + bytes_lost, &|| {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::billing::{Tariff, UsdPerKwh};
 use crate::catalog::EgressPrices;
 use crate::fleet::{Delay, PoolConfig};
-use crate::jobs::{JobConfig, JobList};
+use crate::jobs::{JobConfig, JobList, JobRules};
 use crate::metrics::Signal;
 use crate::metrics::results::{Assumption, DefaultTaken};
 use crate::policies::placement::PlacementKind;
@@ -46,6 +46,8 @@ pub struct WorldConfig {
     pub jobs: Vec<JobConfig>,
     /// The jobs of a trace, behind these.
     pub job_trace: Option<Arc<JobList>>,
+    /// What holds for all of them.
+    pub job_rules: JobRules,
     /// Which waiting job is next.
     pub queue_order: QueueOrder,
     /// Which node of a pool a claim gets.

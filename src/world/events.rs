@@ -43,6 +43,14 @@ pub(super) enum Event {
     },
     /// Nodes come and go.
     Fleet(fleet::Event),
+    /// An entry of the jobs' calendar begins or ends.
+    Calendar,
+    /// Jobs give way to replicas whose claims are pending.
+    Yield,
+    /// The time within which a job was to give way is over.
+    YieldEnd {
+        job: u32,
+    },
     /// What is pending is bought.
     Buy,
     /// The node autoscaler looks.
@@ -86,6 +94,9 @@ impl Ranked for Event {
             Self::Serving(serving::Event::Answer { id, .. }) => (30, 1 << 32 | u64::from(id)),
             Self::Serving(serving::Event::Flow { .. }) => (35, 0),
             Self::Serving(serving::Event::Boundary { replica, .. }) => (40, u64::from(replica)),
+            Self::Calendar => (6, 0),
+            Self::YieldEnd { job } => (7, u64::from(job)),
+            Self::Yield => (53, 0),
             Self::Price { pool, .. } => (4, u64::from(pool)),
             Self::ScaleNodes => (54, 0),
             Self::Scrape { scaler } => (45, u64::from(scaler)),

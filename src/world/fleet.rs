@@ -122,6 +122,7 @@ impl World<'_> {
             recorder: &mut self.recorder,
             list: &self.job_list,
             leases: &mut self.job_leases,
+            calendar: &self.calendar,
             held: &mut self.held,
             prices: &self.card_prices,
             card_nanos: &mut self.job_card_nanos,
@@ -146,6 +147,7 @@ impl World<'_> {
 
     /// Buys what is pending, before this instant is over.
     pub(super) fn buy_soon(&mut self, now: Instant) {
+        self.yield_soon(now);
         if self.node_scaler.is_some() {
             return self.node_scaler_sees(now);
         }
@@ -228,7 +230,7 @@ impl World<'_> {
 
     /// The holder of a lease must leave by the deadline: a job saves its state if there is time, a replica
     /// drains until then.
-    fn leave_by(&mut self, now: Instant, lease: LeaseId, deadline: Instant) {
+    pub(super) fn leave_by(&mut self, now: Instant, lease: LeaseId, deadline: Instant) {
         match self.inventory.lease(lease).map(|lease| lease.holder) {
             Some(Holder::Job(job)) => self.evict_job(now, job, Some(deadline)),
             Some(Holder::Replica(..)) => self.revoke_replica(now, lease, deadline),
@@ -237,7 +239,7 @@ impl World<'_> {
     }
 
     /// A lease ends now, with what its holder does.
-    fn end_lease(&mut self, now: Instant, lease: LeaseId) {
+    pub(super) fn end_lease(&mut self, now: Instant, lease: LeaseId) {
         match self.inventory.lease(lease).map(|lease| lease.holder) {
             Some(Holder::Job(job)) => self.evict_job(now, job, None),
             Some(Holder::Replica(..)) => self.lose_replica(now, lease),

@@ -5,7 +5,7 @@ use super::recorder::Recorder;
 use crate::fleet::{
     Grant, Holder, Inventory, Lease, LeaseId, PendingReason, PoolId, Reservation, Shape, WhatIf,
 };
-use crate::jobs::{Ask, Cards, JobList};
+use crate::jobs::{Ask, Cards, Hold, JobList};
 use crate::policies::placement::PlacementKind;
 use crate::policies::queue_order::{Cluster, FleetFacts, Shadow};
 use crate::sim::Seed;
@@ -18,6 +18,8 @@ pub(super) struct JobCards<'a> {
     pub(super) list: &'a JobList,
     pub(super) leases: &'a mut Vec<Option<LeaseId>>,
     pub(super) held: &'a mut Option<Reservation>,
+    /// What the calendar holds, and when.
+    pub(super) calendar: &'a [(Hold, Reservation)],
     /// Claims of others that were granted what jobs gave back.
     pub(super) grants: &'a mut Vec<Grant>,
     /// What an hour of one card of each pool costs.
@@ -51,21 +53,9 @@ impl Cluster for JobCards<'_> {
         self.inventory.cards_with_room(PoolId(pool))
     }
 
-    fn reserve(
-        &mut self,
-        job: u32,
-        soon: Instant,
-        releases: &mut dyn Iterator<Item = (Instant, u32)>,
-    ) -> Option<Shadow> {
+    fn reserve(&mut self, job: u32, releases: &mut dyn Iterator<Item = (Instant, u32)>) -> Option<Shadow> {
         let shape = self.list.shape(job);
         *self.held = None;
-        if let Some(found) = self.first_to_fit(job, shape, Some(soon)) {
-            let (at, pool, leases) = found?;
-            let mut then = self.inventory.what_if(pool, shape);
-            leases.iter().filter_map(|id| self.inventory.lease(*id)).for_each(|lease| then.give_back(lease));
-            *self.held = Some(then.reservation());
-            return Some(Shadow { at, pool: pool.0 });
-        }
         let mut pools: Vec<_> =
             self.list.pools(job).iter().map(|pool| self.inventory.what_if(*pool, shape)).collect();
         let mut found: Option<(Instant, usize)> = None;
@@ -95,7 +85,7 @@ impl Cluster for JobCards<'_> {
         candidates: &mut dyn Iterator<Item = u32>,
     ) -> Option<Vec<u32>> {
         let shape = self.list.shape(job);
-        if let Some(found) = self.first_to_fit(job, shape, None) {
+        if let Some(found) = self.first_to_fit(job, shape) {
             let (end, pool, leases) = found?;
             let held = |id: &LeaseId| {
                 let lease = self.inventory.lease(*id)?;
@@ -165,22 +155,13 @@ impl JobCards<'_> {
         }
     }
 
-    /// By when a job fits on one of its pools, which that is, and the leases that are given back there
-    /// until then, as [`Inventory::fits_by`] says for each. The outer `None` when ends are not kept.
-    fn first_to_fit(
-        &mut self,
-        job: u32,
-        shape: Shape,
-        together: Option<Instant>,
-    ) -> Option<Option<(Instant, PoolId, Vec<LeaseId>)>> {
+    /// Down to which end leases must be given back, the last to end first, until a job fits on one of its pools:
+    /// the latest there is, with that pool and those leases. The outer `None` when ends are not kept.
+    fn first_to_fit(&mut self, job: u32, shape: Shape) -> Option<Option<(Instant, PoolId, Vec<LeaseId>)>> {
         let mut first: Option<(Instant, PoolId, Vec<LeaseId>)> = None;
         for pool in self.list.pools(job) {
-            let Some((at, leases)) = self.inventory.fits_by(*pool, shape, together)? else { continue };
-            let sooner = |found: &(Instant, PoolId, Vec<LeaseId>)| match together {
-                Some(_) => at < found.0,
-                None => at > found.0,
-            };
-            if first.as_ref().is_none_or(sooner) {
+            let Some((at, leases)) = self.inventory.fits_without(*pool, shape)? else { continue };
+            if first.as_ref().is_none_or(|(latest, ..)| at > *latest) {
                 first = Some((at, *pool, leases));
             }
         }
@@ -188,31 +169,94 @@ impl JobCards<'_> {
     }
 }
 
-impl Cards for JobCards<'_> {
-    fn start(&mut self, now: Instant, job: u32, ask: Ask) -> Result<usize, PendingReason> {
-        let shape = self.list.shape(job);
-        let pools = self.list.pools(job);
-        let (skipped, pools) = match ask {
-            Ask::On(option) => (usize::from(option), &pools[usize::from(option)..=usize::from(option)]),
-            Ask::Any | Ask::Beside => (0, pools),
-        };
-        let order = self.order_of_pools(job, pools.len());
-        let options: Vec<(PoolId, Shape)> = match &order {
-            None => pools.iter().map(|pool| (*pool, shape)).collect(),
-            Some(order) => order.iter().map(|place| (pools[*place], shape)).collect(),
-        };
-        let held = self.held.as_ref().filter(|_| ask == Ask::Beside);
-        let id = self.inventory.lease_now(now, Holder::Job(job), &options, held)?;
+/// The calendar with the nodes of each entry: those with the highest numbers.
+pub(super) fn calendar(holds: &[Hold], pools: &[PoolPlan]) -> Vec<(Hold, Reservation)> {
+    let of = |hold: &Hold| {
+        let slots = pools[hold.pool.index()].fleet.slots();
+        let nodes = (slots.saturating_sub(hold.nodes)..slots).map(|node| (node, 0)).collect();
+        (hold.clone(), Reservation { pool: hold.pool, nodes })
+    };
+    holds.iter().map(of).collect()
+}
+
+impl JobCards<'_> {
+    /// Entries of the calendar that are in the way of a job that starts now, as far as its estimate tells.
+    fn in_the_way(&self, now: Instant, job: u32) -> Vec<usize> {
+        if self.calendar.is_empty() {
+            return Vec::new();
+        }
+        let end = now.saturating_add(self.list.facts(job).estimate);
+        let (user, queue) = (self.list.user(job), self.list.queue(job));
+        let meets = |hold: &Hold| hold.meets(now, end) && !hold.is_for(user, queue);
+        let entries = self.calendar.iter().enumerate();
+        entries.filter(|(_, (hold, _))| meets(hold)).map(|(entry, _)| entry).collect()
+    }
+
+    /// Why a job was refused: by what is held for others, when it would fit without.
+    fn blame_holds(
+        &self,
+        reason: PendingReason,
+        options: &[(PoolId, Shape)],
+        (beside, entries): (bool, &[usize]),
+    ) -> PendingReason {
+        let until = entries.iter().map(|entry| self.calendar[*entry].0.to).max();
+        let fits = || options.iter().any(|(pool, shape)| self.inventory.what_if(*pool, *shape).fits());
+        match until {
+            Some(until) if fits() => PendingReason::Held { until },
+            None if beside && fits() => PendingReason::Reserved,
+            _ => reason,
+        }
+    }
+
+    /// The lease of a job on what an entry of the calendar holds, with the place of its pool among the job's.
+    fn start_held(&mut self, now: Instant, job: u32, entry: usize) -> Option<(LeaseId, usize)> {
+        let held = &self.calendar[entry].1;
+        let option = self.list.pools(job).iter().position(|pool| *pool == held.pool)?;
+        Some((self.inventory.lease_on(now, Holder::Job(job), held, self.list.facts(job).cards)?, option))
+    }
+
+    /// A job has its cards: keeps account of them, and says on which of its options.
+    fn started(&mut self, now: Instant, job: u32, id: LeaseId, option: usize) -> usize {
         let lease = self.inventory.lease(id);
-        let (option, pool) = lease.map_or((0, options[0].0), |lease| (lease.option, lease.pool));
-        let option = order.map_or(option, |order| order[option]) + skipped;
+        let pool = lease.map_or(PoolId(0), |lease| lease.pool);
         self.recorder.busy(now, id, lease, true);
         self.recorder.job_placed(job, lease);
         self.recorder.leased(now, pool.index(), u64::from(self.inventory.usage(pool).leased));
         self.inventory.set_busy(now, id, true);
         self.record_shared(now, pool);
         self.leases[job as usize] = Some(id);
-        Ok(option)
+        option
+    }
+}
+
+impl Cards for JobCards<'_> {
+    fn start(&mut self, now: Instant, job: u32, ask: Ask) -> Result<usize, PendingReason> {
+        if let Ask::Held(entry) = ask {
+            let wanted = self.list.facts(job).cards;
+            let none = PendingReason::TooFewFree { free: 0, wanted };
+            let (id, option) = self.start_held(now, job, usize::from(entry)).ok_or(none)?;
+            return Ok(self.started(now, job, id, option));
+        }
+        let shape = self.list.shape(job);
+        let pools = self.list.pools(job);
+        let (skipped, pools) = match ask {
+            Ask::On(option) => (usize::from(option), &pools[usize::from(option)..=usize::from(option)]),
+            Ask::Any | Ask::Beside | Ask::Held(_) => (0, pools),
+        };
+        let order = self.order_of_pools(job, pools.len());
+        let options: Vec<(PoolId, Shape)> = match &order {
+            None => pools.iter().map(|pool| (*pool, shape)).collect(),
+            Some(order) => order.iter().map(|place| (pools[*place], shape)).collect(),
+        };
+        let entries = self.in_the_way(now, job);
+        let held = self.held.as_ref().filter(|_| ask == Ask::Beside);
+        let beside: Vec<&Reservation> =
+            held.iter().copied().chain(entries.iter().map(|entry| &self.calendar[*entry].1)).collect();
+        let id = self.inventory.lease_now(now, Holder::Job(job), &options, &beside);
+        let id = id.map_err(|reason| self.blame_holds(reason, &options, (held.is_some(), &entries)))?;
+        let option = self.inventory.lease(id).map_or(0, |lease| lease.option);
+        let option = order.map_or(option, |order| order[option]) + skipped;
+        Ok(self.started(now, job, id, option))
     }
 
     fn expect(&mut self, job: u32, end: Instant) {

@@ -1,11 +1,11 @@
 //! Jobs by what they have in common, and what they waited for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::run::World;
-use crate::jobs::JobState;
+use crate::jobs::{JobState, WaitCause};
 use crate::metrics::Sketch;
-use crate::metrics::results::{JobGroup, MOST_GROUPS, WaitShare};
+use crate::metrics::results::{JobClass, JobGroup, JobWaits, MOST_GROUPS, WaitShare};
 use crate::units::{Duration, Instant};
 
 /// The bound of the slow-down, as in `metrics::fairness`.
@@ -98,27 +98,78 @@ impl World<'_> {
         groups
     }
 
-    /// What jobs waited for.
-    pub(super) fn wait_shares(&self) -> Vec<WaitShare> {
-        let mut shares: BTreeMap<&'static str, (u64, u128)> = BTreeMap::new();
-        for state in self.jobs.states() {
-            let Some(submitted) = state.submitted else { continue };
-            let waited = state.started.unwrap_or(self.end).since(submitted);
-            if waited.is_zero() {
-                continue;
-            }
-            let cause = state.wait_reason.map_or("priority", |reason| reason.cause());
-            let share = shares.entry(cause).or_default();
-            share.0 += 1;
-            share.1 += u128::from(waited.as_nanos());
+    /// Classes of jobs, one a queue, with what one more user of each would cost; none where nobody counts users.
+    pub(super) fn job_classes(&mut self) -> Vec<JobClass> {
+        if self.config.job_rules.developers.is_empty() {
+            return Vec::new();
         }
-        let share = |(cause, (jobs, nanos)): (&str, (u64, u128))| WaitShare {
-            cause: cause.to_owned(),
+        let rates: Vec<f64> = (0..self.config.pools.len())
+            .map(|pool| {
+                let leased = self.metered(self.end, pool).leased as f64 / 3.6e12;
+                if leased > 0.0 { self.ledger.charged(pool).as_f64() / leased } else { 0.0 }
+            })
+            .collect();
+        let list = self.jobs.list();
+        let mut classes: BTreeMap<u32, (BTreeSet<u32>, Group, f64, f64)> = BTreeMap::new();
+        for (job, state) in (0u32..).zip(self.jobs.states()) {
+            let (users, group, hours, usd) = classes.entry(list.facts(job).queue).or_default();
+            users.insert(list.facts(job).user);
+            let option = usize::from(state.option);
+            group.add(state, list.duration(job, option));
+            let now = state.running.map_or(Duration::ZERO, |since| self.end.since(since));
+            let held = list.card_share(job) * (state.ran + now).as_hours_f64();
+            *hours += held;
+            *usd += held * rates[list.pool_of(job, option).index()];
+        }
+        let class = |(queue, (users, group, card_hours, usd)): (u32, (BTreeSet<u32>, Group, f64, f64))| {
+            let name = list.queue_name(queue);
+            let kind = self.config.job_rules.developers.iter().find(|kind| kind.name == name);
+            let users = kind.map_or(users.len() as u64, |kind| u64::from(kind.headcount));
+            let group = group.finish(if name.is_empty() { "other jobs".to_owned() } else { name.to_owned() });
+            JobClass {
+                name: group.name,
+                users,
+                submitted: group.submitted,
+                wait_s: group.wait_s,
+                card_hours,
+                usd_per_user: usd / users.max(1) as f64,
+            }
+        };
+        classes.into_iter().map(class).collect()
+    }
+
+    /// What jobs waited for, each split over its causes.
+    pub(super) fn wait_shares(&self) -> Vec<WaitShare> {
+        let mut shares = WaitCause::ALL.map(|cause| (cause, 0u64, 0u128));
+        for job in 0..self.jobs.list().len() as u32 {
+            for ((_, time), (_, jobs, nanos)) in self.jobs.waits(self.end, job).iter().zip(&mut shares) {
+                *jobs += u64::from(!time.is_zero());
+                *nanos += u128::from(time.as_nanos());
+            }
+        }
+        let some = shares.into_iter().filter(|(_, jobs, _)| *jobs > 0);
+        let share = |(cause, jobs, nanos): (WaitCause, u64, u128)| WaitShare {
+            cause: cause.name().to_owned(),
             jobs,
             wait_hours: nanos as f64 / 3.6e12,
         };
-        let mut shares: Vec<WaitShare> = shares.into_iter().map(share).collect();
+        let mut shares: Vec<WaitShare> = some.map(share).collect();
         shares.sort_by(|a, b| b.wait_hours.total_cmp(&a.wait_hours).then_with(|| a.cause.cmp(&b.cause)));
         shares
+    }
+
+    /// What each job waited for.
+    pub(super) fn job_waits(&self) -> JobWaits {
+        let all = || (0..self.jobs.list().len() as u32).map(|job| self.jobs.waits(self.end, job));
+        let mut seen = [false; WaitCause::ALL.len()];
+        all().for_each(|times| {
+            times.iter().zip(&mut seen).for_each(|((_, time), seen)| *seen |= !time.is_zero())
+        });
+        let occurs: Vec<WaitCause> =
+            WaitCause::ALL.into_iter().zip(seen).filter(|(_, seen)| *seen).map(|(cause, _)| cause).collect();
+        JobWaits {
+            nanos: all().flat_map(|times| occurs.iter().map(move |cause| times[*cause])).collect(),
+            causes: occurs.iter().map(|cause| cause.name()).collect(),
+        }
     }
 }

@@ -8,16 +8,17 @@ use super::egress::Egress;
 use super::error::RunError;
 use super::events::Event;
 use super::hosted::Hosted;
-use super::job_cards::{JobCards, fleet_facts};
+use super::job_cards::{JobCards, calendar, fleet_facts};
 use super::node_scaler::NodeScaler;
 use super::recorder::Recorder;
 use super::replicas::Replicas;
 use super::retries::Retries;
 use super::scale::Scaler;
+use super::yields::Yielding;
 use super::{RequestSink, RunOptions};
 use crate::billing::{Ledger, Metered};
 use crate::fleet::{Inventory, LeaseId, Nodes, PoolId, Reservation};
-use crate::jobs::{self, JobList, Jobs};
+use crate::jobs::{self, Hold, JobList, Jobs};
 use crate::metrics::results::DecisionRow;
 use crate::policies::placement::Workload;
 use crate::serving::{self, NewRequest, Serving, StreamRoute};
@@ -65,6 +66,14 @@ pub(super) struct World<'a> {
     /// The lease of each job that runs.
     pub(super) job_leases: Vec<Option<LeaseId>>,
     pub(super) job_list: Arc<JobList>,
+    /// Whether any job gives way to serving, those that are about to, how many were told, and when that is
+    /// looked at next.
+    pub(super) some_yield: bool,
+    pub(super) yielding: Yielding,
+    pub(super) yields: u64,
+    pub(super) yields_at: Option<Instant>,
+    /// What the calendar holds for some jobs, and when.
+    pub(super) calendar: Vec<(Hold, Reservation)>,
     /// Card-nanoseconds of jobs' leases that have ended.
     pub(super) job_card_nanos: u128,
     /// What an hour of one card of each pool costs at the beginning.
@@ -110,23 +119,30 @@ impl<'a> World<'a> {
         let energy_accounts = super::money::open_energy(config, &mut ledger);
         let hosted = Hosted::new(config, &mut ledger);
         let egress = Egress::new(config, &mut ledger);
-        let job_list = JobList::joined(&config.jobs, config.job_trace.as_ref());
+        let job_list = JobList::of_run(
+            &config.jobs,
+            config.job_trace.as_ref(),
+            &config.job_rules,
+            config.seed,
+            config.duration,
+        );
         let fleet = fleet_facts(&config.pools, &job_list, config.seed);
         let mut serving =
             Serving::new(config.deployments.clone(), routes, &tenants, config.seed, options.plain);
         serving.share_hosts(config.hosts.clone());
         let nodes = Nodes::new(config.pools.iter().map(|pool| &pool.fleet), config.seed);
         let inventory = Inventory::new(config.pools.iter().map(|pool| &pool.fleet), config.placement);
-        let jobs = Jobs::new(Arc::clone(&job_list), &config.queue_order, &fleet);
+        let jobs = Jobs::new(Arc::clone(&job_list), &config.queue_order, &config.job_rules, &fleet);
         let patterns = super::links::patterns(config, &job_list);
         let mut inventory = inventory.seeded(config.seed).talking(patterns);
         if job_list.has_needs() || config.placement.scores() {
             inventory = inventory.sharing(job_list.workload());
         }
         let workload = config.job_trace.is_some().then(|| job_list.workload());
-        if let Some(order) = jobs.ends() {
-            inventory.keep_ends(order);
+        if jobs.keeps_ends() {
+            inventory.keep_ends();
         }
+        let some_yield = job_list.extras().any(|(_, extra)| extra.yields_within.is_some());
         Ok(Self {
             config,
             end,
@@ -150,7 +166,12 @@ impl<'a> World<'a> {
             buys_at: None,
             looks_at: None,
             job_leases: vec![None; job_list.len()],
+            some_yield,
+            yielding: Yielding::new(),
+            yields: 0,
+            yields_at: None,
             job_list,
+            calendar: calendar(&config.job_rules.calendar, &config.pools),
             job_card_nanos: 0,
             card_prices: fleet.prices.clone(),
             workload,
@@ -209,6 +230,11 @@ impl<'a> World<'a> {
                 self.queue.push(at, Event::Arrive { stream, user: None });
             }
         }
+        for (hold, _) in &self.calendar {
+            for at in [hold.from, hold.to].into_iter().filter(|at| *at > Instant::ZERO && *at < self.end) {
+                self.queue.push(at, Event::Calendar);
+            }
+        }
         self.queue.push(Instant::ZERO + self.billing_interval, Event::Bill);
         self.buy_soon(Instant::ZERO);
         Ok(())
@@ -250,6 +276,7 @@ impl<'a> World<'a> {
                     recorder: &mut self.recorder,
                     list: &self.job_list,
                     leases: &mut self.job_leases,
+                    calendar: &self.calendar,
                     held: &mut self.held,
                     prices: &self.card_prices,
                     card_nanos: &mut self.job_card_nanos,
@@ -268,6 +295,9 @@ impl<'a> World<'a> {
             Event::Fleet(event) => self.with_nodes(now, |nodes, ctx| nodes.handle(ctx, event)),
             Event::ScaleNodes => self.scale_nodes(now),
             Event::Buy => self.buy(now),
+            Event::Yield => self.yield_cards(now),
+            Event::YieldEnd { job } => self.yield_end(now, job),
+            Event::Calendar => self.cards_came_free(now),
             Event::Price { pool, place } => self.change_price(now, usize::from(pool), place as usize),
             Event::Bill => {
                 for pool in 0..self.config.pools.len() {

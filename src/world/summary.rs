@@ -39,6 +39,7 @@ impl World<'_> {
             time: self.stream_times(),
             ledger: self.ledger_rows(),
             jobs: self.job_rows(),
+            job_waits: self.job_waits(),
             gantt: std::mem::take(&mut self.recorder.gantt),
             decisions: std::mem::take(&mut self.decisions),
             assumptions: self.config.assumptions.clone(),
@@ -317,8 +318,13 @@ impl World<'_> {
         self.recorder.deployments.iter().enumerate().map(one).collect()
     }
 
-    fn jobs_summary(&self) -> JobsSummary {
-        let mut summary = JobsSummary::default();
+    fn jobs_summary(&mut self) -> JobsSummary {
+        let mut summary = JobsSummary {
+            classes: self.job_classes(),
+            yields: self.yields,
+            rows_left_out: self.config.job_rules.rows_left_out,
+            ..JobsSummary::default()
+        };
         let list = self.jobs.list();
         let mut spans = Vec::with_capacity(list.len());
         let (mut wait, mut jct) = (Sketch::new(), Sketch::new());

@@ -145,7 +145,7 @@ fn experiment(pods: &[Pod], nodes: &[Node], kind: PlacementKind, seed: u64) -> (
         }
         arrived += pod.milli;
         let options: Vec<_> = (0..nodes.len() as u16).map(|pool| (PoolId(pool), pod.shape)).collect();
-        if inventory.lease_now(Instant::ZERO, Holder::Job(number), &options, None).is_ok() {
+        if inventory.lease_now(Instant::ZERO, Holder::Job(number), &options, &[]).is_ok() {
             used += pod.milli;
         }
         // The rows of the artifact are rounded to whole percents of arrivals.
@@ -201,7 +201,7 @@ fn decisions(rows: &mut Vec<Row>, nodes: &[Node]) {
         best += u32::from(score(&mut inventory, chosen.0) == most);
         count += 1;
         inventory
-            .lease_now(Instant::ZERO, Holder::Job(number), &[(chosen, pod.shape)], None)
+            .lease_now(Instant::ZERO, Holder::Job(number), &[(chosen, pod.shape)], &[])
             .expect("it fits where they put it");
         if let Ok(reported) = reported.parse::<f64>() {
             furthest = furthest.max((fragments(&inventory, nodes.len()) - reported).abs() / reported);

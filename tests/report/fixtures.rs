@@ -334,6 +334,7 @@ pub fn run(shape: &Shape) -> RunResults {
             amount: Usd::from_micros(15_732_000),
         }],
         jobs,
+        job_waits: Default::default(),
         gantt: Vec::new(),
         decisions: vec![DecisionRow {
             time: time(90.0),

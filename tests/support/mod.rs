@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 
 pub mod engine;
+pub mod jobs;
 
 use fleetsim::billing::Tariff;
 use fleetsim::fleet::{Host, PoolConfig, PoolId};
@@ -131,6 +132,7 @@ pub fn world(stream: StreamPlan, deployment: DeploymentConfig, seconds: f64, war
         scalers: Vec::new(),
         jobs: Vec::new(),
         job_trace: None,
+        job_rules: Default::default(),
         queue_order: Default::default(),
         placement: Default::default(),
         assumptions: Vec::new(),

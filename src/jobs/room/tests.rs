@@ -11,7 +11,7 @@ impl Cluster for OneCard {
     fn free(&self, _pool: u16) -> u32 {
         u32::from(self.0.is_none())
     }
-    fn reserve(&mut self, _: u32, _: Instant, _: &mut dyn Iterator<Item = (Instant, u32)>) -> Option<Shadow> {
+    fn reserve(&mut self, _: u32, _: &mut dyn Iterator<Item = (Instant, u32)>) -> Option<Shadow> {
         None
     }
     fn victims(&mut self, _: u32, _: Instant, _: &mut dyn Iterator<Item = u32>) -> Option<Vec<u32>> {
@@ -43,7 +43,7 @@ fn losing(checkpoint: Option<Checkpoint>, losses: &[u64]) -> (f64, f64, f64) {
     list.push(("long", "", ""), Instant::ZERO, (1, work), &[PoolId(0)], JobTerms::default());
     list.set_extra(0, JobExtra { checkpoint, ..JobExtra::default() });
     let fleet = FleetFacts { cards: vec![1], types: vec![0], places: vec![vec![0]], ..FleetFacts::default() };
-    let mut jobs = Jobs::new(Arc::new(list), &QueueOrder::Fifo, &fleet);
+    let mut jobs = Jobs::new(Arc::new(list), &QueueOrder::Fifo, &JobRules::default(), &fleet);
     let (mut cards, mut queue, mut effects) = (OneCard(None), Vec::new(), Vec::new());
     jobs.begin(&mut Ctx::new(Instant::ZERO, &mut queue, &mut effects));
     let mut losses = losses.iter().map(|second| at(*second)).peekable();

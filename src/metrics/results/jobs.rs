@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::Quantiles;
-use crate::units::Instant;
+use crate::units::{Duration, Instant};
 
 /// Jobs by state at the end, and how long they took.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
@@ -55,9 +55,36 @@ pub struct JobsSummary {
     /// By user, those with most jobs first; absent when there is one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub by_user: Vec<JobGroup>,
+    /// By class of users; absent where the scenario counts no people.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<JobClass>,
+    /// Times that a job was told to give its cards up for serving; absent when none was.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub yields: u64,
+    /// Rows of the trace that cannot be used and were left out; absent when none were.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub rows_left_out: u64,
     /// Why jobs waited, the longest waits together first; absent when none did.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub waits: Vec<WaitShare>,
+}
+
+/// Jobs of one queue as a class of users, where the scenario counts people.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct JobClass {
+    /// The queue; `other jobs` where they have none.
+    pub name: String,
+    /// People: the headcount of developers, otherwise the users who have jobs.
+    pub users: u64,
+    /// Submitted within the window.
+    pub submitted: u64,
+    /// Submit to start, of jobs that started.
+    pub wait_s: Quantiles,
+    /// Card-hours that they held, parts of cards as such.
+    pub card_hours: f64,
+    /// What one more user like these costs in the window, where the fleet grows so that as large a share of it is
+    /// leased as now: the card-hours of one, at each pool's spend for a card-hour leased.
+    pub usd_per_user: f64,
 }
 
 /// Most groups that are told of one kind: those with most jobs.
@@ -82,16 +109,64 @@ pub struct JobGroup {
     pub makespan_s: Option<f64>,
 }
 
-/// What jobs waited for, by the reason of each at the time when it was first held back.
+/// What jobs waited for: the wait of each is split over its causes, which add up to it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WaitShare {
-    /// `not enough cards`, `fragmented`, `host`, `quota`, `reservation`, `round`, `dependency`, or
-    /// `priority` where others were simply before it.
+    /// `not enough cards`, `fragmented`, `host`, `quota`, `backfill reservation`, `calendar reservation`, `round`,
+    /// `dependency`, or `priority` where others were simply before it.
     pub cause: String,
-    /// Jobs.
+    /// Jobs that waited for it for some time.
     pub jobs: u64,
-    /// Their waits together, to their start or the end of the run.
+    /// The times for which they did together, up to their start or the end of the run.
     pub wait_hours: f64,
+}
+
+/// What each job waited for, from its submission to its first start or the end of the run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct JobWaits {
+    /// The causes that occur, by the names of [`WaitShare`].
+    pub causes: Vec<&'static str>,
+    /// Nanoseconds of each cause, job by job in the order of the jobs.
+    pub nanos: Vec<u64>,
+}
+
+impl JobWaits {
+    /// The causes of a job's wait with their times, which add up to it; those of no time are left out.
+    pub fn of(&self, job: usize) -> impl Iterator<Item = (&'static str, Duration)> {
+        let first = job * self.causes.len();
+        let nanos = self.nanos.get(first..first + self.causes.len()).unwrap_or_default();
+        let times = self.causes.iter().copied().zip(nanos.iter().copied().map(Duration::from_nanos));
+        times.filter(|(_, time)| !time.is_zero())
+    }
+}
+
+/// One job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobRow {
+    /// Its name.
+    pub id: String,
+    /// Who submitted it; empty when the scenario does not say.
+    pub user: String,
+    /// The queue; empty when the scenario does not say.
+    pub queue: String,
+    /// When it was submitted.
+    pub submit: Instant,
+    /// When it first ran.
+    pub start: Option<Instant>,
+    /// When it finished.
+    pub end: Option<Instant>,
+    /// Cards it asks for.
+    pub accelerators: u32,
+    /// The pool it ran on.
+    pub pool: Option<String>,
+    /// Nodes it ran on.
+    pub nodes: Vec<u32>,
+    /// `completed`, `running`, `queued` or `failed`.
+    pub state: &'static str,
+    /// How often it was interrupted.
+    pub preemptions: u32,
+    /// Why it waited, in words; empty when it did not.
+    pub wait_reason: String,
 }
 
 /// Most rows of [`GanttRow`] that are kept: the first leases to end.

@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::profile::Profile;
-use super::{Cluster, FleetFacts, JobFacts, Order, Step};
+use super::{Blame, Cluster, FleetFacts, JobFacts, Order, Step, Whom};
 use crate::policies::Reason;
 use crate::units::{Duration, Instant};
 
@@ -37,11 +37,22 @@ pub(super) struct Conservative {
     refused: BTreeSet<u32>,
     /// A job has ended before its estimate: move the waiting forward.
     early: bool,
+    /// Jobs that want as many cards of the same pools, by what they want; and the group of each job.
+    groups: BTreeMap<(u32, u32), u32>,
+    group_of: Vec<u32>,
 }
 
 impl Conservative {
-    pub(super) fn new(_facts: &[JobFacts], fleet: &FleetFacts) -> Self {
+    pub(super) fn new(facts: &[JobFacts], fleet: &FleetFacts) -> Self {
+        let mut groups = BTreeMap::new();
+        let mut group = |job: &JobFacts| {
+            let next = groups.len() as u32;
+            *groups.entry((job.places, job.cards)).or_insert(next)
+        };
+        let group_of = facts.iter().map(&mut group).collect();
         Self {
+            groups,
+            group_of,
             cards: fleet.cards.clone(),
             places: fleet.places.clone(),
             profiles: fleet.cards.iter().map(|cards| Profile::new(Instant::ZERO, *cards)).collect(),
@@ -124,7 +135,26 @@ impl Order for Conservative {
     }
 
     fn why(&self, _job: u32, _facts: &JobFacts, _cluster: &dyn Cluster) -> Option<&'static str> {
-        Some("reservation: its cards are reserved from a later time on")
+        Some("backfill reservation: its cards are reserved from a later time on")
+    }
+
+    fn group(&self, job: u32, _facts: &JobFacts) -> Option<u32> {
+        self.group_of.get(job as usize).copied()
+    }
+
+    fn has_one_turn(&self) -> bool {
+        false
+    }
+
+    fn blame(&mut self, _facts: &[JobFacts], cluster: &dyn Cluster, tell: &mut dyn FnMut(Whom, Blame)) {
+        for ((places, cards), group) in &self.groups {
+            let pools = &self.places[*places as usize];
+            let enough = pools.iter().any(|pool| cluster.free(*pool) >= *cards);
+            let blame = if enough { Blame::Backfill } else { Blame::TooFew };
+            tell(Whom::Group(*group), blame);
+        }
+        // Their time has come, and their cards do not lie as they must.
+        self.refused.iter().for_each(|job| tell(Whom::Job(*job), Blame::AsRefused));
     }
 
     fn next(&mut self, now: Instant, facts: &[JobFacts], _cluster: &mut dyn Cluster) -> (Step, Reason) {

@@ -130,6 +130,10 @@ impl Order for Drf {
         self.change(self.last, |user| user.refused = true);
     }
 
+    fn has_one_turn(&self) -> bool {
+        false
+    }
+
     fn next(&mut self, _now: Instant, _facts: &[JobFacts], _cluster: &mut dyn Cluster) -> (Step, Reason) {
         match self.ready.first() {
             None => (Step::Wait, Reason("nobody fits")),

@@ -12,7 +12,7 @@
 use std::collections::BTreeSet;
 
 use super::classes::Classes;
-use super::{Cluster, FleetFacts, JobFacts, Order, Shadow, Step};
+use super::{Blame, Cluster, FleetFacts, JobFacts, Order, Shadow, Step, Whom};
 use crate::policies::Reason;
 use crate::units::{Duration, Instant};
 
@@ -126,7 +126,30 @@ impl Order for Easy {
     fn why(&self, _job: u32, facts: &JobFacts, cluster: &dyn Cluster) -> Option<&'static str> {
         let pools = &self.places[facts.places as usize];
         let enough = pools.iter().any(|pool| cluster.free(*pool) >= facts.cards);
-        (self.blocked && enough).then_some("reservation: it would delay the first of the queue")
+        (self.blocked && enough).then_some("backfill reservation: it would delay the first of the queue")
+    }
+
+    fn group(&self, job: u32, _facts: &JobFacts) -> Option<u32> {
+        Some(self.classes.class(job) as u32)
+    }
+
+    fn has_one_turn(&self) -> bool {
+        false
+    }
+
+    /// Jobs of a class that fit nowhere wait for cards; of the others those that could start beside the
+    /// reservation have, and the rest would delay the first.
+    fn blame(&mut self, _facts: &[JobFacts], cluster: &dyn Cluster, tell: &mut dyn FnMut(Whom, Blame)) {
+        for (number, class) in self.classes.all.iter().enumerate() {
+            let pools = &self.places[class.places as usize];
+            let enough = pools.iter().any(|pool| cluster.free(*pool) >= class.cards);
+            let blame = match (enough, self.dead[number]) {
+                (false, _) => Blame::TooFew,
+                (true, true) => Blame::AsRefused,
+                (true, false) => Blame::Backfill,
+            };
+            tell(Whom::Group(number as u32), blame);
+        }
     }
 
     fn next(&mut self, now: Instant, _facts: &[JobFacts], cluster: &mut dyn Cluster) -> (Step, Reason) {
@@ -151,7 +174,7 @@ impl Order for Easy {
             None => {
                 let soon = now.saturating_add(Duration::from_nanos(1));
                 let mut ends = self.running.iter().map(|(end, job)| ((*end).max(soon), *job));
-                let shadow = cluster.reserve(head, soon, &mut ends).unwrap_or(anyone);
+                let shadow = cluster.reserve(head, &mut ends).unwrap_or(anyone);
                 *self.shadow.insert(shadow)
             }
         };

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Cluster, JobFacts, Order, Step};
+use super::{Blame, Cluster, JobFacts, Order, Step, Whom};
 use crate::policies::Reason;
 use crate::units::{Duration, Instant};
 
@@ -44,12 +44,15 @@ pub(super) struct ByQuota {
     used: u64,
     total: u64,
     last: u32,
+    /// The place of each queue that has a quota.
+    groups: BTreeMap<u32, u32>,
 }
 
 impl ByQuota {
     pub(super) fn new(config: QuotaConfig) -> Self {
         let total = config.quotas.values().map(|quota| quota.cards).sum();
         Self {
+            groups: (0u32..).zip(config.quotas.keys()).map(|(place, queue)| (*queue, place)).collect(),
             config,
             queues: BTreeMap::new(),
             running: BTreeMap::new(),
@@ -62,6 +65,15 @@ impl ByQuota {
 
     fn quota(&self, queue: u32) -> Quota {
         self.config.quotas.get(&queue).copied().unwrap_or(Quota { cards: 0, borrow: Some(0) })
+    }
+
+    /// Whether its queue may use as many cards more as a job wants.
+    fn has_quota(&self, facts: &JobFacts) -> bool {
+        let cards = u64::from(facts.cards);
+        let after = self.queues.get(&facts.queue).map_or(0, |queue| queue.used) + cards;
+        let quota = self.quota(facts.queue);
+        let may = quota.borrow.is_none_or(|borrow| after <= quota.cards + borrow);
+        may && (after <= quota.cards || self.used + cards <= self.total)
     }
 
     /// Jobs that started last, of queues above their quota, as long as they are above it.
@@ -127,11 +139,28 @@ impl Order for ByQuota {
     }
 
     fn why(&self, _job: u32, facts: &JobFacts, _cluster: &dyn Cluster) -> Option<&'static str> {
-        let after = self.queues.get(&facts.queue)?.used + u64::from(facts.cards);
-        let quota = self.quota(facts.queue);
-        let may = quota.borrow.is_none_or(|borrow| after <= quota.cards + borrow);
-        let left = after <= quota.cards || self.used + u64::from(facts.cards) <= self.total;
-        (!may || !left).then_some("quota: its queue may use no more cards now")
+        (!self.has_quota(facts)).then_some("quota: its queue may use no more cards now")
+    }
+
+    fn group(&self, _job: u32, facts: &JobFacts) -> Option<u32> {
+        Some(self.groups.get(&facts.queue).copied().unwrap_or(self.groups.len() as u32))
+    }
+
+    fn has_one_turn(&self) -> bool {
+        false
+    }
+
+    /// All of a queue wait for its quota while its first does; else the first waits for cards, and the others for
+    /// the first.
+    fn blame(&mut self, facts: &[JobFacts], _cluster: &dyn Cluster, tell: &mut dyn FnMut(Whom, Blame)) {
+        for (number, queue) in &self.queues {
+            let Some((_, first)) = queue.waiting.first() else { continue };
+            let has_quota = self.has_quota(&facts[*first as usize]);
+            let group = self.groups.get(number).copied().unwrap_or(self.groups.len() as u32);
+            let blame = if has_quota { Blame::Others } else { Blame::Quota };
+            tell(Whom::Group(group), blame);
+            tell(Whom::Job(*first), if has_quota { Blame::AsRefused } else { Blame::Quota });
+        }
     }
 
     fn next(&mut self, now: Instant, facts: &[JobFacts], cluster: &mut dyn Cluster) -> (Step, Reason) {

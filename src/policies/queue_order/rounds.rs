@@ -15,7 +15,7 @@ mod allocation;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::{Cluster, FleetFacts, JobFacts, Order, Step};
+use super::{Blame, Cluster, FleetFacts, JobFacts, Order, Step, Whom};
 use crate::policies::Reason;
 use crate::sim::RandomStream;
 use crate::units::{Duration, Instant};
@@ -109,6 +109,10 @@ pub(super) struct Rounds {
     present: BTreeSet<u32>,
     /// The pool that the last step was about.
     asked: usize,
+    /// A round has begun, who was refused in it, and who came since the last: to say what they wait for.
+    planned: bool,
+    turned_away: BTreeSet<u32>,
+    newcomers: Vec<u32>,
 }
 
 impl Rounds {
@@ -130,6 +134,9 @@ impl Rounds {
             stopping: BTreeSet::new(),
             present: BTreeSet::new(),
             asked: 0,
+            planned: false,
+            turned_away: BTreeSet::new(),
+            newcomers: Vec::new(),
         }
     }
 
@@ -299,6 +306,7 @@ impl Order for Rounds {
             owed: vec![0.0; count],
         };
         self.jobs.insert((facts.submit, job), new);
+        self.newcomers.push(job);
         self.submits.insert(job, facts.submit);
         self.changed = true;
         if self.present.is_empty() && self.starts.is_empty() {
@@ -340,10 +348,32 @@ impl Order for Rounds {
 
     fn freed(&mut self, _now: Instant) {}
 
-    fn refused(&mut self, _now: Instant, _job: u32) {}
+    fn refused(&mut self, _now: Instant, job: u32) {
+        self.turned_away.insert(job);
+    }
 
     fn why(&self, _job: u32, _facts: &JobFacts, _cluster: &dyn Cluster) -> Option<&'static str> {
         Some("round: cards are given out anew at the next one")
+    }
+
+    fn has_one_turn(&self) -> bool {
+        false
+    }
+
+    /// Who came since the round began waits for the next; who was there and was not chosen, for others.
+    fn blame(&mut self, _facts: &[JobFacts], _cluster: &dyn Cluster, tell: &mut dyn FnMut(Whom, Blame)) {
+        if std::mem::take(&mut self.planned) {
+            for (_, job) in self.jobs.keys().filter(|(_, job)| !self.present.contains(job)) {
+                let refused = self.turned_away.contains(job);
+                tell(Whom::Job(*job), if refused { Blame::AsRefused } else { Blame::Others });
+            }
+            self.turned_away.clear();
+        }
+        for job in std::mem::take(&mut self.newcomers) {
+            if self.submits.contains_key(&job) && !self.present.contains(&job) {
+                tell(Whom::Job(job), Blame::Round);
+            }
+        }
     }
 
     fn next(&mut self, now: Instant, facts: &[JobFacts], cluster: &mut dyn Cluster) -> (Step, Reason) {
@@ -353,6 +383,8 @@ impl Order for Rounds {
         }
         if self.ends.is_none_or(|at| at <= now) {
             self.plan(now, facts, cluster);
+            self.planned = true;
+            self.newcomers.clear();
             if !self.stopping.is_empty() {
                 return (
                     Step::Stop(self.stopping.iter().copied().collect()),

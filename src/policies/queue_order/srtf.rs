@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::expect::Expect;
-use super::{Cluster, EndOrder, JobFacts, Order, Step};
+use super::{Cluster, JobFacts, Order, Step};
 use crate::policies::Reason;
 use crate::units::{Duration, Instant};
 
@@ -91,8 +91,8 @@ impl Order for Srtf {
         self.blocked = Some((job, false));
     }
 
-    fn ends(&self) -> Option<EndOrder> {
-        Some(EndOrder::Latest)
+    fn keeps_ends(&self) -> bool {
+        true
     }
 
     fn end(&self, job: u32) -> Instant {

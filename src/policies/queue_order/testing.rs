@@ -57,12 +57,7 @@ impl Cluster for Cards {
         self.free[usize::from(pool)]
     }
 
-    fn reserve(
-        &mut self,
-        job: u32,
-        _soon: Instant,
-        releases: &mut dyn Iterator<Item = (Instant, u32)>,
-    ) -> Option<Shadow> {
+    fn reserve(&mut self, job: u32, releases: &mut dyn Iterator<Item = (Instant, u32)>) -> Option<Shadow> {
         let JobFacts { cards, places: pool, .. } = self.facts[job as usize];
         let mut free = self.free[pool as usize];
         let mut at = None;

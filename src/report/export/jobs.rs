@@ -1,9 +1,10 @@
-//! `jobs.csv`: one row a job.
+//! `jobs.csv`: one row a job; `job_waits.csv`: what each of those that waited did so for.
 
 use std::io::{self, Write};
 
 use super::{duration_s, instant_s};
-use crate::metrics::results::JobRow;
+use crate::metrics::results::{JobRow, JobWaits};
+use crate::units::Duration;
 
 /// The columns; `nodes` are separated by semicolons, times that do not exist are empty.
 pub const COLUMNS: [&str; 14] = [
@@ -27,10 +28,10 @@ pub const COLUMNS: [&str; 14] = [
 ///
 /// # Errors
 /// When `out` cannot be written.
-pub fn write(jobs: &[JobRow], out: &mut dyn Write) -> io::Result<()> {
+pub fn write(jobs: &[JobRow], waits: &JobWaits, out: &mut dyn Write) -> io::Result<()> {
     let mut csv = csv::Writer::from_writer(out);
     csv.write_record(COLUMNS)?;
-    for job in jobs {
+    for (number, job) in jobs.iter().enumerate() {
         let nodes: Vec<String> = job.nodes.iter().map(u32::to_string).collect();
         csv.write_record([
             &job.id,
@@ -46,8 +47,40 @@ pub fn write(jobs: &[JobRow], out: &mut dyn Write) -> io::Result<()> {
             &nodes.join(";"),
             job.state,
             &job.preemptions.to_string(),
-            &job.wait_reason,
+            &reason(job, waits.of(number)),
         ])?;
+    }
+    csv.flush()
+}
+
+/// Why a job waited; where that changed while it did, also for how long for what.
+fn reason(job: &JobRow, waits: impl Iterator<Item = (&'static str, Duration)>) -> String {
+    let parts: Vec<String> = waits.map(|(cause, time)| format!("{cause} {} s", duration_s(time))).collect();
+    if parts.len() < 2 {
+        job.wait_reason.clone()
+    } else {
+        format!("{} ({})", job.wait_reason, parts.join(", "))
+    }
+}
+
+/// Writes the causes of waits, a column for each that occurs: they add up to the job's wait, or of one that never
+/// started to its time from submission to the end of the run.
+///
+/// # Errors
+/// When `out` cannot be written.
+pub fn write_waits(jobs: &[JobRow], waits: &JobWaits, out: &mut dyn Write) -> io::Result<()> {
+    let mut csv = csv::Writer::from_writer(out);
+    let column = |cause: &&str| format!("{}_s", cause.replace(' ', "_"));
+    csv.write_record(["id".to_owned()].into_iter().chain(waits.causes.iter().map(column)))?;
+    for (number, job) in jobs.iter().enumerate() {
+        let times: Vec<(&str, Duration)> = waits.of(number).collect();
+        if times.is_empty() {
+            continue;
+        }
+        let time =
+            |cause: &&str| times.iter().find(|(name, _)| name == cause).map(|(_, time)| duration_s(*time));
+        let cells = waits.causes.iter().map(|cause| time(cause).unwrap_or_else(|| "0".to_owned()));
+        csv.write_record([job.id.clone()].into_iter().chain(cells))?;
     }
     csv.flush()
 }

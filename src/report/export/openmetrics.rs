@@ -38,8 +38,13 @@ pub fn write(results: &RunResults, start: u64, file: &mut dyn Write) -> io::Resu
             for (bucket, value) in series.values.iter().enumerate() {
                 let Some(value) = value.filter(|value| value.is_finite()) else { continue };
                 let at = results.timeseries.bucket_edges(bucket).1.as_nanos();
-                let (seconds, millis) = (start + at / 1_000_000_000, at % 1_000_000_000 / 1_000_000);
-                writeln!(file, "{name}{{{labels}}} {value} {seconds}.{millis:03}")?;
+                let (seconds, nanos) = (start + at / 1_000_000_000, at % 1_000_000_000);
+                // The times of a series must rise, also where buckets are shorter than a millisecond.
+                let fraction = match nanos % 1_000_000 {
+                    0 => format!("{:03}", nanos / 1_000_000),
+                    _ => format!("{nanos:09}"),
+                };
+                writeln!(file, "{name}{{{labels}}} {value} {seconds}.{fraction}")?;
             }
         }
     }

@@ -95,7 +95,10 @@ pub(super) fn facts(results: &RunResults) -> Vec<Fact> {
     }
     if summary.jobs.submitted > 0 {
         let jobs = &summary.jobs;
-        let remark = format!("{} completed, {} waiting", count(jobs.completed), count(jobs.queued));
+        let mut remark = format!("{} completed, {} waiting", count(jobs.completed), count(jobs.queued));
+        if jobs.rows_left_out > 0 {
+            remark += &format!("; {}", verdict::left_out(jobs.rows_left_out));
+        }
         facts.push(fact("Jobs", count(jobs.submitted), remark));
     }
     facts
@@ -179,6 +182,8 @@ pub(super) fn section(results: &RunResults) -> Section {
             streams.html("The scenario has no streams."),
             heading("Pools"),
             pools.html("It has no pools."),
+            apis(results),
+            swaps(results),
         ]
         .concat(),
     }
@@ -226,4 +231,48 @@ fn pool_row(pool: &PoolSummary, months: f64) -> Vec<Cell> {
         Cell::number(pool.spend.total_usd, money(pool.spend.total_usd)),
         Cell::maybe(month, money),
     ]
+}
+
+/// Hosted APIs beside the pools, where there are any.
+fn apis(results: &RunResults) -> String {
+    let apis = &results.summary.apis;
+    if apis.is_empty() {
+        return String::new();
+    }
+    let columns = ["API", "provider", "#answered", "#refused", "#TTFT p50", "#TTFT p99", "#tokens", "#spend"];
+    let mut table = Table::new("Hosted APIs", &columns);
+    for api in apis {
+        let tokens = (api.tokens.prompt + api.tokens.output) as f64;
+        table.row(vec![
+            Cell::text(&api.name),
+            Cell::text(&api.provider),
+            Cell::number(api.requests.completed as f64, count(api.requests.completed)),
+            Cell::number(api.refused as f64, count(api.refused)),
+            Cell::maybe(api.latency.ttft_s.p50, seconds),
+            Cell::maybe(api.latency.ttft_s.p99, seconds),
+            Cell::number(tokens, si(tokens)),
+            Cell::number(api.spend_usd, money(api.spend_usd)),
+        ]);
+    }
+    heading("Hosted APIs") + &table.html("")
+}
+
+/// Models that came and went on cards that they share, where there are any.
+fn swaps(results: &RunResults) -> String {
+    let columns =
+        ["deployment", "#loads", "#evictions", "#loaded", "#time", "#nothing else computed", "#its cost"];
+    let mut table = Table::new("Models on shared cards", &columns);
+    for deployment in &results.summary.deployments {
+        let Some(swaps) = deployment.engine.swaps else { continue };
+        table.row(vec![
+            Cell::text(&deployment.name),
+            Cell::number(swaps.loads as f64, count(swaps.loads)),
+            Cell::number(swaps.evictions as f64, count(swaps.evictions)),
+            Cell::number(swaps.bytes, format!("{}B", si(swaps.bytes))),
+            Cell::number(swaps.load_s, seconds(swaps.load_s)),
+            Cell::number(swaps.stalled_s, seconds(swaps.stalled_s)),
+            Cell::number(swaps.stalled_usd, money(swaps.stalled_usd)),
+        ]);
+    }
+    if table.rows.is_empty() { String::new() } else { heading("Models on shared cards") + &table.html("") }
 }

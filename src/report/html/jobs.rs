@@ -6,12 +6,10 @@ use super::plot;
 use super::sheet::{Cell, PageError, Section, Table, figures, heading, paragraph};
 use crate::metrics::Sketch;
 use crate::metrics::results::{JobRow, RunResults};
-use crate::report::format::{NOTHING, count, hours, percent, plural, seconds, shorten, span};
+use crate::report::format::{NOTHING, count, hours, money, percent, plural, seconds, shorten, span};
 
 /// Longer tables of jobs are left to `jobs.csv`.
 const MOST_JOBS: usize = 60;
-/// Reasons told apart.
-const MOST_REASONS: usize = 20;
 
 pub(super) fn section(results: &RunResults) -> Result<Section, PageError> {
     let section = |html| Ok(Section { id: "jobs", title: "Jobs", html });
@@ -41,6 +39,7 @@ pub(super) fn section(results: &RunResults) -> Result<Section, PageError> {
         waits_by_class(results),
         reasons(results)
     );
+    html += &classes(results);
     html += &heading("Each job");
     let mut table = Table::new(
         "Jobs",
@@ -117,23 +116,60 @@ fn waits_by_class(results: &RunResults) -> String {
 
 fn reasons(results: &RunResults) -> String {
     let mut sums: BTreeMap<&str, (u64, f64)> = BTreeMap::new();
-    for job in results.jobs.iter().filter(|job| !job.wait_reason.is_empty()) {
-        let sum = sums.entry(&job.wait_reason).or_default();
-        sum.0 += 1;
-        sum.1 += wait(job, results).as_secs_f64();
+    let mut all = 0.0;
+    for (number, job) in results.jobs.iter().enumerate() {
+        all += wait(job, results).as_secs_f64();
+        for (cause, time) in results.job_waits.of(number) {
+            let sum = sums.entry(cause).or_default();
+            sum.0 += 1;
+            sum.1 += time.as_secs_f64();
+        }
     }
     let mut sums: Vec<(&str, (u64, f64))> = sums.into_iter().collect();
     sums.sort_by(|a, b| b.1.1.total_cmp(&a.1.1).then(a.0.cmp(b.0)));
-    let mut table = Table::new("Why jobs waited", &["why", "#jobs", "#waited in all"]);
-    table.most = MOST_REASONS;
+    let mut table =
+        Table::new("Why jobs waited", &["for what", "#jobs", "#waited in all", "#of all waiting"]);
     for (why, (jobs, waited)) in sums {
         table.row(vec![
-            Cell::text(why).class("long"),
+            Cell::text(why),
             Cell::number(jobs as f64, count(jobs)),
             Cell::number(waited, seconds(waited)),
+            Cell::number(waited / all, percent(waited / all)),
         ]);
     }
-    heading("Why they waited") + &table.html("No job waited.")
+    let split = "The wait of each job is split over what it waited for at each time; the parts add up to it.";
+    heading("What they waited for") + &table.html("No job waited.") + &paragraph(split)
+}
+
+/// Classes of users, where the scenario counts people.
+fn classes(results: &RunResults) -> String {
+    let classes = &results.summary.jobs.classes;
+    if classes.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(
+        "Classes of users",
+        &["class", "#users", "#jobs", "#wait, mean", "#p50", "#p99", "#card-hours", "#one more user costs"],
+    );
+    for class in classes {
+        table.row(vec![
+            Cell::text(shorten(&class.name, 40)),
+            Cell::number(class.users as f64, count(class.users)),
+            Cell::number(class.submitted as f64, count(class.submitted)),
+            Cell::maybe(class.wait_s.mean, seconds),
+            Cell::maybe(class.wait_s.p50, seconds),
+            Cell::maybe(class.wait_s.p99, seconds),
+            Cell::number(class.card_hours, hours(class.card_hours)),
+            Cell::number(class.usd_per_user, money(class.usd_per_user)),
+        ]);
+    }
+    let how = format!(
+        "One more user costs the card-hours that one of the class held within {}, at what each pool costs for a \
+         card-hour leased: the fleet then grows so that as large a share of it is leased as now. What one more does to \
+         waits without more cards, `fleetsim compare` tells on the same draws, with one more in `headcount`.",
+        span(results.summary.scenario.duration_s)
+    );
+    heading("Classes of users") + &table.html("") + &paragraph(&how)
 }
 
 fn row(job: &JobRow) -> Vec<Cell> {

@@ -16,7 +16,7 @@ pub(super) fn section(results: &RunResults) -> Result<Section, PageError> {
     if let Some(busiest) = verdict::busiest_link(results) {
         html += &paragraph(&busiest);
     }
-    html += &figures(&[(plot(results, "nodes")?, true)]);
+    html += &figures(&[(plot(results, "nodes")?, false)]);
     html += &heading("How models are split");
     let mut plans = Table::new("How models are split", &["deployment", "model", "plan of a replica"]);
     for deployment in &results.summary.deployments {

@@ -81,6 +81,7 @@
       windows.push({ part: part, svg: svg, x: number('x'), y: number('y'), w: number('width'), h: number('height'),
         line: line, curves: null });
     });
+    if (!svg.querySelector('.tw g[data-n]')) { return; }
     var caption = make('figcaption', '', svg.parentNode);
     caption.className = 'at';
     captions.push({ svg: svg, text: caption });

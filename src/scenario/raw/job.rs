@@ -86,38 +86,24 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawJob> {
     let array = t.optional("array", &kinds::COUNT, doc);
     let doc = "How it saves its state. Without, it keeps what it has done when it is stopped, at no cost.";
     let checkpoint = t.table("checkpoint", doc, checkpoint);
-    let doc = "The part of its card that it needs, as in 0.25, when it shares one with others.";
-    let fraction = t.optional("cards_fraction", &FRACTION, doc);
-    let doc = "CPUs that it needs beside its cards, on all its nodes together; none count when absent.";
-    let cpus = t.optional("cpus", &kinds::POSITIVE, doc);
-    let doc =
-        "Host memory that it needs, on all its nodes together, as in \"64 GiB\"; none counts when absent.";
-    let memory = t.optional("memory", &kinds::BYTES, doc);
+    let needs = needs(t);
+    let yields_within = yields_within(t);
     let broken = checkpoint.is_none() && t.has("checkpoint");
-    t.later(&[("preemptible", "preemption is"), ("elastic", "elastic jobs are")]);
+    t.later(&[("elastic", "elastic jobs are")]);
     if t.is_describing() {
         return None;
     }
     if broken {
         return None;
     }
-    let card_milli = fraction.as_ref().map_or(0, |fraction| **fraction);
-    if let Some(fraction) = &fraction
-        && **fraction > 0
-        && !matches!((t.has("work"), t.has("model")), (true, false))
-    {
+    let needs = needs?;
+    if needs.card_milli > 0 && !matches!((t.has("work"), t.has("model")), (true, false)) {
         let message =
             "a job on a part of a card says how long it takes: how fast a model trains there is not known";
-        t.problem(
-            Problem::error(fraction.place, message).help("give `work` instead of `model` and `tokens`"),
-        );
+        let place = t.place_of("cards_fraction");
+        t.problem(Problem::error(place, message).help("give `work` instead of `model` and `tokens`"));
         return None;
     }
-    let needs = Needs {
-        card_milli,
-        cpu_milli: cpus.map_or(0, |cpus| (*cpus * 1000.0).min(MOST_OF_HOST) as u32),
-        memory_mib: memory.map_or(0, |memory| (memory.0 as f64 / 1_048_576.0).min(MOST_OF_HOST) as u32),
-    };
     let work = match (t.has("work"), t.has("model"), t.has("tokens")) {
         (true, false, false) => Work::Stated(*work?),
         (false, true, true) => Work::Training {
@@ -148,12 +134,40 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawJob> {
             estimate: estimate.map(|estimate| *estimate),
             deadline: deadline.map(|deadline| Instant::ZERO + *deadline),
         },
-        extra: JobExtra { checkpoint, limit: limit.map(|limit| *limit), ..JobExtra::default() },
+        extra: JobExtra {
+            checkpoint,
+            limit: limit.map(|limit| *limit),
+            yields_within,
+            ..JobExtra::default()
+        },
         needs,
         after: after?,
         array,
         place: t.place,
     })
+}
+
+/// Reads what a job needs beside whole cards.
+pub fn needs(t: &mut TableReader<'_>) -> Option<Needs> {
+    let doc = "The part of its card that it needs, as in 0.25, when it shares one with others.";
+    let fraction = t.optional("cards_fraction", &FRACTION, doc);
+    let doc = "CPUs that it needs beside its cards, on all its nodes together; none count when absent.";
+    let cpus = t.optional("cpus", &kinds::POSITIVE, doc);
+    let doc =
+        "Host memory that it needs, on all its nodes together, as in \"64 GiB\"; none counts when absent.";
+    let memory = t.optional("memory", &kinds::BYTES, doc);
+    Some(Needs {
+        card_milli: fraction.map_or(0, |fraction| *fraction),
+        cpu_milli: cpus.map_or(0, |cpus| (*cpus * 1000.0).min(MOST_OF_HOST) as u32),
+        memory_mib: memory.map_or(0, |memory| (memory.0 as f64 / 1_048_576.0).min(MOST_OF_HOST) as u32),
+    })
+}
+
+/// Reads within which time a job gives way to serving.
+pub fn yields_within(t: &mut TableReader<'_>) -> Option<Duration> {
+    let doc = "When a replica lacks cards, this gives its own up within so long, having saved its state if that takes \
+               no longer; never when absent.";
+    t.optional("yields_within", &kinds::TIME, doc).map(|time| *time)
 }
 
 /// Reads how a job saves its state: by times, or by size over bandwidth.

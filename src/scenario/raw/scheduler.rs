@@ -6,6 +6,7 @@ use crate::policies::queue_order::Objective;
 use crate::scenario::kinds;
 use crate::scenario::problem::Problem;
 use crate::scenario::raw::Surroundings;
+use crate::scenario::raw::developers::{RawHold, hold};
 use crate::scenario::reader::TableReader;
 use crate::scenario::reading::Sited;
 use crate::units::Duration;
@@ -15,6 +16,7 @@ use crate::units::Duration;
 pub struct RawScheduler {
     pub order: RawOrder,
     pub placement: PlacementKind,
+    pub reservations: Vec<RawHold>,
 }
 
 /// A queue order with its settings; users and queues by name.
@@ -50,6 +52,8 @@ pub enum RawOrder {
         reallocate: Duration,
         shares: Vec<(Sited<String>, f64)>,
     },
+    /// In turns of so long.
+    Turns(Box<RawOrder>, Duration),
 }
 
 /// What `sjf` and `srtf` know of durations.
@@ -106,10 +110,30 @@ pub fn read(t: &mut TableReader<'_>) -> Option<RawScheduler> {
         for kind in [Kind::Fifo, shortest, Kind::Las, Kind::FairShare, Kind::Quota, max_min] {
             settings(t, kind);
         }
+        turns(t);
+        reservations(t);
         return None;
     }
-    let order = settings(t, *kind?)?;
-    Some(RawScheduler { order, placement: *placement? })
+    let kind = *kind?;
+    let mut order = settings(t, kind)?;
+    let strict = matches!(order, RawOrder::Fifo | RawOrder::Priority | RawOrder::Sjf(_) | RawOrder::Edf);
+    if let Some(quantum) = strict.then(|| turns(t)).flatten() {
+        order = RawOrder::Turns(Box::new(order), quantum);
+    }
+    let reservations = reservations(t);
+    Some(RawScheduler { order, placement: *placement?, reservations })
+}
+
+fn turns(t: &mut TableReader<'_>) -> Option<Duration> {
+    let doc = "Under `fifo`, `priority`, `sjf` and `edf`: while the first does not fit, jobs that have had their cards \
+               for so long give way and wait again behind those of their rank; they keep their cards when absent.";
+    t.optional("quantum", &kinds::POSITIVE_TIME, doc).map(|quantum| *quantum)
+}
+
+fn reservations(t: &mut TableReader<'_>) -> Vec<RawHold> {
+    let doc = "The calendar: nodes that are held for some users or queues from one time to another. Others do not \
+               start on them when their estimate reaches into that time.";
+    t.tables("reservations", "reservation", doc, hold)
 }
 
 fn settings(t: &mut TableReader<'_>, kind: Kind) -> Option<RawOrder> {

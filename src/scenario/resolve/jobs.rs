@@ -118,7 +118,7 @@ fn job(
 }
 
 /// Whether a node has what falls to it of the job's needs beside cards.
-fn host_fits(needs: Needs, cards: u32, fleet: &PoolConfig) -> Result<(), String> {
+pub fn host_fits(needs: Needs, cards: u32, fleet: &PoolConfig) -> Result<(), String> {
     let want = needs.on_node(cards.min(fleet.cards_per_node), cards);
     let cpus = ("CPUs", "cpus", want.cpu_milli, fleet.host.cpu_milli, 1000.0);
     let memory = ("GiB of memory", "memory", want.memory_mib, fleet.host.memory_mib, 1024.0);
@@ -218,11 +218,10 @@ fn option(
     };
     let (step, duration, loads) = work.on(node).map_err(Misfit::Why)?;
     let label = format!(
-        "{} with {format} on {}: {}, DP={}, {:.0} tokens/s, MFU {:.0} %",
+        "{} with {format} on {}: {}, {:.0} tokens/s, MFU {:.0} %",
         dims.name,
         pool.plan.fleet.name,
-        step.plan,
-        step.ranks,
+        degrees(&step, cards),
         step.tokens_per_second.as_per_second(),
         step.mfu * 100.0
     );
@@ -236,6 +235,15 @@ fn option(
     let flop = Flop(step.flop_per_token.0 * u128::from(tokens));
     let steps = tokens as f64 / step.batch_tokens as f64;
     Ok(JobOption { pool: id, duration, flop, label, loads, steps, on_links })
+}
+
+/// `TP=8 PP=2 DP=4`: the cut in the words of deployments, each degree that is more than 1 and always that of tensors.
+fn degrees(step: &TrainingStep, cards: u32) -> String {
+    let stage = step.plan.tp.saturating_mul(step.plan.pp).saturating_mul(step.ranks).max(1);
+    let degrees = [("PP", step.plan.pp), ("CP", (cards / stage).max(1)), ("DP", step.ranks)];
+    let further = degrees.iter().filter(|(_, degree)| *degree > 1);
+    let further: String = further.map(|(name, degree)| format!(" {name}={degree}")).collect();
+    format!("TP={}{further}", step.plan.tp)
 }
 
 /// What a training job does, wherever it does it.

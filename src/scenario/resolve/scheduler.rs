@@ -21,7 +21,7 @@ pub fn job_trace(
     pools: &[Pool],
     reading: &mut Reading,
     ledger: &mut Ledger,
-) -> Option<Arc<JobList>> {
+) -> Option<(Arc<JobList>, u64)> {
     let raw = scenario.job_trace.as_ref()?;
     let every: Vec<Sited<String>> = scenario.pools.iter().map(|pool| pool.name.clone()).collect();
     let names = if raw.pools.is_empty() { &every } else { &raw.pools };
@@ -59,7 +59,7 @@ pub fn job_trace(
                 let help = "`fleetsim trace describe` tells what is asked for; more nodes or fewer jobs let the queue drain";
                 reading.problem(Problem::warning(raw.file.place, message).help(help));
             }
-            Some(Arc::new(trace.jobs))
+            Some((Arc::new(trace.jobs), trace.left_out))
         }
         Err(error) => {
             let problem = Problem::error(raw.file.place, error.to_string());
@@ -73,14 +73,7 @@ pub fn job_trace(
 
 /// Says that jobs ask for more than all cards can do while jobs come.
 fn overload(jobs: &JobList, cards: u64) -> Option<String> {
-    let work = |job: u32| {
-        let facts = jobs.facts(job);
-        let part = match jobs.needs(job).card_milli {
-            0 => 1.0,
-            milli => f64::from(milli) / 1e3,
-        };
-        f64::from(facts.cards) * part * facts.duration.as_secs_f64()
-    };
+    let work = |job: u32| jobs.card_share(job) * jobs.facts(job).duration.as_secs_f64();
     let all = 0..jobs.len() as u32;
     let submits = || all.clone().map(|job| jobs.facts(job).submit);
     let span = submits().max()?.since(submits().min()?).as_secs_f64();
@@ -116,7 +109,11 @@ pub fn queue_order(scenario: &RawScenario, jobs: &JobList, reading: &mut Reading
         }
         weights
     };
-    match &scenario.scheduler.order {
+    let (raw_order, quantum) = match &scenario.scheduler.order {
+        RawOrder::Turns(order, quantum) => (order.as_ref(), Some(*quantum)),
+        order => (order, None),
+    };
+    let order = match raw_order {
         RawOrder::Fifo => QueueOrder::Fifo,
         RawOrder::Priority => QueueOrder::Priority,
         RawOrder::Sjf(raw) => QueueOrder::Sjf(durations(*raw)),
@@ -141,6 +138,12 @@ pub fn queue_order(scenario: &RawScenario, jobs: &JobList, reading: &mut Reading
             reallocate: *reallocate,
             weights: shares(raw),
         }),
+        // Turns within turns are not read.
+        RawOrder::Turns(..) => QueueOrder::Fifo,
+    };
+    match quantum {
+        Some(quantum) => QueueOrder::Turns(Box::new(order), quantum),
+        None => order,
     }
 }
 

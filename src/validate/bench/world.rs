@@ -98,6 +98,7 @@ impl SetUp {
             scalers: Vec::new(),
             jobs: Vec::new(),
             job_trace: None,
+            job_rules: Default::default(),
             queue_order: Default::default(),
             placement: Default::default(),
             assumptions: Vec::new(),
