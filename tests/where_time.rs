@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use fleetsim::metrics::TimeSpent;
-use fleetsim::metrics::results::{RunResults, TimeByCause};
+use fleetsim::metrics::results::{RunResults, Subject, TimeByCause, metric};
 use fleetsim::scenario;
 use fleetsim::units::Duration;
 use fleetsim::world::{RequestRow, RunOptions, run};
@@ -66,6 +66,29 @@ fn a_cold_start_is_a_wait_for_capacity() {
     let (total, mean) =
         (wait.starting_s + wait.batch_slot_s + wait.kv_memory_s, summary.latency.queue_wait_s.mean.unwrap());
     assert!((total - mean).abs() < 1e-9 * mean, "{total} {mean}");
+}
+
+/// What the plot over time shows is the same time: each bucket's means, times its requests, add up to all.
+#[test]
+fn the_causes_over_time_add_up_to_the_totals() {
+    let (results, rows) = rows("scale-to-zero", &["warmup=0s"]);
+    let timeseries = &results.timeseries;
+    let stream = Subject::Stream(results.summary.streams[0].name.clone());
+    let completed = timeseries.values(&stream, metric::COMPLETED_RPS).unwrap();
+    let mut over_time = 0.0;
+    for cause in metric::TIME_BY_CAUSE_S {
+        for (bucket, mean) in timeseries.values(&stream, cause).unwrap_or_default().iter().enumerate() {
+            let (from, to) = timeseries.bucket_edges(bucket);
+            let requests = completed[bucket].unwrap() * to.since(from).as_secs_f64();
+            over_time += mean.unwrap_or(0.0) * requests;
+        }
+    }
+    let total: f64 = rows.iter().map(|(_, e2e, _)| e2e.as_secs_f64()).sum();
+    assert!(rows.len() > 50 && (over_time / total - 1.0).abs() < 1e-9, "{over_time} {total}");
+    // Waiting for a node that boots is there at some time, and not at others.
+    let starting = timeseries.values(&stream, metric::TIME_BY_CAUSE_S[0]).unwrap();
+    assert!(starting.iter().flatten().any(|mean| *mean > 10.0));
+    assert!(starting.iter().flatten().any(|mean| *mean == 0.0));
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! The plan taken when a scenario says `parallelism = "auto"`.
 
-use super::constants::{KV_BLOCK_TOKENS, KV_BUDGET_TOKENS};
+mod kept;
+
+use super::constants::KV_BUDGET_TOKENS;
 use super::memory::{Fit, fit};
 use super::plan::{ParallelismPlan, PlanError, Replica};
-use super::roofline::Roofline;
-use super::step::BatchShape;
-use crate::units::Duration;
+use crate::units::{Duration, Rate};
+use kept::Kept;
 
 /// Most stages that are tried over several nodes.
 const MOST_STAGES: u32 = 16;
@@ -21,10 +22,12 @@ pub struct AutoPlan {
     pub rejected: Vec<(ParallelismPlan, String)>,
     /// What the plan itself does not keep, where none does.
     pub misses: Option<String>,
+    /// What it does not keep under the expected load, where no plan for which there are cards does.
+    pub misses_loaded: Option<String>,
 }
 
 /// What a plan should keep beside fitting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Promise {
     /// Nodes that a replica may take.
     pub nodes: u32,
@@ -34,11 +37,29 @@ pub struct Promise {
     pub ttft: Option<Duration>,
     /// Time per output token.
     pub tpot: Option<Duration>,
+    /// What comes to one replica; nothing looks at a request alone only.
+    pub load: Option<ExpectedLoad>,
+    /// Cards that there are for each replica.
+    pub cards_each: u32,
+}
+
+/// What comes to one replica in the mean.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ExpectedLoad {
+    /// Requests that come whatever becomes of the others.
+    pub arrivals: Rate,
+    /// Users each of whom has one request at a time.
+    pub users: f64,
+    /// An answer, in tokens.
+    pub output_tokens: u32,
+    /// Requests in the batch at most.
+    pub max_batch_requests: u32,
 }
 
 impl Promise {
     /// Nothing, in one node.
-    pub const NONE: Self = Self { nodes: 1, prompt_tokens: 0, ttft: None, tpot: None };
+    pub const NONE: Self =
+        Self { nodes: 1, prompt_tokens: 0, ttft: None, tpot: None, load: None, cards_each: u32::MAX };
 }
 
 /// [`cheapest_plan`] without a promise: the smallest that fits in a node.
@@ -53,19 +74,19 @@ pub fn auto_plan(replica: &Replica<'_>) -> Result<AutoPlan, PlanError> {
 /// fewest cards: tensor parallelism in powers of two that divide the heads within a node, then stages of whole
 /// nodes; for mixtures of experts also ranks of attention that share the experts among them. It fits when its KV
 /// cache holds [`KV_BUDGET_TOKENS`] tokens, or sixteen full contexts of a model for which that is less. It keeps the
-/// promise when a request that is alone on the replica does: what a batch of many takes is for the simulation to say.
+/// promise when a request that is alone on the replica does, and one among the batch that the expected load makes.
 ///
-/// Where none does both, the one with the largest KV cache of those that keep the promise is taken; else the
-/// smallest with room for its KV cache, or the one with the most, and what it misses is said. `replica.plan` is
-/// ignored.
+/// Where none does all of that, the smallest is taken that keeps it for a request alone; where none does either, the
+/// one with the largest KV cache of those that keep it; else the smallest with room for its KV cache, or the one with
+/// the most. What it misses is said. `replica.plan` is ignored.
 ///
 /// # Errors
 /// When none fits: the error of the largest one.
 pub fn cheapest_plan(replica: &Replica<'_>, promise: &Promise) -> Result<AutoPlan, PlanError> {
     let wanted = KV_BUDGET_TOKENS.min(replica.model.max_context.saturating_mul(16)).max(1);
     let mut rejected: Vec<(ParallelismPlan, String)> = Vec::new();
-    // Those that fit somehow: the plan, how it fits, what it misses.
-    let mut second: Vec<(ParallelismPlan, Fit, Option<String>)> = Vec::new();
+    // Those that fit somehow.
+    let mut second: Vec<Second> = Vec::new();
     let mut error = None;
     for plan in candidates(replica, promise.nodes) {
         let replica = Replica { plan, ..*replica };
@@ -77,32 +98,50 @@ pub fn cheapest_plan(replica: &Replica<'_>, promise: &Promise) -> Result<AutoPla
                 continue;
             }
         };
-        let misses = missed(&replica, promise)?;
+        let kept = Kept::of(&replica, &fit, promise)?;
         let small = (fit.kv_tokens() < wanted)
             .then(|| format!("KV cache for {} tokens only; {wanted} are wanted", fit.kv_tokens()));
-        if small.is_none() && misses.is_none() {
-            return Ok(AutoPlan { plan, fit, rejected, misses });
+        let misses = kept.alone.as_ref().or(kept.loaded.as_ref());
+        let whys: Vec<String> = small.iter().chain(misses).cloned().collect();
+        if whys.is_empty() {
+            // More cards for the load's sake must be there; for a request alone it needs them anyway.
+            let smaller = second.iter().any(|other: &Second| other.roomy && other.kept.alone.is_none());
+            if plan.cards() <= promise.cards_each || !smaller {
+                return Ok(AutoPlan { plan, fit, rejected, misses: None, misses_loaded: None });
+            }
+            rejected.push((plan, format!("there are {} cards for each replica", promise.cards_each)));
+            continue;
         }
-        let why = small.into_iter().chain(misses.clone()).collect::<Vec<_>>().join("; ");
-        rejected.push((plan, why));
-        second.push((plan, fit, misses));
+        rejected.push((plan, whys.join("; ")));
+        second.push(Second { plan, fit, kept, roomy: small.is_none() });
     }
-    let largest = |a: &&(_, Fit, _), b: &&(_, Fit, _)| a.1.kv_blocks.cmp(&b.1.kv_blocks);
-    let kept = second.iter().filter(|(_, _, misses)| misses.is_none()).max_by(largest);
-    let roomy = || second.iter().find(|(_, fit, _)| fit.kv_tokens() >= wanted);
-    match (kept.or_else(roomy).or_else(|| second.iter().max_by(largest)), error) {
-        (Some((plan, fit, misses)), _) => {
+    let largest = |a: &&Second, b: &&Second| a.fit.kv_blocks.cmp(&b.fit.kv_blocks);
+    let alone = || second.iter().filter(|other| other.kept.alone.is_none());
+    let first = || alone().find(|other| other.roomy);
+    let roomy = || second.iter().find(|other| other.roomy);
+    let best = first().or_else(|| alone().max_by(largest)).or_else(roomy);
+    match (best.or_else(|| second.iter().max_by(largest)), error) {
+        (Some(Second { plan, fit, kept, .. }), _) => {
             rejected.retain(|(other, _)| other != plan);
-            Ok(AutoPlan { plan: *plan, fit: *fit, rejected, misses: misses.clone() })
+            let Kept { alone, loaded } = kept.clone();
+            Ok(AutoPlan { plan: *plan, fit: *fit, rejected, misses: alone, misses_loaded: loaded })
         }
         (None, Some(error)) => Err(error),
         // Degree 1 is always tried: it divides every number of heads but 0.
         (None, None) => {
             let plan = ParallelismPlan::tensor(1);
             let fit = fit(&Replica { plan, ..*replica })?;
-            Ok(AutoPlan { plan, fit, rejected, misses: None })
+            Ok(AutoPlan { plan, fit, rejected, misses: None, misses_loaded: None })
         }
     }
+}
+
+/// A plan that fits, and does not do all that it should.
+struct Second {
+    plan: ParallelismPlan,
+    fit: Fit,
+    kept: Kept,
+    roomy: bool,
 }
 
 /// Why a plan does not do, in a few words.
@@ -141,41 +180,4 @@ fn candidates(replica: &Replica<'_>, nodes: u32) -> Vec<ParallelismPlan> {
         plans.sort_by_key(|plan| plan.cards());
     }
     plans
-}
-
-/// What of a promise a request alone on the replica does not keep, in words.
-fn missed(replica: &Replica<'_>, promise: &Promise) -> Result<Option<String>, PlanError> {
-    if promise.ttft.is_none() && promise.tpot.is_none() {
-        return Ok(None);
-    }
-    let roofline = Roofline::new(replica)?;
-    let chunk = u64::from(replica.max_batch_tokens.max(1));
-    let (mut before, mut first) = (0u64, 0.0);
-    while before < u64::from(promise.prompt_tokens) {
-        let tokens = chunk.min(u64::from(promise.prompt_tokens) - before);
-        let batch = BatchShape {
-            prefill_requests: 1,
-            prefill_tokens: tokens as u32,
-            prefill_pairs: tokens * before + tokens * (tokens + 1) / 2,
-            prefill_context: before + tokens,
-            ..BatchShape::default()
-        };
-        first += roofline.segment(&batch).first.as_secs_f64();
-        before += tokens;
-    }
-    let context = u64::from(promise.prompt_tokens).max(KV_BLOCK_TOKENS);
-    let window = replica.model.window.map_or(context, |window| context.min(u64::from(window.tokens)));
-    let next = BatchShape {
-        decode_requests: 1,
-        decode_context: context,
-        window_context: window,
-        ..BatchShape::default()
-    };
-    let each = roofline.segment(&next).first.as_secs_f64();
-    let over = |what: &str, found: f64, limit: Option<Duration>| {
-        limit
-            .filter(|limit| found > limit.as_secs_f64())
-            .map(|limit| format!("{what} of a request alone is {:.1} ms, over its {limit}", found * 1e3))
-    };
-    Ok(over("TTFT", first, promise.ttft).or_else(|| over("TPOT", each, promise.tpot)))
 }

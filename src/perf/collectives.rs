@@ -173,7 +173,8 @@ impl Collective {
             (_, true) => constants.switched_bandwidth,
             (_, false) => constants.mesh_bandwidth,
         };
-        let beta = rings.bandwidth.as_f64() * efficiency;
+        let links = rings.bandwidth.as_f64() * c::links(constants, library, &node.card.name);
+        let beta = links * efficiency;
         let launch = match (library, operation) {
             (Library::Engine, _) => constants.engine_collective_us * 1e-6,
             (Library::Nccl, Operation::SendReceive) => constants.send_us * 1e-6,
@@ -195,7 +196,7 @@ impl Collective {
         }
         if reduces && c::reduces_in_switch(&node.card.name) && n >= 4.0 {
             // The switch adds up: each card sends its buffer once and receives the sum once.
-            let beta = rings.bandwidth.as_f64() * constants.switch_reduction;
+            let beta = links * constants.switch_reduction;
             ways.push(Way {
                 latency: launch + 4.0 * hop,
                 per_byte: (n + 1.0) / n / beta,

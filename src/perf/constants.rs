@@ -12,6 +12,7 @@
 //!
 //! The order of trust: a figure of the card, then of its family, then the global one.
 
+use super::collectives::Library;
 use crate::catalog::Precision;
 use crate::units::{Bytes, BytesPerSecond, Duration};
 
@@ -122,6 +123,14 @@ impl Factors {
 
 /// What handing activations to the next stage takes beside the transfer. An assumption.
 pub const STAGE_HAND_OVER: Duration = Duration::from_nanos(30_000);
+
+/// What a family's links reach of the share that the constants of collectives say, which were measured on others.
+pub(super) fn links(k: &Constants, library: Library, card: &str) -> f64 {
+    match (library, Family::of(card)) {
+        (Library::Engine, Family::Blackwell) => k.blackwell_links,
+        _ => 1.0,
+    }
+}
 
 /// Whether a card's switches can add up (NVLink SHARP, third generation of NVSwitch and later).
 pub fn reduces_in_switch(card: &str) -> bool {

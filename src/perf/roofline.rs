@@ -176,12 +176,19 @@ impl Roofline {
             }
         });
         let elementwise = k.elementwise_repeated + k.elementwise_split / tp;
+        // Copies of a token that a card moves: where a group of cards has whole experts, its part of all of them.
+        let routed = model.experts.map_or(0.0, |experts| {
+            f64::from(experts.layers) * f64::from(experts.per_token)
+                / f64::from(plan.ep.max(1))
+                / f64::from(plan.pp)
+        });
         let dense = model.dense_parameters();
         let traffic = Traffic::of(replica, share)?;
         let logits = traffic.reduce.seconds(f64::from(model.vocabulary)) - traffic.reduce.seconds(0.0);
         let expert_layers = model.experts.map_or(0.0, |experts| f64::from(experts.layers));
         let layers = f64::from(model.layers);
-        let latent = if model.is_latent() { k.latent_layer_us } else { 0.0 };
+        let (latent, eager_latent) =
+            if model.is_latent() { (k.latent_layer_us, k.eager_latent_layer_us) } else { (0.0, 0.0) };
         let launches =
             factors.launches * (layers * (k.layer_us + latent) + expert_layers * k.expert_layer_us);
         Ok(Self {
@@ -191,7 +198,7 @@ impl Roofline {
                 * (layers * k.prefill_layer_us + expert_layers * k.prefill_expert_layer_us),
             eager: 1e-6
                 * factors.launches
-                * (layers * k.eager_layer_us + expert_layers * k.eager_expert_layer_us),
+                * (layers * (k.eager_layer_us + eager_latent) + expert_layers * k.eager_expert_layer_us),
             per_request: 1e-6 * k.request_us * factors.iteration + logits.max(0.0) * share,
             per_prompt: 1e-6 * k.prompt_us,
             guesses: 0.0,
@@ -200,8 +207,8 @@ impl Roofline {
             prompts: factors.prompts,
             unhidden: k.unhidden,
             half: k.attention_half_tokens as u64,
-            per_token: f64::from(model.layers) * 2.0 * f64::from(model.hidden) * elementwise / read_rate
-                * share,
+            per_token: 2.0 * f64::from(model.hidden) / read_rate
+                * (layers * elementwise * share + routed * k.elementwise_expert),
             traffic,
             dense: operator(dense, bits, linear_rate, dense as f64 * share),
             streamed: (dense + model.expert_parameters()) as f64 * bits / 8.0 * replica.weights_as.streamed

@@ -7,6 +7,7 @@ mod batching;
 mod deployment;
 mod developers;
 mod disaggregated;
+mod failures;
 mod host;
 mod image;
 mod job;

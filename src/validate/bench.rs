@@ -2,6 +2,7 @@
 
 mod disaggregated;
 mod engine;
+mod knee;
 mod run;
 mod world;
 
@@ -134,7 +135,8 @@ pub(super) struct Readings {
 impl Readings {
     pub(super) fn of(table: &Table, read: fn(&Catalog, Fields<'_>) -> Result<Reading, Skip>) -> Self {
         let catalog = Catalog::embedded();
-        let rows: Vec<_> = table.rows().map(|fields| read(&catalog, fields)).collect();
+        let mut rows: Vec<_> = table.rows().map(|fields| read(&catalog, fields)).collect();
+        knee::mark(&mut rows);
         let (mut known, mut cases) = (BTreeMap::new(), Vec::new());
         let place = |row: &Result<Reading, Skip>| {
             let Ok(row) = row else { return usize::MAX };

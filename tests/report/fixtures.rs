@@ -466,6 +466,28 @@ pub fn hostile() -> RunResults {
     results.summary.scenario.name = "<b>&\"'hostile', ]]> {{ x }}".into();
     results.summary.streams[0].name = "</svg><script>".into();
     results.summary.pools[0].name = "a,b\"c".into();
+    let long = "<i>an API of somebody whose name goes on and on, far beyond what a terminal has room for</i>";
+    results.summary.apis.push(ApiSummary {
+        name: long.into(),
+        provider: format!("{long} & Sons"),
+        requests: RequestCounts { arrived: 7, completed: 7, ..RequestCounts::default() },
+        refused: u64::MAX,
+        latency: LatencySummary::default(),
+        tokens: TokenCounts::default(),
+        spend_usd: f64::NAN,
+    });
+    results.summary.deployments[0].engine.swaps = Some(SwapSummary {
+        loads: 1_000_000,
+        evictions: u64::MAX,
+        bytes: f64::INFINITY,
+        load_s: f64::NAN,
+        stalled_s: 1e9,
+        stalled_usd: f64::NAN,
+    });
+    results.summary.deployments[0].name = long.into();
+    results.summary.links[0].holder = "<u>\"".into();
+    results.summary.links[0].computing_bytes_per_s = Some(f64::NAN);
+    results.defaults[0].value = "]]><script>".into();
     results.summary.spend.total_usd = f64::NAN;
     results.summary.spend.by_cause[0].1 = f64::INFINITY;
     results.summary.streams[1].latency.ttft_s = Quantiles { p50: Some(f64::NAN), ..quantiles(f64::INFINITY) };

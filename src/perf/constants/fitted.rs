@@ -156,6 +156,11 @@ fitted! {
         eager_layer_us: 76.0 in 0.0 to 500.0 from 75.0;
         /// The same beside that in a layer with experts.
         eager_expert_layer_us: 218.0 in 0.0 to 1000.0 from 100.0;
+        /// The same beside that in a layer with latent attention: projections down and up are kernels of their own.
+        eager_latent_layer_us: 0.0 in 0.0 to 3000.0 from 100.0;
+        /// Vectors as wide as the residual stream, 16 bits a value, moved for each token and expert that it goes to, on
+        /// every card that has a part of that expert: gathering tokens by expert, narrowing them, and adding up.
+        elementwise_expert: 0.0 in 0.0 to 40.0 from 6.0;
         /// Vectors as wide as the residual stream, 16 bits a value, moved for each token and layer on every card.
         elementwise_repeated: 11.7 in 3.0 to 20.0 from 10.0;
         /// The same, split over the tensor-parallel cards.
@@ -176,6 +181,8 @@ fitted! {
         amd_bandwidth: 0.771 in 0.4 to 1.1 from 1.0;
         /// The same of Blackwell's.
         blackwell_bandwidth: 0.944 in 0.5 to 1.1 from 1.0;
+        /// What Blackwell's links reach in serving engines of the share that the constants say.
+        blackwell_links: 1.0 in 0.3 to 1.2 from 1.0;
         /// How much longer launches and small kernels take on AMD's cards.
         amd_launches: 1.753 in 0.5 to 4.0 from 1.0;
         /// The same on Blackwell's.

@@ -363,14 +363,16 @@ impl Choice<'_> {
             weights_as: self.weights_as,
             ..Replica::new(dims, node, self.weights)
         };
-        if let Some(plan) = wanted {
-            check_stages(dims, plan.pp, 1)?;
-        }
         let mut auto = None;
         let filled = match wanted {
-            Some(_) => fit(&replica)?,
+            Some(plan) => {
+                let checked = check_stages(dims, plan.pp, 1).and_then(|()| fit(&replica));
+                checked.map_err(|error| Misfit::Plan(weights::with_nearest(&error, &replica)))?
+            }
             None => {
-                let promise = Promise { nodes: pool.plan.fleet.slots(), ..self.promise };
+                let nodes = pool.plan.fleet.slots();
+                let cards_each = nodes * per_node / weights::replicas_on(name, self.scenario);
+                let promise = Promise { nodes, cards_each, ..self.promise };
                 let chosen = auto.insert(cheapest_plan(&replica, &promise)?);
                 replica.plan = chosen.plan;
                 chosen.fit

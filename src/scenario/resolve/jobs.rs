@@ -9,7 +9,7 @@ use crate::fleet::{PoolConfig, PoolId};
 use crate::jobs::{JobConfig, JobOption};
 use crate::perf::{
     LinkLoad, ModelDims, NodeSpec, OnLinks, TrainingJob, TrainingLayout, TrainingStep, UnknownFigures,
-    check_stages, training_loads, training_throughput,
+    check_stages, nearest_training_plan, training_loads, training_throughput,
 };
 use crate::policies::placement::Needs;
 use crate::scenario::problem::Problem;
@@ -264,8 +264,15 @@ impl TrainingWork {
         job.precision = self.precision;
         job.batch_tokens = self.batch_tokens.or(job.batch_tokens);
         job.sequence = self.sequence.unwrap_or(job.sequence);
-        planned(&mut job, &self.plan, self.cards)?;
-        let step = training_throughput(&job).map_err(|error| error.to_string())?;
+        let planned = planned(&mut job, &self.plan, self.cards);
+        let step = planned.and_then(|()| training_throughput(&job).map_err(|error| error.to_string()));
+        let step = step.map_err(|why| {
+            let nearest =
+                nearest_training_plan(&job).filter(|_| !why.contains("the nearest plan that works"));
+            let nearest =
+                nearest.map(|(tp, pp)| format!("; the nearest plan that works: tp = {tp}, pp = {pp}"));
+            format!("{why}{}", nearest.unwrap_or_default())
+        })?;
         let seconds = self.tokens as f64 / step.tokens_per_second.as_per_second();
         if !(seconds.is_finite() && seconds <= LONGEST_SECONDS) {
             return Err("it would take more than 100 years".to_owned());
