@@ -6,6 +6,7 @@
 mod claim;
 mod config;
 mod ends;
+mod failures;
 mod held;
 mod inventory;
 mod network;
@@ -23,11 +24,12 @@ pub use claim::{
     Claim, ClaimId, ClaimResult, Grant, Holder, Lease, LeaseId, LeasePhase, PendingReason, Shape, Waiting,
 };
 pub use config::{Host, PoolConfig, PoolId};
+pub use failures::{Failures, Outage, Together};
 pub use inventory::Inventory;
 pub use network::{LinkUse, Patterns};
 pub use nodes::{Effect, Event, NodeView, Nodes, Stage, Tally, Why};
 pub use pool::NodeCards;
 pub use stock_trace::StockTrace;
-pub use supply::{Failures, Maintenance, Provisioning, Spot, Stock, Supply, Warm, Zone, ZoneChoice};
+pub use supply::{Maintenance, Provisioning, Spot, Stock, Supply, Warm, Zone, ZoneChoice};
 pub use usage::{CardTime, PoolUsage};
 pub use what_if::{Reservation, WhatIf};

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::failures::Failures;
 use crate::sim::Delay;
 use crate::units::{Duration, Instant, UsdPerHour};
 
@@ -118,15 +119,6 @@ pub struct Spot {
     pub together: f64,
     /// When the stock falls below what is held, the excess is taken back.
     pub follows_stock: bool,
-}
-
-/// How nodes break.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Failures {
-    /// From ready to broken.
-    pub life: Delay,
-    /// From broken to ready again.
-    pub repair: Delay,
 }
 
 /// Nodes are taken out one after the other, each for a while.
