@@ -255,3 +255,37 @@ fn two_speeds_come_to_an_end() {
         assert!(results.jobs.iter().all(|row| row.preemptions <= 3), "{checkpoint}: {:?}", results.jobs);
     }
 }
+
+/// What a trace loses because it cannot be used is counted where one looks first: in the terminal's summary and on the
+/// first screen of the report. Without a word from the user nothing is left out.
+#[test]
+fn rows_left_out_are_counted_first() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write =
+        |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("it can be written");
+    write("jobs.csv", "id,submit_s,duration_s,accelerators\na,0,600,1\nb,5,60,0\nc,20,,1\nd,30,100,64\n");
+    let text = format!("{}[job_trace]\nfile = \"jobs.csv\"\n", pool(2));
+    let fleetsim = |text: &str| {
+        write("scenario.toml", text);
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_fleetsim"));
+        command.current_dir(folder.path()).args(["run", "scenario.toml", "--out", "out", "--plots", "none"]);
+        let output = command.output().expect("it runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, _, error) = fleetsim(&text);
+    assert_eq!(code, Some(2));
+    for says in ["line 3: it wants no card", "line 4: `duration_s` is missing", "line 5: it wants 64 cards"] {
+        assert!(error.contains(says), "{says:?} is not in:\n{error}");
+    }
+    let (code, summary, _) = fleetsim(&format!("{text}bad_rows = \"skip\"\n"));
+    assert_eq!(code, Some(0));
+    let says = "3 rows of the job trace cannot be used and were left out";
+    assert!(summary.contains(says), "{summary}");
+    let page = std::fs::read_to_string(folder.path().join("out/report.html")).expect("the report is there");
+    let first = page.find(says).expect("the report says so");
+    assert!(
+        first < page.find("id=\"streams\"").or_else(|| page.find("<section")).unwrap_or(page.len()),
+        "{first}"
+    );
+}

@@ -24,11 +24,13 @@ pub struct Inventory {
     scorer: Option<Scorer>,
     /// Whether claims are weighed over all their pools, whatever the placement.
     together: bool,
-    leases: Vec<Option<Lease>>,
+    pub(super) leases: Vec<Option<Lease>>,
     /// Places in `leases` that can be used again.
     vacant: Vec<u32>,
     pending: BTreeMap<(std::cmp::Reverse<i32>, ClaimId), (Claim, Instant)>,
     next_claim: u64,
+    /// Card-nanoseconds that leases which have ended were held for: by pool and deployment, `None` for jobs.
+    pub(super) held: BTreeMap<(PoolId, Option<u32>), u128>,
     /// How gangs' nodes talk to each other.
     pub(super) patterns: Patterns,
 }
@@ -49,6 +51,7 @@ impl Inventory {
             vacant: Vec::new(),
             pending: BTreeMap::new(),
             next_claim: 0,
+            held: BTreeMap::new(),
             patterns: Patterns::default(),
         }
     }
@@ -244,6 +247,7 @@ impl Inventory {
             return Vec::new();
         };
         self.vacant.push(id.0);
+        *self.held.entry((lease.pool, lease.holder.deployment())).or_default() += lease.card_nanos(now);
         let pool = &mut self.pools[lease.pool.index()];
         if let Some(ends) = &mut pool.ends {
             ends.remove(&lease.nodes, id);
@@ -330,16 +334,6 @@ impl Inventory {
         key.is_some_and(|key| self.pending.remove(&key).is_some())
     }
 
-    /// A lease that is held.
-    pub fn lease(&self, id: LeaseId) -> Option<&Lease> {
-        self.leases.get(id.0 as usize)?.as_ref()
-    }
-
-    /// All leases that are held.
-    pub fn leases(&self) -> impl Iterator<Item = (LeaseId, &Lease)> {
-        (0u32..).zip(&self.leases).filter_map(|(id, lease)| Some((LeaseId(id), lease.as_ref()?)))
-    }
-
     /// Cards by state, and the integrals, of a pool.
     pub fn usage(&mut self, pool: PoolId) -> &mut PoolUsage {
         &mut self.pools[pool.index()].usage
@@ -370,6 +364,19 @@ impl Inventory {
         found
     }
 
+    /// The cards in a pool of a gang that no single node can take; the outer `None` when one can. Such gangs are
+    /// neither scored nor drawn: they go to the first pool that has room.
+    fn over_nodes(
+        &mut self,
+        pool: PoolId,
+        shape: Shape,
+        scorer: &mut Scorer,
+    ) -> Option<Option<Vec<(u32, u128)>>> {
+        let state = &mut self.pools[pool.index()];
+        let several = shape.cards() > state.cards_per_node;
+        several.then(|| state.shared_gang(shape, scorer, &mut self.placement))
+    }
+
     /// The same by scores, where cards are shared or hosts count.
     fn find_best(
         &mut self,
@@ -378,14 +385,12 @@ impl Inventory {
     ) -> Option<(usize, Vec<(u32, u128)>)> {
         let mut best: Option<(i64, usize, u32)> = None;
         for (option, (pool, shape)) in options.iter().enumerate() {
-            let state = &mut self.pools[pool.index()];
-            if shape.cards() > state.cards_per_node {
-                // Gangs of several nodes are not scored: the first pool that has room.
-                match state.shared_gang(*shape, scorer, &mut self.placement) {
-                    Some(nodes) => return Some((option, nodes)),
-                    None => continue,
-                }
+            match self.over_nodes(*pool, *shape, scorer) {
+                Some(Some(nodes)) => return Some((option, nodes)),
+                Some(None) => continue,
+                None => {}
             }
+            let state = &mut self.pools[pool.index()];
             let Some((score, node)) = state.best_shared(*shape, scorer) else { continue };
             if best.is_none_or(|(most, ..)| score > most) {
                 best = Some((score, option, node));
@@ -408,13 +413,12 @@ impl Inventory {
     ) -> Option<(usize, Vec<(u32, u128)>)> {
         let mut counts = Vec::new();
         for (option, (pool, shape)) in options.iter().enumerate() {
-            let state = &mut self.pools[pool.index()];
-            if shape.cards() > state.cards_per_node {
-                match state.shared_gang(*shape, scorer, &mut self.placement) {
-                    Some(nodes) => return Some((option, nodes)),
-                    None => continue,
-                }
+            match self.over_nodes(*pool, *shape, scorer) {
+                Some(Some(nodes)) => return Some((option, nodes)),
+                Some(None) => continue,
+                None => {}
             }
+            let state = &mut self.pools[pool.index()];
             let want = shape.needs().on_node(shape.cards(), shape.cards());
             let count = state.shares.as_ref().map_or(0, |shares| shares.count_fitting(&want));
             counts.push((option, want, count));
@@ -514,84 +518,4 @@ impl Inventory {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    use super::super::config::Host;
-
-    fn pool(nodes: u32, cards_per_node: u32) -> PoolConfig {
-        PoolConfig {
-            name: "p".to_owned(),
-            provider: "x".to_owned(),
-            offer: "x/y".to_owned(),
-            accelerator: "z".to_owned(),
-            nodes,
-            cards_per_node,
-            supply: None,
-            host: Host::default(),
-            fabric: None,
-        }
-    }
-
-    fn job(id: u32, shape: Shape) -> Claim {
-        Claim { holder: Holder::Job(id), options: vec![(PoolId(0), shape)], priority: 0, preemptible: false }
-    }
-
-    #[test]
-    fn pending_claims_are_granted_when_cards_come_back() {
-        let mut inventory = Inventory::new(&[pool(2, 4)], PlacementKind::FirstFit);
-        let now = Instant::ZERO;
-        let ClaimResult::Lease(first) = inventory.claim(now, job(0, Shape::OneNode { cards: 3 })) else {
-            panic!("cards are free");
-        };
-        let ClaimResult::Lease(_) = inventory.claim(now, job(1, Shape::OneNode { cards: 3 })) else {
-            panic!("cards are free");
-        };
-        let ClaimResult::Pending(_, reason) = inventory.claim(now, job(2, Shape::OneNode { cards: 2 }))
-        else {
-            panic!("no node has two");
-        };
-        assert_eq!(reason.to_string(), "wants 2 cards together; 2 are free, at most 1 on one node");
-        let ClaimResult::Pending(_, reason) = inventory.claim(now, job(3, Shape::Gang { cards: 6 })) else {
-            panic!("two are free");
-        };
-        assert_eq!(reason.to_string(), "wants 6 cards, 2 are free");
-        let grants = inventory.release(now, first);
-        assert_eq!(grants.iter().map(|grant| grant.holder).collect::<Vec<_>>(), [Holder::Job(2)]);
-        assert!(inventory.is_balanced());
-    }
-
-    proptest! {
-        /// No card is ever held twice, and the integrals keep their order, whatever is claimed and released.
-        #[test]
-        fn books_balance(
-            steps in prop::collection::vec((any::<bool>(), 1u32..12, any::<bool>(), 0usize..20), 1..100),
-            best in any::<bool>(),
-        ) {
-            let placement = if best { PlacementKind::BestFit } else { PlacementKind::FirstFit };
-            let mut inventory = Inventory::new(&[pool(3, 5)], placement);
-            let mut held: Vec<LeaseId> = Vec::new();
-            for (index, (claims, cards, gang, which)) in (0u32..).zip(&steps) {
-                let now = Instant::from_nanos(u64::from(index) * 10);
-                if *claims || held.is_empty() {
-                    let shape =
-                        if *gang { Shape::Gang { cards: *cards } } else { Shape::OneNode { cards: *cards } };
-                    if let ClaimResult::Lease(lease) = inventory.claim(now, job(index, shape)) {
-                        prop_assert_eq!(
-                            inventory.lease(lease).map(|l| l.nodes.iter().map(|n| n.1.count_ones()).sum()),
-                            Some(*cards)
-                        );
-                        inventory.set_busy(now, lease, index % 2 == 0);
-                        held.push(lease);
-                    }
-                } else {
-                    let lease = held.swap_remove(which % held.len());
-                    held.extend(inventory.release(now, lease).into_iter().map(|grant| grant.lease));
-                }
-                prop_assert!(inventory.is_balanced());
-                prop_assert!(inventory.usage(PoolId(0)).settle(now).is_ordered());
-            }
-        }
-    }
-}
+mod tests;

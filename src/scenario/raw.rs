@@ -23,6 +23,7 @@ mod speculative;
 mod stream;
 mod supply;
 mod tenant;
+mod tiers;
 mod traffic;
 mod training;
 mod weights;
@@ -45,6 +46,7 @@ pub use speculative::Method;
 pub use stream::{RawStream, read as stream};
 pub use supply::{Count, RawProvisioning};
 pub use tenant::{RawTenant, read as tenant};
+pub use tiers::RawTier;
 pub use training::{RawTraining, Recomputation};
 
 use super::dom::Node;

@@ -14,6 +14,7 @@ use crate::plan::outcome;
 use crate::plan::search::{Found, PlanError, Resolved, Search, Terms, spend};
 use crate::plan::spot::{self, SpotLevel};
 use crate::scenario::HorizonTerms;
+use crate::serving::DeploymentConfig;
 use crate::world::{PoolPlan, RunError, WorldConfig};
 
 /// Commitments that a plan weighs, with their terms in months.
@@ -291,7 +292,12 @@ fn preemptions(config: &WorldConfig, pool: usize, spot: &PoolPlan) -> (Option<f6
         .deployments
         .iter()
         .filter(|deployment| deployment.options.iter().any(|option| option.pool.index() == pool));
-    let start = on_it.map(|deployment| deployment.lifecycle.start.total().as_hours_f64()).fold(0.0, f64::max);
+    let start = |deployment: &DeploymentConfig| {
+        let start = &deployment.lifecycle.start;
+        let stages = [start.image_pull, start.weight_load, start.warm_up];
+        stages.iter().map(|stage| stage.mean().as_hours_f64()).sum::<f64>()
+    };
+    let start = on_it.map(start).fold(0.0, f64::max);
     let stages =
         supply.provisioning.boot.mean().as_hours_f64() + supply.provisioning.image_pull.mean().as_hours_f64();
     (rate, stages + start)
