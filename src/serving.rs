@@ -25,6 +25,7 @@ mod request;
 mod room;
 mod schedule;
 mod speculate;
+mod tiers;
 mod totals;
 mod waiting;
 
@@ -32,8 +33,8 @@ pub use account::{TimeCause, TimeSpent};
 pub use adapters::AdapterTotals;
 pub use config::{
     Batching, DeploymentConfig, Drain, Handover, HostConfig, HostMemory, ImageTerms, Leftover, Lifecycle,
-    Preemption, ReplicaLinks, ReplicaOption, RequestKind, RequestTerms, Role, Scheduler, SharedCards,
-    StartUp, StreamRoute, WeightSource,
+    PausedKv, Preemption, ReplicaLinks, ReplicaOption, RequestKind, RequestTerms, Role, Scheduler,
+    SharedCards, StartUp, StreamRoute, WeightSource,
 };
 pub(crate) use front::Gate;
 pub use front::{CacheHits, CacheTotals, RateLimit, ResponseCache, TenantLimits};
@@ -43,4 +44,5 @@ pub use hosts::SwapTotals;
 pub use replica::PrefixTotals;
 pub use room::{Departure, Effect, Event, NewRequest, Outcome, Serving};
 pub use speculate::{Draft, Speculation, SpeculationTotals};
+pub use tiers::{KvTiers, Tier};
 pub use totals::DeploymentTotals;

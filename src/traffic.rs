@@ -35,7 +35,7 @@ use std::sync::Arc;
 pub use closed::{ClosedConfig, Think};
 pub use error::{Problem, TrafficError};
 pub use lengths::{JointLengths, Length, LengthDist, Lengths, LogNormal};
-pub use prefixes::{PrefixedConfig, Sessions, SharedPart, SharedPrompt};
+pub use prefixes::{PrefixedConfig, Sessions, SharedPart, SharedPrompt, Tools};
 pub use process::{ArrivalProcess, ClientShares, ClientSpread, ClientsConfig, Cv, MmppState, RenewalFamily};
 pub use shape::{Shape, Start, Weekday, time_of_day};
 pub use stream::Stream;
@@ -98,12 +98,16 @@ pub struct Arrival {
     pub ends: Option<Arc<[u32]>>,
     /// The hash of its answer, where a later prompt may contain it behind this one's prompt.
     pub answer: Option<u64>,
+    /// Its answer calls a tool, after which the session comes back: how many of its blocks, from the first, are not the
+    /// session's own.
+    pub pause: Option<u32>,
 }
 
 impl Arrival {
     /// A request of which nothing else is known.
     pub fn plain(at: Instant, prompt_tokens: u32, output_tokens: u32) -> Self {
-        Self { at, prompt_tokens, output_tokens, session: None, blocks: None, ends: None, answer: None }
+        let (session, blocks, ends, answer, pause) = (None, None, None, None, None);
+        Self { at, prompt_tokens, output_tokens, session, blocks, ends, answer, pause }
     }
 }
 

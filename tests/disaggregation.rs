@@ -28,6 +28,7 @@ fn tandem(rate: f64, arrivals: ArrivalProcess, lengths: Lengths, seconds: f64, g
         kv_per_token: Bytes(100_000),
         scale_up: BytesPerSecond::from_gb_s(gb_s),
         scale_out: BytesPerSecond::from_gb_s(gb_s),
+        tiers: Default::default(),
     });
     decode.role = Role::Decode(Handover {
         prefill: 1,

@@ -303,6 +303,42 @@ fn traces_are_read_and_run() {
     }
 }
 
+/// Gavel's own trace with its table of throughputs is its neutral table: 96 jobs with their durations on each card.
+#[test]
+fn gavels_trace_is_its_neutral_table() {
+    let (Some(file), Some(throughputs), Some(neutral)) = (
+        data("gavel/max_min_fairness.trace"),
+        data("gavel/simulation_throughputs.json"),
+        data("gavel/max_min_fairness_neutral.csv"),
+    ) else {
+        return;
+    };
+    let pool = |id: u16, name: &str| TracePool {
+        accelerator: name.to_owned(),
+        ..TracePool::of_cards(PoolId(id), 24)
+    };
+    let config = |file: PathBuf, throughputs| JobTraceConfig {
+        file,
+        format: JobTraceFormat::Gavel,
+        queues: Vec::new(),
+        throughputs,
+        pools: vec![pool(0, "V100"), pool(1, "P100"), pool(2, "K80")],
+        skip_bad_rows: false,
+    };
+    let own = JobTrace::read(&config(file, Some(throughputs))).expect("the trace is right").jobs;
+    let neutral = JobTrace::read(&config(neutral, None)).expect("the table is right").jobs;
+    assert_eq!((own.len(), neutral.len()), (96, 96));
+    for job in 0..96 {
+        assert_eq!(own.pools(job), neutral.pools(job), "job {job}");
+        assert_eq!(own.facts(job).submit, neutral.facts(job).submit, "job {job}");
+        for option in 0..own.pools(job).len() {
+            let (a, b) =
+                (own.duration(job, option).as_secs_f64(), neutral.duration(job, option).as_secs_f64());
+            assert!((a - b).abs() <= 1e-3, "job {job} on {option}: {a} and {b}");
+        }
+    }
+}
+
 /// Jobs on one node of so many cards, with extras.
 fn with_extras(cards: u32, order: QueueOrder, jobs: &[(Job, JobExtra)]) -> RunResults {
     let plain: Vec<Job> = jobs.iter().map(|(job, _)| *job).collect();

@@ -164,3 +164,128 @@ fn batch_work_yields_within_its_time() {
     let text = "duration = \"4h\"\n".to_owned();
     assert!(refused(&(text + &job("batch", 1, "1h", "yields_within = \"-5m\""))).contains("yields_within"));
 }
+
+/// Two nodes of a reserved pool and a job of two hours with checkpoints after every 20 minutes of work, which cost
+/// nothing. Node 0 broke at 30 minutes for an hour: ten minutes are lost, and the job goes on on node 1, the spare,
+/// which broke at 60 minutes: ten of its minutes are lost too, and it waits for node 0.
+#[test]
+fn recorded_failures_come_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("failures.csv"), "time_s,node,repair_s\n3600,1,7200\n1800,0,3600\n")
+        .expect("it can be written");
+    let text = "duration = \"10h\"\n[[pools]]\nname = \"base\"\noffer = \"aws/p5.48xlarge\"\nnodes = 2\n\
+                purchase = \"reserved-3y\"\n\
+                failures = { trace = \"failures.csv\", repair = \"1h\" }\n"
+        .to_owned()
+        + &job("run", 8, "2h", "checkpoint = { write = \"0s\", every = \"20m\" }");
+    let path = folder.path().join("scenario.toml");
+    std::fs::write(&path, &text).expect("it can be written");
+    let load = |path: &Path| fleetsim::scenario::load(path, &[], None).map_err(|errors| errors.render(false));
+    let loaded = load(&path).unwrap_or_else(|error| panic!("{error}"));
+    let results = run(&loaded.config, RunOptions::default()).expect("its books balance");
+    let held: Vec<(u64, u64, u32)> = results
+        .gantt
+        .iter()
+        .map(|row| (row.from.as_nanos() / 60_000_000_000, row.to.as_nanos() / 60_000_000_000, row.nodes[0].0))
+        .collect();
+    assert_eq!(held, [(0, 30, 0), (30, 60, 1), (90, 170, 0)]);
+    let jobs = &results.summary.jobs;
+    assert_eq!((jobs.losses, jobs.completed), (2, 1));
+    assert!((jobs.lost_card_hours - 8.0 * 20.0 / 60.0).abs() < 1e-9, "{}", jobs.lost_card_hours);
+    assert!((jobs.goodput.expect("it ran") - 120.0 / 140.0).abs() < 1e-9);
+    std::fs::write(folder.path().join("failures.csv"), "time_s,node\n3600,2\n").expect("it can be written");
+    let error = load(&path).map(|_| ()).expect_err("it is wrong");
+    assert!(error.contains("line 2: node 2 is not among the pool's 2"), "{error}");
+}
+
+/// Eight nodes in racks of four that break once in 20 hours each: where all failures come to a rack at once, the nodes
+/// of a rack go down in the same instant, and each as often as where they break by themselves.
+#[test]
+fn failures_come_together() {
+    let broken = |together: &str| {
+        let text = format!(
+            "duration = \"2000h\"\n[[pools]]\nname = \"base\"\noffer = \"aws/p5.48xlarge\"\nnodes = 8\n\
+             purchase = \"reserved-3y\"\n\
+             failures = {{ life = {{ dist = \"exponential\", mean = \"20h\" }}, repair = \"1m\"{together} }}\n{}",
+            job("run", 64, "1000h", "checkpoint = { write = \"0s\", every = \"1m\" }")
+        );
+        let results = results(&text);
+        let supply = results.summary.pools[0].supply.as_ref().expect("nodes come and go").broken;
+        (supply, results.summary.jobs.losses)
+    };
+    // 8 nodes, 2000 h, once in 20 h: 800, with a deviation of 28 alone and of 4 times the root of 200 in racks.
+    let (alone, lost_alone) = broken("");
+    assert!((700..900).contains(&alone), "{alone}");
+    let (racks, lost) = broken(", together = { share = 1.0, nodes = 4 }");
+    assert!((630..970).contains(&racks) && racks % 4 == 0, "{racks}");
+    // The job of all nodes is hit once where four go down at once.
+    assert!(lost_alone > 3 * lost, "{lost_alone} and {lost}");
+    let error = refused(&format!(
+        "{}failures = {{ life = \"20h\", repair = \"1m\", together = {{ share = 0.5, nodes = 2 }} }}\n{}",
+        pool(2),
+        job("run", 1, "1h", "")
+    ));
+    assert!(error.contains("only where `life` is exponential"), "{error}");
+}
+
+/// Two jobs on a fast and on a slow pool under `srtf`, with more left to do on the slow one than it would be on the
+/// fast one: they do not stop each other without an end, and with a state to restore neither.
+#[test]
+fn two_speeds_come_to_an_end() {
+    let text = |checkpoint: &str| {
+        let job = |name: &str, tokens: &str, submit: &str| {
+            format!(
+                "[[jobs]]\nname = \"{name}\"\nmodel = \"llama-3.1-8b\"\ntokens = {tokens}\naccelerators = 8\n\
+                 submit = \"{submit}\"\n{checkpoint}"
+            )
+        };
+        "duration = \"100h\"\n[[pools]]\nname = \"fast\"\noffer = \"aws/p5.48xlarge\"\nnodes = 1\n\
+         [[pools]]\nname = \"slow\"\noffer = \"aws/p4d.24xlarge\"\nnodes = 1\n"
+            .to_owned()
+            + &job("a", "10e8", "0s")
+            + &job("b", "9e8", "1m")
+            + &job("c", "8e8", "2m")
+            + &job("d", "7e8", "3m")
+            + "[scheduler]\npolicy = \"srtf\"\n"
+    };
+    for checkpoint in ["", "checkpoint = { write = \"0s\", restore = \"30m\" }\n"] {
+        let results = results(&text(checkpoint));
+        assert_eq!(results.summary.jobs.completed, 4);
+        // Each gives way at most to each that is shorter.
+        assert!(results.jobs.iter().all(|row| row.preemptions <= 3), "{checkpoint}: {:?}", results.jobs);
+    }
+}
+
+/// What a trace loses because it cannot be used is counted where one looks first: in the terminal's summary and on the
+/// first screen of the report. Without a word from the user nothing is left out.
+#[test]
+fn rows_left_out_are_counted_first() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write =
+        |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("it can be written");
+    write("jobs.csv", "id,submit_s,duration_s,accelerators\na,0,600,1\nb,5,60,0\nc,20,,1\nd,30,100,64\n");
+    let text = format!("{}[job_trace]\nfile = \"jobs.csv\"\n", pool(2));
+    let fleetsim = |text: &str| {
+        write("scenario.toml", text);
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_fleetsim"));
+        command.current_dir(folder.path()).args(["run", "scenario.toml", "--out", "out", "--plots", "none"]);
+        let output = command.output().expect("it runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, _, error) = fleetsim(&text);
+    assert_eq!(code, Some(2));
+    for says in ["line 3: it wants no card", "line 4: `duration_s` is missing", "line 5: it wants 64 cards"] {
+        assert!(error.contains(says), "{says:?} is not in:\n{error}");
+    }
+    let (code, summary, _) = fleetsim(&format!("{text}bad_rows = \"skip\"\n"));
+    assert_eq!(code, Some(0));
+    let says = "3 rows of the job trace cannot be used and were left out";
+    assert!(summary.contains(says), "{summary}");
+    let page = std::fs::read_to_string(folder.path().join("out/report.html")).expect("the report is there");
+    let first = page.find(says).expect("the report says so");
+    assert!(
+        first < page.find("id=\"streams\"").or_else(|| page.find("<section")).unwrap_or(page.len()),
+        "{first}"
+    );
+}

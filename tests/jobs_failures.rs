@@ -27,7 +27,7 @@ fn takes(every: Duration) -> (f64, f64) {
     list.set_extra(0, JobExtra { checkpoint, ..JobExtra::default() });
     let mut pool = pool(2);
     let life = Delay::Exponential { mean: s(MTBF_S) };
-    let failures = Some(Failures { life, repair: Delay::Fixed(Duration::from_nanos(1_000_000)) });
+    let failures = Some(Failures::of_nodes(life, Delay::Fixed(Duration::from_nanos(1_000_000))));
     pool.fleet.supply = Some(Supply { failures, ..Supply::new(2, 2) });
     let config = WorldConfig {
         tenants: Vec::new(),

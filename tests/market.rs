@@ -215,7 +215,7 @@ fn preemptions_together_keep_the_rate_of_each() {
 fn committed_nodes_that_break_are_repaired_and_paid_all_the_same() {
     let mut supply = Supply::new(2, 2);
     supply.committed = true;
-    supply.failures = Some(Failures { life: Delay::Fixed(secs(300.0)), repair: Delay::Fixed(secs(100.0)) });
+    supply.failures = Some(Failures::of_nodes(Delay::Fixed(secs(300.0)), Delay::Fixed(secs(100.0))));
     let mut config = elastic(2, supply, 1000.0);
     config.pools[0].tariff.purchase = Purchase::Reserved3y;
     let results = done(&config);
@@ -341,9 +341,8 @@ fn random_market(dice: &Dice) -> WorldConfig {
         together,
         follows_stock: true,
     });
-    supply.failures = dice.breaks.map(|(life, repair)| Failures {
-        life: Delay::Weibull { scale: whole(life), shape: 1.5 },
-        repair: Delay::Fixed(whole(repair)),
+    supply.failures = dice.breaks.map(|(life, repair)| {
+        Failures::of_nodes(Delay::Weibull { scale: whole(life), shape: 1.5 }, Delay::Fixed(whole(repair)))
     });
     let (first, every) = (whole(100), whole(300));
     supply.maintenance =

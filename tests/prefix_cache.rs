@@ -76,6 +76,7 @@ fn a_turn_finds_its_session() {
             turns: Length::constant(4),
             think: Think::Constant(Duration::from_secs(1)),
             max_context: None,
+            tools: None,
         }),
     });
     let mut served = deployment(2, 100, step(1e-3, 0.0), RouterKind::SessionAffinity);
@@ -99,4 +100,49 @@ fn a_turn_finds_its_session() {
     config.deployments[0].router = RouterKind::RoundRobin;
     let astray = saved(&config).1;
     assert!(astray < affine, "round-robin finds less: {astray} and {affine}");
+}
+
+/// What `trace fit` prints of a trace whose prompts repeat is a stream whose prompts do: on a cache without bound as
+/// large a share of their tokens is found.
+#[test]
+fn a_fitted_stream_reuses_what_the_trace_does() {
+    use std::fmt::Write as _;
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut lines = String::new();
+    for number in 0..400u64 {
+        // Six of ten blocks are of one of four documents.
+        let hashes: Vec<u64> = (0..10)
+            .map(|at| if at < 6 { 100 * (number % 4) + at } else { 1000 + 10 * number + at })
+            .collect();
+        let at = 500 * number;
+        writeln!(
+            lines,
+            r#"{{"timestamp": {at}, "input_length": 5120, "output_length": 20, "hash_ids": {hashes:?}}}"#
+        )
+        .expect("writing to a string");
+    }
+    let trace = folder.path().join("shared.jsonl");
+    std::fs::write(&trace, lines).expect("the folder is there");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_fleetsim"))
+        .args(["trace", "fit"])
+        .arg(&trace)
+        .output()
+        .expect("started");
+    let fitted = String::from_utf8(output.stdout).expect("text");
+    // All but the first occurrence of each document: 6 x 396 of 4,000 blocks.
+    assert!(fitted.contains("shared_prompt = { reuse = 0.5940 }"), "{fitted}");
+    assert!(fitted.contains("rate = \"2.0050/s\"") && fitted.contains("prompt_tokens = 5120"), "{fitted}");
+    let scenario = format!(
+        "duration = \"20m\"\n{}\n[[pools]]\nname = \"cards\"\noffer = \"lambda/gpu_1x_h100_sxm5\"\nnodes = 1\n\
+         [[deployments]]\nname = \"any\"\nmodel = \"any\"\npools = [\"cards\"]\nkv_blocks = 1000000\n\
+         step_time = {{ base = \"1ms\" }}\n",
+        fitted.replace("llama-3.1-70b", "any")
+    );
+    let path = folder.path().join("fitted.toml");
+    let loaded = fleetsim::scenario::load_text(&scenario, &path, &[], None);
+    let config = loaded.map(|loaded| loaded.config).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let summary = run(&config, RunOptions::default()).expect("it runs").summary;
+    let saved = summary.deployments[0].prefix_cache.expect("prompts begin alike").saved_prompt_tokens;
+    let share = saved as f64 / summary.tokens.prompt as f64;
+    assert!((share / 0.594 - 1.0).abs() < 0.02, "{share}");
 }

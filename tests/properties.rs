@@ -30,7 +30,7 @@ use fleetsim::serving::{
 use fleetsim::sim::Seed;
 use fleetsim::traffic::{
     ArrivalProcess, ClosedConfig, Cv, Length, LengthDist, Lengths, PrefixedConfig, Sessions, SharedPart,
-    SharedPrompt, Source, StreamConfig, Think, TraceConfig,
+    SharedPrompt, Source, StreamConfig, Think, Tools, TraceConfig,
 };
 use fleetsim::units::{Bytes, BytesPerSecond, Duration, Flop, Instant, Ticks};
 use fleetsim::world::{Feed, RetryPlan, RunOptions, ScalerPlan, StreamPlan, WorldConfig, run};
@@ -238,6 +238,11 @@ fn scenario(dice: &Dice, folder: &Path) -> WorldConfig {
                 turns: Length::constant(turns),
                 think: Think::Exponential(Duration::from_nanos(ms * 1_000_000)),
                 max_context: None,
+                tools: turns.is_multiple_of(2).then(|| Tools {
+                    calls: uniform(3),
+                    pause: Think::Exponential(Duration::from_nanos(ms * 300_000)),
+                    result: uniform(20),
+                }),
             }),
         });
         served.prefix_tokens = Some(HASH_TOKENS * dice.block_tokens);
@@ -331,6 +336,7 @@ fn disaggregate(
         kv_per_token: Bytes(1000),
         scale_up: BytesPerSecond(1e6),
         scale_out: BytesPerSecond(1e6 * f64::from(megabytes.max(1))),
+        tiers: decode.options[0].links.map(|links| links.tiers).unwrap_or_default(),
     });
     decode.role = Role::Decode(Handover {
         prefill: 1,
@@ -505,7 +511,8 @@ fn everything(config: &WorldConfig, plain: bool) -> (String, Witness) {
         witness.timed_out_waiting +=
             u64::from(row.outcome() == "timed_out" && departure.first_scheduled.is_none());
         witness.grouped += u64::from(departure.samples > 1 && row.outcome() == "completed");
-        witness.embedded += u64::from(departure.output == 0 && row.outcome() == "completed");
+        witness.embedded +=
+            u64::from(departure.output == 0 && departure.prompt > 0 && row.outcome() == "completed");
         writeln!(text, "{row:?}").map_err(|error| error.to_string())
     };
     let options = RunOptions { plain, requests: Some(&mut sink), progress: None };
@@ -524,6 +531,9 @@ fn everything(config: &WorldConfig, plain: bool) -> (String, Witness) {
     let prefix_cache = results.summary.deployments[0].prefix_cache;
     witness.swapped = results.summary.deployments[0].engine.swapped_blocks.unwrap_or(0);
     let (engine, streams) = (results.summary.deployments[0].engine, &results.summary.streams);
+    witness.images = engine.images.map_or(0, |images| images.made);
+    let tiers = prefix_cache.and_then(|cache| cache.tiers);
+    witness.from_tiers = tiers.map_or(0, |tiers| tiers.host_blocks + tiers.remote_blocks);
     witness.kept = engine.speculation.map_or(0, |drafts| drafts.kept_tokens);
     witness.adapters = engine.adapters.map_or(0, |adapters| adapters.loads);
     let swaps = results.summary.deployments.iter().filter_map(|deployment| deployment.engine.swaps);
@@ -588,6 +598,9 @@ struct Witness {
     turned_away: u64,
     limited: u64,
     embedded: u64,
+    /// Images made, and blocks that came from tiers below the KV cache.
+    images: u64,
+    from_tiers: u64,
     /// Completed requests with several outputs.
     grouped: u64,
     /// Adapters loaded; models loaded on shared hosts, and evicted.
@@ -624,6 +637,8 @@ impl Witness {
         self.turned_away += other.turned_away;
         self.limited += other.limited;
         self.embedded += other.embedded;
+        self.images += other.images;
+        self.from_tiers += other.from_tiers;
         self.grouped += other.grouped;
         self.adapters += other.adapters;
         self.swaps += other.swaps;
@@ -699,6 +714,8 @@ fn plain_and_fast_paths_agree_to_the_byte() {
         seen.turned_away,
         seen.limited,
         seen.embedded,
+        seen.images,
+        seen.from_tiers,
         seen.grouped,
         seen.adapters,
         seen.swaps,

@@ -3,6 +3,7 @@
 mod jobs;
 mod plots;
 mod print;
+mod stream;
 
 use std::path::{Path, PathBuf};
 
@@ -28,24 +29,27 @@ enum Verb {
     Fit(FitArgs),
 }
 
-/// Make jobs like those of a trace of jobs.
+/// Make a stream like a trace of requests, or jobs like those of a trace of jobs.
 ///
-/// Kept are how often jobs have each number of cards, the durations of each such class, how much users
-/// overestimate, and how many jobs come in each hour of the day. The jobs are printed as a generic trace.
+/// Of requests a [[streams]] for a scenario is printed: the mean rate, the variation of the times between requests,
+/// the median and 99th percentile of prompts and outputs, and the share of prompts that a cache without bound finds,
+/// where the trace has hashes. Of jobs kept are how often jobs have each number of cards, the durations of each such
+/// class, how much users overestimate, and how many jobs come in each hour of the day; they are printed as a generic
+/// trace.
 #[derive(Debug, clap::Args)]
 struct FitArgs {
     /// The trace, plain or gzip; rows that cannot be used are left out
     file: PathBuf,
     /// Its format; told from its first line when not given
-    #[arg(long, value_name = "FORMAT", value_parser = job_format_parser())]
-    format: Option<JobTraceFormat>,
-    /// How many jobs [default: as many as the trace has]
+    #[arg(long, value_name = "FORMAT", value_parser = any_format_parser())]
+    format: Option<AnyFormat>,
+    /// Of jobs, how many [default: as many as the trace has]
     #[arg(long, value_name = "N")]
     jobs: Option<u64>,
-    /// The seed of their draws
+    /// Of jobs, the seed of their draws
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Where to write them [default: standard output]
+    /// Where to write what was fitted [default: standard output]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -108,24 +112,30 @@ fn job_format(name: &str) -> Option<JobTraceFormat> {
     JobTraceFormat::ALL.iter().find(|(known, _)| *known == name).map(|(_, format)| *format)
 }
 
-fn job_format_parser() -> impl TypedValueParser<Value = JobTraceFormat> {
-    PossibleValuesParser::new(JobTraceFormat::ALL.map(|(name, _)| name))
-        .try_map(|name| job_format(&name).ok_or("no such format"))
-}
-
 /// The format of a trace of jobs by its first line; a file that cannot be read is somebody else's error.
 fn sniffed(file: &Path) -> Option<JobTraceFormat> {
     JobTraceFormat::of(file).ok().flatten()
 }
 
 fn run_fit(args: &FitArgs) -> Result<(), Failure> {
-    let Some(format) = args.format.or_else(|| sniffed(&args.file)) else {
-        let shown = args.file.display();
-        return Err(Failure::BadInput(format!(
-            "error: {shown} is no trace of jobs by its first line; say what it is with --format"
-        )));
-    };
-    jobs::fit(&args.file, format, (args.jobs, args.seed), args.out.as_deref())
+    let (requests, jobs) = kind_of(&args.file, args.format);
+    match jobs {
+        Some(format) => jobs::fit(&args.file, format, (args.jobs, args.seed), args.out.as_deref()),
+        None => stream::fit(&args.file, requests, &name_of(&args.file), args.out.as_deref()),
+    }
+}
+
+/// Which kind of trace a file is, by what was said or by its first line: of jobs, or else of requests.
+fn kind_of(file: &Path, format: Option<AnyFormat>) -> (Option<TraceFormat>, Option<JobTraceFormat>) {
+    match format {
+        Some(AnyFormat::Jobs(format)) => (None, Some(format)),
+        Some(AnyFormat::Requests(format)) => {
+            // A generic table is what its header says.
+            let generic = format.name() == "csv";
+            (Some(format), sniffed(file).filter(|found| generic && *found == JobTraceFormat::Csv))
+        }
+        None => (None, sniffed(file)),
+    }
 }
 
 pub fn run(args: Args) -> Result<(), Failure> {
@@ -162,15 +172,7 @@ impl From<TrafficError> for Failure {
 }
 
 fn run_describe(args: &DescribeArgs) -> Result<(), Failure> {
-    let (requests, of_jobs) = match args.format {
-        Some(AnyFormat::Jobs(format)) => (None, Some(format)),
-        Some(AnyFormat::Requests(format)) => {
-            // A generic table is what its header says.
-            let generic = format.name() == "csv";
-            (Some(format), sniffed(&args.file).filter(|found| generic && *found == JobTraceFormat::Csv))
-        }
-        None => (None, sniffed(&args.file)),
-    };
+    let (requests, of_jobs) = kind_of(&args.file, args.format);
     if let Some(format) = of_jobs {
         return jobs::describe(&args.file, format, &args.cluster, args.json);
     }

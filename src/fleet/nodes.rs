@@ -69,6 +69,20 @@ pub enum Event {
         /// Which of the slot's nodes this is about.
         run: u32,
     },
+    /// All nodes of a switch or rack break.
+    BreakGroup {
+        /// The pool.
+        pool: PoolId,
+        /// The group, by place.
+        group: u32,
+    },
+    /// A node breaks as was recorded.
+    Outage {
+        /// The pool.
+        pool: PoolId,
+        /// The place in the record.
+        place: u32,
+    },
     /// A node's last moment has come.
     Deadline {
         /// The pool.
@@ -238,6 +252,8 @@ impl Nodes {
             Event::Stage { node, run, .. } => pool.stage_ends(ctx, id, node, run),
             Event::Preempt { node, run, .. } => pool.preempted(ctx, id, node, run),
             Event::Break { node, run, .. } => pool.broken(ctx, id, node, run),
+            Event::BreakGroup { group, .. } => pool.group_broken(ctx, id, group),
+            Event::Outage { place, .. } => pool.outage(ctx, id, place),
             Event::Deadline { node, run, .. } => pool.deadline(ctx, id, node, run),
             Event::Stock { zone, .. } => pool.stock_changes(ctx, id, zone),
             Event::Shock { zone, .. } => pool.shocked(ctx, id, zone),
@@ -291,6 +307,8 @@ impl Event {
             Self::Stage { pool, .. }
             | Self::Preempt { pool, .. }
             | Self::Break { pool, .. }
+            | Self::BreakGroup { pool, .. }
+            | Self::Outage { pool, .. }
             | Self::Deadline { pool, .. }
             | Self::Stock { pool, .. }
             | Self::Shock { pool, .. }
@@ -308,6 +326,8 @@ impl Event {
             Self::Shock { zone, .. } => (2, u32::from(zone)),
             Self::Preempt { node, .. } => (3, node),
             Self::Break { node, .. } => (4, node),
+            Self::BreakGroup { group, .. } => (9, group),
+            Self::Outage { place, .. } => (10, place),
             Self::Maintain { node, .. } => (5, node),
             Self::Warm { .. } => (6, 0),
             Self::Stage { node, .. } => (7, node),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::delay::Delay;
+use super::failures::Failures;
 use crate::units::{Duration, Instant, UsdPerHour};
 
 /// Where the nodes of a pool come from. A pool without one has its nodes from the first instant to the last.
@@ -118,15 +119,6 @@ pub struct Spot {
     pub together: f64,
     /// When the stock falls below what is held, the excess is taken back.
     pub follows_stock: bool,
-}
-
-/// How nodes break.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Failures {
-    /// From ready to broken.
-    pub life: Delay,
-    /// From broken to ready again.
-    pub repair: Delay,
 }
 
 /// Nodes are taken out one after the other, each for a while.

@@ -23,7 +23,7 @@ pub use links::LinkSummary;
 use serde::Serialize;
 
 pub use sent::LinkTraffic;
-pub use serving::{HandoverSummary, PrefixCacheSummary};
+pub use serving::{HandoverSummary, PrefixCacheSummary, TierSummary};
 pub use time::{StreamTime, TimeByCause, WaitByCause};
 
 use super::RequestStats;

@@ -24,6 +24,7 @@ mod scheduler;
 mod step_time;
 mod streams;
 mod supply;
+mod tiers;
 mod weights;
 
 use std::borrow::Cow;
@@ -56,6 +57,7 @@ pub fn resolve(scenario: RawScenario, reading: &mut Reading) -> Option<WorldConf
     // Behind the scenario's deployments stand those of prefill replicas, which no stream names.
     let named = &deployments[..scenario.deployments.len()];
     let streams = streams::resolve(&scenario, &catalog, named, reading);
+    tiers::swapped(&scenario, &streams, named, reading);
     images::meet(&scenario, &streams, named, &catalog, reading);
     images::egress(&scenario, &streams, named, &mut pools, &catalog, reading, &mut ledger);
     let apis = apis::resolve(&scenario, &catalog, reading);

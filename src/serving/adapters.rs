@@ -5,6 +5,8 @@
 //! longest, and is copied there before the next iteration begins. A request whose adapter finds no slot waits, here at
 //! the head of its queue. What the adapters' own products cost is not counted.
 
+use std::sync::Arc;
+
 use crate::units::Ticks;
 
 /// What a deployment's adapters did.
@@ -83,6 +85,14 @@ impl Slots {
 /// The hash of a block under an adapter: what one adapter wrote another cannot read.
 pub(crate) fn salted(hash: u64, adapter: u16) -> u64 {
     hash ^ (u64::from(adapter) + 1) << 46
+}
+
+/// The hashes of a prompt's blocks as the caches know them.
+pub(crate) fn under(hashes: Arc<[u64]>, adapter: Option<u16>) -> Arc<[u64]> {
+    match adapter {
+        Some(adapter) => hashes.iter().map(|hash| salted(*hash, adapter)).collect(),
+        None => hashes,
+    }
 }
 
 #[cfg(test)]

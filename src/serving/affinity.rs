@@ -52,6 +52,6 @@ impl SentPrefixes {
         {
             sent.release(answer);
         }
-        sent.shrink(*room);
+        sent.shrink(*room, |_, _| {});
     }
 }

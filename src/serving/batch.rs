@@ -3,9 +3,12 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use super::config::PausedKv;
 use super::kv::KvCache;
 use super::request::{NONE, Phase, Request, Requests, Slot};
+use super::tiers::Loads;
 use crate::perf::BatchShape;
+use crate::units::Ticks;
 
 /// What will happen to a decoding request at a boundary that is known when it joins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,6 +30,15 @@ pub(crate) struct CachedPrefix {
     pub(crate) tokens: u32,
     /// Blocks among them that nobody uses: they count as free until this request uses them.
     pub(crate) unused_blocks: u64,
+    /// What comes from the tiers below; its tokens are counted above.
+    pub(crate) loads: Loads,
+}
+
+impl CachedPrefix {
+    /// Free blocks that using all of it takes.
+    pub(crate) fn blocks(&self) -> u64 {
+        self.unused_blocks + self.loads.blocks
+    }
 }
 
 /// The requests in a batch. The sums in `shape` describe the decoding requests in the next iteration; they
@@ -148,7 +160,81 @@ impl Batch {
         }
         let unused_blocks = self.kv.unused_blocks(&hashes[..used]);
         let tokens = self.covered(request.hashed_tokens(used, size), request) as u32;
-        CachedPrefix { found, used, tokens, unused_blocks }
+        CachedPrefix { found, used, tokens, unused_blocks, loads: Loads::default() }
+    }
+
+    /// The same with what the tiers below have beyond that.
+    pub(crate) fn cached_in_tiers(&self, request: &Request) -> CachedPrefix {
+        let mut cached = self.cached_prefix(request);
+        let (Some(size), Some(hashes)) = (self.prefix_tokens, &request.hashes) else { return cached };
+        if !self.kv.has_tiers() || cached.used < cached.found {
+            return cached;
+        }
+        let length = u64::from(request.prefill_length());
+        let mut before = u64::from(cached.tokens);
+        for (at, hash) in hashes.iter().enumerate().skip(cached.found) {
+            let Some(place) = self.kv.below(*hash) else { break };
+            cached.found += 1;
+            let after = self.covered(request.hashed_tokens(at + 1, size), request);
+            if after >= length {
+                break;
+            }
+            cached.loads.add(place, (after - before) / self.kv.block_tokens());
+            cached.tokens = after as u32;
+            before = after;
+        }
+        cached
+    }
+
+    /// A request that was just admitted takes what the tiers below have of its prompt, up to its `prefilled` tokens;
+    /// how long that takes to come.
+    pub(crate) fn load_prefix(&mut self, slot: Slot, loads: &Loads, requests: &mut Requests) -> Ticks {
+        let time = self.kv.load_time(loads);
+        let first = requests[slot].shared as usize;
+        if let (Some(size), Some(hashes)) = (self.prefix_tokens, requests[slot].hashes.clone()) {
+            for (at, hash) in hashes.iter().enumerate().skip(first).take(loads.hashes) {
+                let request = &requests[slot];
+                let end = |blocks: usize| self.covered(request.hashed_tokens(blocks, size), request);
+                let blocks = (end(at + 1) - end(at)) / self.kv.block_tokens();
+                self.kv.take_up(*hash, blocks);
+            }
+        }
+        self.take_received(slot, loads.blocks, requests);
+        time
+    }
+
+    /// A prompt is processed: storage keeps its blocks from now on.
+    pub(crate) fn store_prompt(&mut self, slot: Slot, requests: &Requests) {
+        let (request, Some(size)) = (&requests[slot], self.prefix_tokens) else { return };
+        if self.kv.remote.is_none() {
+            return;
+        }
+        for (at, hash) in request.hashes.iter().flat_map(|hashes| hashes.iter()).enumerate() {
+            let end = |blocks: usize| self.covered(request.hashed_tokens(blocks, size), request);
+            let blocks = (end(at + 1) - end(at)) / self.kv.block_tokens();
+            self.kv.store(*hash, blocks);
+        }
+    }
+
+    /// A request has left whose session waits for a tool: its KV cache is kept, goes to the host or is forgotten, the
+    /// deepest block first. How long copying it takes.
+    pub(crate) fn pause(&mut self, request: &Request) -> Ticks {
+        let (Some((kv, texts)), Some(hashes)) = (request.pause, &request.hashes) else { return Ticks::ZERO };
+        let own = hashes.iter().skip(texts as usize).rev();
+        let all = request.answer.iter().chain(own);
+        match kv {
+            PausedKv::Cache => Ticks::ZERO,
+            PausedKv::Keep => {
+                all.for_each(|hash| self.kv.retain_prefix(*hash));
+                Ticks::ZERO
+            }
+            PausedKv::Swap | PausedKv::Drop => self.kv.move_out(all.copied(), kv == PausedKv::Swap),
+        }
+    }
+
+    /// Hashes of prompts that requests in the batch share in the cache, added up.
+    pub(crate) fn shared_hashes(&self, requests: &Requests) -> u64 {
+        self.newest_first(requests).map(|slot| u64::from(requests[slot].shared)).sum()
     }
 
     /// Tokens in whole KV blocks among the first `tokens` of a prompt.

@@ -2,6 +2,7 @@
 
 use super::front::ResponseCache;
 use super::speculate::{Draft, Speculation};
+use super::tiers::KvTiers;
 use crate::fleet::PoolId;
 use crate::perf::{LinkLoad, OnLinks, StepModel};
 use crate::policies::request_order::{RequestOrder, TenantWeights};
@@ -169,6 +170,29 @@ pub struct RequestTerms {
     pub samples: u16,
     /// The adapter of the base model that they want, by number.
     pub adapter: Option<u16>,
+    /// What becomes of a session's KV cache while it waits for a tool.
+    pub paused_kv: PausedKv,
+}
+
+/// What becomes of a session's KV cache while it waits for a tool (Abhyankar et al., InferCept, ICML 2024, section 3:
+/// preserve, swap, discard).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PausedKv {
+    /// What becomes of any other: it stays while nobody needs its room, the one used longest ago going first.
+    #[default]
+    Cache,
+    /// It is evicted only when nothing else is left to evict.
+    Keep,
+    /// It goes to host memory at once, and comes back with the session.
+    Swap,
+    /// It is forgotten, and computed again.
+    Drop,
+}
+
+impl PausedKv {
+    /// All, with the names that scenarios use.
+    pub const ALL: [(&'static str, Self); 4] =
+        [("cache", Self::Cache), ("keep", Self::Keep), ("swap", Self::Swap), ("drop", Self::Drop)];
 }
 
 /// What a request asks for.
@@ -254,6 +278,8 @@ pub struct ReplicaLinks {
     pub scale_up: BytesPerSecond,
     /// To other nodes: its node's network, one direction, which it shares with the node's other replicas.
     pub scale_out: BytesPerSecond,
+    /// Where KV blocks go that its cards evict.
+    pub tiers: KvTiers,
 }
 
 /// How a replica starts and ends. Replicas of the first instant are ready then.

@@ -8,6 +8,7 @@ use super::config::DeploymentConfig;
 use super::gauges::{DeploymentGauge, Latencies};
 use super::handover::HandoverTotals;
 use super::request::{Request, Slot};
+use super::tiers::Kept;
 use crate::policies::Policy as _;
 use crate::policies::router::{LoadIndex, Router, RouterView};
 use crate::sim::Seed;
@@ -35,6 +36,8 @@ pub(crate) struct Deployment {
     pub(crate) expecting: bool,
     /// Whether these are about to be looked at.
     pub(crate) pulls: bool,
+    /// What its replicas have put into storage.
+    pub(crate) remote: Option<Box<Kept>>,
     /// What it counts for whoever scrapes it.
     pub(crate) gauge: DeploymentGauge,
     /// Latencies, while somebody collects them.
@@ -56,6 +59,7 @@ impl Deployment {
         let random = seed.stream(&format!("router/{}", config.name));
         Self {
             router: Router::new(config.router, random),
+            remote: config.options.first().and_then(|option| option.links?.tiers.remote).map(Kept::new),
             config,
             replicas: Vec::new(),
             sent: SentPrefixes::default(),

@@ -1,6 +1,8 @@
 //! The KV cache of a replica: blocks in use, and when they run out.
 
 use super::prefix::PrefixCache;
+use super::tiers::{Kept, KvTiers, Loads, Place};
+use crate::units::Ticks;
 
 /// Counts blocks. A decoding request adds one token an iteration and so a block every `block_tokens`
 /// iterations; which iterations those are depends only on a residue class. So the blocks that a batch
@@ -15,6 +17,10 @@ pub(crate) struct KvCache {
     decoding: u64,
     /// Blocks of prompts that are kept for others; those in use are counted in `used`, once.
     prefixes: PrefixCache,
+    /// What was evicted from here and lies in host memory.
+    host: Option<Box<Kept>>,
+    /// What lies in storage that all replicas share; lent while the replica is looked at.
+    pub(crate) remote: Option<Box<Kept>>,
 }
 
 impl KvCache {
@@ -27,6 +33,85 @@ impl KvCache {
             classes: vec![0; block_tokens as usize],
             decoding: 0,
             prefixes: PrefixCache::default(),
+            host: None,
+            remote: None,
+        }
+    }
+
+    /// With these tiers below.
+    pub(crate) fn above(mut self, tiers: KvTiers) -> Self {
+        self.host = tiers.host.map(Kept::new);
+        self
+    }
+
+    /// Empty, over the same tiers.
+    pub(crate) fn emptied(&mut self) -> Self {
+        let (host, remote) = (self.host.take(), self.remote.take());
+        Self { host, remote, ..Self::new(self.total, self.block_tokens as u32) }
+    }
+
+    /// Whether there are tiers below.
+    pub(crate) fn has_tiers(&self) -> bool {
+        self.host.is_some() || self.remote.is_some()
+    }
+
+    /// Which tier has a hash.
+    pub(crate) fn below(&self, hash: u64) -> Option<Place> {
+        let has = |tier: &Option<Box<Kept>>| tier.as_ref().is_some_and(|kept| kept.has(hash));
+        if has(&self.host) { Some(Place::Host) } else { has(&self.remote).then_some(Place::Remote) }
+    }
+
+    /// A request takes a hash's blocks from a tier: they are used there now.
+    pub(crate) fn take_up(&mut self, hash: u64, blocks: u64) {
+        let tier = match self.below(hash) {
+            Some(Place::Host) => &mut self.host,
+            _ => &mut self.remote,
+        };
+        tier.iter_mut().for_each(|kept| kept.put(hash, blocks));
+    }
+
+    /// Kept blocks that nobody uses are the last to be evicted until they are used again.
+    pub(crate) fn retain_prefix(&mut self, hash: u64) {
+        self.prefixes.retain(hash);
+    }
+
+    /// Kept blocks that nobody uses leave the cards, for host memory or for good. How long copying them takes.
+    pub(crate) fn move_out(&mut self, hashes: impl Iterator<Item = u64>, to_host: bool) -> Ticks {
+        let mut moved = 0;
+        for hash in hashes {
+            let Some(blocks) = self.prefixes.take_out(hash) else { continue };
+            if let Some(host) = self.host.as_mut().filter(|_| to_host) {
+                host.put(hash, blocks);
+                moved += blocks;
+            }
+        }
+        self.host.as_ref().map_or(Ticks::ZERO, |host| host.time(moved))
+    }
+
+    /// Storage keeps a hash's blocks from now on.
+    pub(crate) fn store(&mut self, hash: u64, blocks: u64) {
+        self.remote.iter_mut().for_each(|kept| kept.put(hash, blocks));
+    }
+
+    /// How long what is loaded takes to come.
+    pub(crate) fn load_time(&self, loads: &Loads) -> Ticks {
+        let time =
+            |tier: &Option<Box<Kept>>, blocks| tier.as_ref().map_or(Ticks::ZERO, |kept| kept.time(blocks));
+        time(&self.host, loads.host.1) + time(&self.remote, loads.remote.1)
+    }
+
+    /// What is wrong with the counts: blocks beyond the memory, or uses of prefixes that are not those of requests.
+    pub(crate) fn audit(&self, shared: u64) -> Option<String> {
+        let kept = self.used + self.prefixes.evictable();
+        let (uses, total) = (self.prefixes.uses(), self.total);
+        let host = self.host.as_ref().map(|kept| kept.filled());
+        if kept > total {
+            Some(format!("{kept} KV blocks are used or kept, of {total}"))
+        } else if uses != shared {
+            Some(format!("kept prefixes are used {uses} times, by requests that use {shared}"))
+        } else {
+            host.filter(|(filled, most)| filled > most)
+                .map(|(filled, most)| format!("{filled} KV blocks lie in host memory for {most}"))
         }
     }
 
@@ -74,7 +159,10 @@ impl KvCache {
     /// Evicts kept prefixes whose room is needed.
     fn evict(&mut self) {
         debug_assert!(self.used <= self.total, "more KV blocks used than there are");
-        self.prefixes.shrink(self.total - self.used);
+        let host = &mut self.host;
+        self.prefixes.shrink(self.total - self.used, |hash, blocks| {
+            host.iter_mut().for_each(|kept| kept.put(hash, blocks));
+        });
     }
 
     /// How many of `hashes`, from the first, are kept.
@@ -103,6 +191,7 @@ impl KvCache {
         if self.prefixes.enter(hash, blocks) {
             self.prefixes.release(hash);
         }
+        self.store(hash, blocks);
     }
 
     /// A request uses the kept blocks of a hash no more.

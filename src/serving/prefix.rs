@@ -18,6 +18,8 @@ struct Entry {
     hash: u64,
     blocks: u64,
     users: u32,
+    /// It goes after all that are not retained.
+    retained: bool,
     /// Neighbours in the order of eviction, when nobody uses it.
     older: Place,
     newer: Place,
@@ -29,8 +31,9 @@ pub(crate) struct PrefixCache {
     places: HashMap<u64, Place, BuildHasherDefault<Mixer>>,
     entries: Vec<Entry>,
     free: Vec<Place>,
-    oldest: Option<Place>,
-    newest: Option<Place>,
+    /// Of those that are not retained, and of those that are.
+    oldest: [Option<Place>; 2],
+    newest: [Option<Place>; 2],
     evictable: u64,
 }
 
@@ -76,9 +79,39 @@ impl PrefixCache {
             return 0;
         }
         self.unlink(place);
-        let blocks = self.entries[place as usize].blocks;
-        self.evictable -= blocks;
-        blocks
+        let entry = &mut self.entries[place as usize];
+        entry.retained = false;
+        self.evictable -= entry.blocks;
+        entry.blocks
+    }
+
+    /// An entry that nobody uses goes after all others until it is used again.
+    pub(crate) fn retain(&mut self, hash: u64) {
+        let Some(place) = self.places.get(&hash).copied() else { return };
+        if self.entries[place as usize].users == 0 {
+            self.unlink(place);
+            self.entries[place as usize].retained = true;
+            self.link(place);
+        }
+    }
+
+    /// Takes an entry out that nobody uses; its blocks.
+    pub(crate) fn take_out(&mut self, hash: u64) -> Option<u64> {
+        let place = self.places.get(&hash).copied()?;
+        if self.entries[place as usize].users > 0 {
+            return None;
+        }
+        self.unlink(place);
+        self.forget(place);
+        Some(self.entries[place as usize].blocks)
+    }
+
+    /// An entry that is in no order any more is here no more.
+    fn forget(&mut self, place: Place) {
+        let entry = self.entries[place as usize];
+        self.evictable -= entry.blocks;
+        self.places.remove(&entry.hash);
+        self.free.push(place);
     }
 
     /// Enters a hash whose blocks were just taken by its first user. False when it is here already.
@@ -86,7 +119,7 @@ impl PrefixCache {
         if self.places.contains_key(&hash) {
             return false;
         }
-        let entry = Entry { hash, blocks, users: 1, older: NOWHERE, newer: NOWHERE };
+        let entry = Entry { hash, blocks, users: 1, retained: false, older: NOWHERE, newer: NOWHERE };
         let place = if let Some(place) = self.free.pop() {
             self.entries[place as usize] = entry;
             place
@@ -106,41 +139,58 @@ impl PrefixCache {
         if entry.users > 0 {
             return 0;
         }
-        entry.older = self.newest.unwrap_or(NOWHERE);
-        entry.newer = NOWHERE;
         let blocks = entry.blocks;
-        match self.newest {
-            Some(newest) => self.entries[newest as usize].newer = place,
-            None => self.oldest = Some(place),
-        }
-        self.newest = Some(place);
+        self.link(place);
         self.evictable += blocks;
         blocks
     }
 
-    /// Evicts what has been unused longest until at most `room` blocks are evictable.
-    pub(crate) fn shrink(&mut self, room: u64) {
+    /// Puts an entry at the end of its order of eviction.
+    fn link(&mut self, place: Place) {
+        let order = usize::from(self.entries[place as usize].retained);
+        let last = self.newest[order];
+        let entry = &mut self.entries[place as usize];
+        (entry.older, entry.newer) = (last.unwrap_or(NOWHERE), NOWHERE);
+        match last {
+            Some(last) => self.entries[last as usize].newer = place,
+            None => self.oldest[order] = Some(place),
+        }
+        self.newest[order] = Some(place);
+    }
+
+    /// Blocks that nobody uses.
+    pub(crate) fn evictable(&self) -> u64 {
+        self.evictable
+    }
+
+    /// Uses of entries, added up: 0 when nobody is left.
+    pub(crate) fn uses(&self) -> u64 {
+        self.places.values().map(|place| u64::from(self.entries[*place as usize].users)).sum()
+    }
+
+    /// Evicts what has been unused longest until at most `room` blocks are evictable; tells what goes.
+    pub(crate) fn shrink(&mut self, room: u64, mut gone: impl FnMut(u64, u64)) {
         while self.evictable > room {
-            let Some(place) = self.oldest else { return };
+            let Some(place) = self.oldest[0].or(self.oldest[1]) else { return };
             self.unlink(place);
             let entry = self.entries[place as usize];
-            self.evictable -= entry.blocks;
-            self.places.remove(&entry.hash);
-            self.free.push(place);
+            self.forget(place);
+            gone(entry.hash, entry.blocks);
         }
     }
 
     /// Takes an entry out of the order of eviction.
     fn unlink(&mut self, place: Place) {
-        let Entry { older, newer, .. } = self.entries[place as usize];
+        let Entry { older, newer, retained, .. } = self.entries[place as usize];
+        let order = usize::from(retained);
         let some = |place: Place| (place != NOWHERE).then_some(place);
         match some(older) {
             Some(older) => self.entries[older as usize].newer = newer,
-            None => self.oldest = some(newer),
+            None => self.oldest[order] = some(newer),
         }
         match some(newer) {
             Some(newer) => self.entries[newer as usize].older = older,
-            None => self.newest = some(older),
+            None => self.newest[order] = some(older),
         }
     }
 }
@@ -179,7 +229,7 @@ mod tests {
                         unused.push(hash);
                     }
                 }
-                cache.shrink(room);
+                cache.shrink(room, |_, _| {});
                 let excess = unused.len().saturating_sub(room as usize);
                 unused.drain(..excess);
                 prop_assert_eq!(cache.evictable, unused.len() as u64);
@@ -220,7 +270,7 @@ mod tests {
                 cache.enter(hash, 1);
             }
             cache.release(hash);
-            cache.shrink(CAPACITY);
+            cache.shrink(CAPACITY, |_, _| {});
             if draw >= 50_000 {
                 asked += 1;
                 hits += u32::from(hit);

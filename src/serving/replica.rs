@@ -15,6 +15,7 @@ use super::config::{Batching, DeploymentConfig, HostMemory, Scheduler};
 use super::kv::KvCache;
 use super::request::{Phase, Requests, Slot};
 use super::speculate::{Draft, Speculation, SpeculationTotals};
+use super::tiers::KvTiers;
 use super::waiting::Waiting;
 use crate::perf::{BatchShape, Segment, StepModel};
 use crate::policies::request_order::RequestOrder;
@@ -52,6 +53,12 @@ pub struct PrefixTotals {
     pub found: u64,
     /// Prompt tokens that were not processed again.
     pub tokens: u64,
+    /// Hashes among those found that came from host memory.
+    pub host: u64,
+    /// And from storage.
+    pub remote: u64,
+    /// How long these held up iterations.
+    pub load: Ticks,
 }
 
 /// One copy of a model.
@@ -123,7 +130,8 @@ impl Replica {
         plain: bool,
     ) -> Self {
         let (option, batching) = (&config.options[option], config.batching);
-        let kv = KvCache::new(option.kv_blocks, option.block_tokens);
+        let tiers = option.links.map_or_else(KvTiers::default, |links| links.tiers);
+        let kv = KvCache::new(option.kv_blocks, option.block_tokens).above(tiers);
         Self {
             step: option.step.clone(),
             batching,
@@ -316,6 +324,8 @@ impl Replica {
             assert_eq!(self.batch.kv.used(), self.held, "nobody is in the batch, but KV blocks are in use");
             self.segment = None;
             self.target = self.boundary;
+            // What is copied while nothing computes holds up nobody.
+            self.copying = Ticks::ZERO;
             return self.wake(now, requests);
         }
         if changed {
@@ -381,8 +391,7 @@ impl Replica {
     /// Its weights and all that is kept beside them make room for another model. Nobody is in the batch.
     pub(super) fn forget_weights(&mut self, now: Instant) {
         self.wait_for_weights(now);
-        let (total, block) = (self.batch.kv.total(), self.batch.kv.block_tokens());
-        self.batch.kv = KvCache::new(total, block as u32);
+        self.batch.kv = self.batch.kv.emptied();
         self.gated = true;
         self.cohort = 0;
     }
@@ -448,6 +457,8 @@ impl Replica {
                 continue;
             }
             let tenant = request.tenant;
+            self.batch.store_prompt(slot, requests);
+            let request = &mut requests[slot];
             if request.output == 0 {
                 // What was asked for is there with the prompt.
                 request.first_token.get_or_insert(now);
@@ -495,6 +506,9 @@ impl Replica {
         let goes_on = request.stop < request.output;
         let held = goes_on.then(|| self.batch.own_blocks(request, request.cached_tokens(self.decoded())));
         self.leave(slot, requests);
+        if !goes_on {
+            self.copying += self.batch.pause(&requests[slot]);
+        }
         if let Some(held) = held {
             self.held += held;
             self.batch.kv.take(held);

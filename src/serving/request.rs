@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::account::Account;
+use super::config::PausedKv;
 use super::group::Group;
 use super::speculate::Draws;
 use crate::units::Instant;
@@ -54,6 +55,8 @@ pub(crate) struct Request {
     pub(crate) answer: Option<u64>,
     /// How many of them, from the first, it shares in the cache.
     pub(crate) shared: u32,
+    /// Its session waits for a tool then: what becomes of its KV cache, and how many blocks are not its own.
+    pub(crate) pause: Option<(PausedKv, u32)>,
     pub(crate) stream: u16,
     pub(crate) retries: u16,
     /// The deployment that its stream sent it to, and the one that it is at: its prefill replicas, say.

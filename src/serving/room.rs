@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::account::{Account, TimeSpent, WaitClock};
-use super::adapters::salted;
+use super::adapters::{salted, under};
 use super::config::{DeploymentConfig, RequestKind, RequestTerms, StreamRoute};
 use super::deployment::Deployment;
 use super::front::{Gate, Responses, TenantLimits};
@@ -167,6 +167,8 @@ pub struct NewRequest {
     pub ends: Option<Arc<[u32]>>,
     /// The hash under which its answer is kept, where a later prompt may contain it.
     pub answer: Option<u64>,
+    /// Its session waits for a tool then and comes back: blocks, from the first, that are not the session's own.
+    pub pause: Option<u32>,
 }
 
 /// Time-outs of one stream: the same for all its requests, so the oldest is due first.
@@ -355,6 +357,7 @@ impl Serving {
                 None => answer,
             }),
             shared: 0,
+            pause: new.pause.filter(|_| keeps_prefixes).map(|texts| (terms.paused_kv, texts)),
             stream: new.stream,
             retries: 0,
             home,
@@ -547,8 +550,10 @@ impl Serving {
         let deployment = member.deployment;
         let (queued, running) = (member.replica.queued(), member.replica.running());
         let mut finished = std::mem::take(&mut self.finished);
-        let look = member.replica.look(ctx.now, &mut self.requests, &mut finished);
         let owner = &mut self.deployments[deployment as usize];
+        member.replica.batch.kv.remote = owner.remote.take();
+        let look = member.replica.look(ctx.now, &mut self.requests, &mut finished);
+        owner.remote = member.replica.batch.kv.remote.take();
         owner.queued = owner.queued + u64::from(member.replica.queued()) - u64::from(queued);
         owner.running = owner.running + u64::from(member.replica.running()) - u64::from(running);
         let busy = !member.replica.is_idle();
@@ -584,13 +589,5 @@ impl Serving {
             let generation = self.replicas[replica as usize].replica.generation;
             ctx.at(at, Event::Boundary { replica, generation });
         }
-    }
-}
-
-/// The hashes of a prompt's blocks as the caches know them.
-fn under(hashes: Arc<[u64]>, adapter: Option<u16>) -> Arc<[u64]> {
-    match adapter {
-        Some(adapter) => hashes.iter().map(|hash| salted(*hash, adapter)).collect(),
-        None => hashes,
     }
 }

@@ -68,10 +68,10 @@ impl Replica {
                 admitted = true;
                 continue;
             }
-            let cached = self.batch.cached_prefix(&requests[slot]);
+            let cached = self.batch.cached_in_tiers(&requests[slot]);
             requests[slot].prefilled = cached.tokens;
             let chunk = match requests[slot].has_its_cache() {
-                false => self.chunk(slot, self.budget(), cached.unused_blocks, requests),
+                false => self.chunk(slot, self.budget(), cached.blocks(), requests),
                 true => None,
             };
             let Some(tokens) = chunk else {
@@ -81,7 +81,7 @@ impl Replica {
                 }
                 // As decoding goes on it evicts some of what this one would reuse, and needs to keep; then
                 // a chunk of it may fit. Or it becomes another tenant's turn.
-                self.admits_again = cached.unused_blocks > 0 || self.waiting.is_restless();
+                self.admits_again = self.may_fit_later(&cached);
                 blocked = Some(TimeCause::KvMemory);
                 break;
             };
@@ -131,20 +131,20 @@ impl Replica {
                 self.admits_again = resumed || self.waiting.is_restless();
                 break;
             }
-            let cached = self.batch.cached_prefix(&requests[slot]);
+            let cached = self.batch.cached_in_tiers(&requests[slot]);
             requests[slot].prefilled = cached.tokens;
             let tokens = requests[slot].prefill_length() - cached.tokens;
             let left = self.batching.max_batch_tokens.saturating_sub(self.batch.shape.prefill_tokens);
             if prompts && tokens > left {
                 break;
             }
-            let blocks = self.blocks_to_take(slot, tokens, cached.unused_blocks, requests);
+            let blocks = self.blocks_to_take(slot, tokens, cached.blocks(), requests);
             if blocks > self.batch.kv.free() {
                 if self.displace(slot, requests) {
                     changed = true;
                     continue;
                 }
-                self.admits_again = cached.unused_blocks > 0 || self.waiting.is_restless();
+                self.admits_again = self.may_fit_later(&cached);
                 self.cohort = 0;
                 blocked = Some(TimeCause::KvMemory);
                 break;
@@ -267,6 +267,11 @@ impl Replica {
         self.count_prefix(slot, cached, requests);
         self.batch.share_prefix(slot, cached.used, requests);
         self.enter(slot, requests);
+        if cached.loads.hashes > 0 {
+            let time = self.batch.load_prefix(slot, &cached.loads, requests);
+            self.copying += time;
+            self.totals.prefix.load += time;
+        }
         let request = &mut requests[slot];
         request.account.end_wait(&self.waits);
         request.account.begin(now, TimeCause::Prefill);
@@ -290,7 +295,15 @@ impl Replica {
             self.totals.prefix.asked += hashes.len() as u64;
             self.totals.prefix.found += cached.found as u64;
             self.totals.prefix.tokens += u64::from(cached.tokens);
+            self.totals.prefix.host += cached.loads.host.0;
+            self.totals.prefix.remote += cached.loads.remote.0;
         }
+    }
+
+    /// Whether a request whose blocks are not free now may find them free, or need fewer, though nothing else changes
+    /// until then: what it would reuse is evicted, tiers change, or it becomes another tenant's turn.
+    fn may_fit_later(&self, cached: &CachedPrefix) -> bool {
+        cached.unused_blocks > 0 || self.batch.kv.has_tiers() || self.waiting.is_restless()
     }
 
     /// The head of the queue, once those whose client has gone are out of the way.

@@ -8,7 +8,7 @@ use super::handover::HandoverTotals;
 use super::hosts::SwapTotals;
 use super::replica::{PrefixTotals, ReplicaTotals};
 use super::request::{NONE, Request};
-use super::room::{Departure, Outcome, Serving};
+use super::room::{Departure, Member, Outcome, Serving};
 use super::speculate::SpeculationTotals;
 use crate::units::{Duration, Flop, Instant};
 
@@ -95,8 +95,25 @@ impl Serving {
             sum.prefix.asked += prefix.asked;
             sum.prefix.found += prefix.found;
             sum.prefix.tokens += prefix.tokens;
+            sum.prefix.host += prefix.host;
+            sum.prefix.remote += prefix.remote;
+            sum.prefix.load += prefix.load;
         }
         totals
+    }
+
+    /// What is wrong with the counts of a KV cache, if anything is: blocks in use or kept beyond the memory, or uses of
+    /// kept prefixes that are not those of the requests in the batch; of a replica that is idle or gone there are none.
+    pub fn audit(&self) -> Option<String> {
+        (0..).zip(&self.replicas).find_map(|(replica, member): (u32, &Member)| {
+            let batch = &member.replica.batch;
+            let shared = batch.shared_hashes(&self.requests);
+            let wrong = batch.kv.audit(shared)?;
+            Some(format!(
+                "replica {replica} of {}: {wrong}",
+                self.deployments[member.deployment as usize].config.name
+            ))
+        })
     }
 
     /// What the cache of responses of each stream did, where it has one.

@@ -58,6 +58,8 @@ pub enum Sessions {
         think: Think,
         /// A session ends before the turn that would be longer than this, prompt and output together.
         max_context: Option<u32>,
+        /// Tools that are called within a turn.
+        tools: Option<Tools>,
     },
     /// Each user of a closed loop has one session after another; the loop's think time lies between turns.
     OfUsers {
@@ -68,6 +70,17 @@ pub enum Sessions {
     },
     /// The sessions of a trace; its prompts are whole already.
     OfTrace,
+}
+
+/// Structured pauses: answers that call a tool, after which the session comes back with its result.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tools {
+    /// Calls of a turn, one after another, before its last answer.
+    pub calls: Length,
+    /// From the answer that calls one to its result.
+    pub pause: Think,
+    /// Tokens of the result, which the next prompt adds.
+    pub result: Length,
 }
 
 /// Tokens of a block of a shared text whose length varies from prompt to prompt.
@@ -118,8 +131,13 @@ impl PrefixedConfig {
                 problems.push(Problem::new("sessions.max_context", what, help));
             }
         }
-        if let Some(Sessions::Begun { think, .. }) = &self.sessions {
+        if let Some(Sessions::Begun { think, tools, .. }) = &self.sessions {
             think.check("sessions.think", problems);
+            if let Some(tools) = tools {
+                tools.calls.check("sessions.tools.calls", problems);
+                tools.pause.check("sessions.tools.pause", problems);
+                tools.result.check("sessions.tools.result_tokens", problems);
+            }
         }
     }
 }
@@ -147,6 +165,8 @@ struct Texts {
 struct Running {
     kind: Sessions,
     turns: Option<Bounded>,
+    /// Calls of tools in a turn, and tokens of a result.
+    tools: Option<(Bounded, Bounded)>,
     lengths: Option<LengthSampler>,
     name: String,
     seed: Seed,
@@ -175,6 +195,12 @@ struct Session {
     cached: u32,
     /// The hash of the last answer.
     answer: u64,
+    /// How many of the hashes are of texts that others share.
+    texts: u32,
+    /// Tools that this turn still calls after the one under way.
+    calls_left: u32,
+    /// The tool under way: how long it takes, tokens of its result and of the answer to it.
+    call: Option<(Duration, u32, u32)>,
 }
 
 impl Prefixed {
@@ -198,6 +224,12 @@ impl Prefixed {
                 Sessions::Begun { turns, .. } | Sessions::OfUsers { turns, .. } => Some(Bounded::new(turns)?),
                 Sessions::OfTrace => None,
             };
+            let tools = match &kind {
+                Sessions::Begun { tools: Some(tools), .. } => {
+                    Some((Bounded::new(&tools.calls)?, Bounded::new(&tools.result)?))
+                }
+                _ => None,
+            };
             let lengths = match &*config.source {
                 Source::Open(open) => Some(LengthSampler::new(&open.lengths)?),
                 _ => None,
@@ -205,6 +237,7 @@ impl Prefixed {
             Ok(Running {
                 kind,
                 turns,
+                tools,
                 lengths,
                 name: name.to_owned(),
                 seed,
@@ -328,11 +361,14 @@ impl Running {
                 random,
                 turns_left: turns,
                 turn: 0,
+                texts: hashes.len() as u32,
                 hashes,
                 ends,
                 context: 0,
                 cached: 0,
                 answer: 0,
+                calls_left: 0,
+                call: None,
             };
             match (&self.kind, key) {
                 (Sessions::OfTrace, Some(key)) => {
@@ -374,17 +410,31 @@ impl Running {
                 arrival.prompt_tokens = arrival.prompt_tokens.saturating_add(session.context);
             }
             session.ask(salt, arrival);
+            if let (Sessions::Begun { max_context, tools: Some(tools), .. }, Some(samplers), Some(lengths)) =
+                (&self.kind, &self.tools, &self.lengths)
+            {
+                session.calls_left = samplers.0.sample(&mut session.random);
+                session.call_tool(tools.pause, &samplers.1, lengths, *max_context, arrival);
+            }
         }
     }
 
     fn next_turn(&mut self, now: Instant, key: u64) -> Option<Arrival> {
-        let Sessions::Begun { think, max_context, .. } = self.kind else { return None };
+        let Sessions::Begun { think, max_context, ref tools, .. } = self.kind else { return None };
         let place = key as u32 as usize;
         let session = self.active.get_mut(place)?.as_mut().filter(|session| session.number == key >> 32)?;
-        let next = (session.turns_left > 0)
+        let back = session.call.take();
+        let next = (session.turns_left > 0 || back.is_some())
             .then(|| {
-                let at = now.saturating_add(think.sample(&mut session.random));
-                let (prompt, output) = self.lengths.as_ref()?.sample(&mut session.random);
+                let (wait, prompt, output) = match back {
+                    Some(call) => call,
+                    None => {
+                        let wait = think.sample(&mut session.random);
+                        let (prompt, output) = self.lengths.as_ref()?.sample(&mut session.random);
+                        (wait, prompt, output)
+                    }
+                };
+                let at = now.saturating_add(wait);
                 let total = total(session, prompt, output);
                 let fits = max_context.is_none_or(|most| total <= u64::from(most));
                 (fits && total <= u64::from(u32::MAX) && at < self.end).then_some((at, prompt, output))
@@ -399,7 +449,15 @@ impl Running {
             session: Some(key),
             ..Arrival::plain(at, prompt, output)
         };
+        // A result is a part of its turn.
+        session.turns_left += u32::from(back.is_some());
         session.ask(self.salt, &mut arrival);
+        if let (Some(tools), Some(samplers), Some(lengths)) = (tools, &self.tools, &self.lengths) {
+            if back.is_none() {
+                session.calls_left = samplers.0.sample(&mut session.random);
+            }
+            session.call_tool(tools.pause, &samplers.1, lengths, max_context, &mut arrival);
+        }
         Some(arrival)
     }
 
@@ -441,6 +499,30 @@ impl Session {
         self.cached = self.context.saturating_sub(1).max(arrival.prompt_tokens);
         set(arrival, &self.hashes, &self.ends);
         arrival.answer = Some(self.answer);
+    }
+}
+
+impl Session {
+    /// The answer to what was asked last calls a tool, if the turn has calls left and what follows has room: drawn now,
+    /// so that whoever holds its KV cache meanwhile knows that it comes back.
+    fn call_tool(
+        &mut self,
+        pause: Think,
+        result: &Bounded,
+        lengths: &LengthSampler,
+        max_context: Option<u32>,
+        arrival: &mut Arrival,
+    ) {
+        if self.calls_left == 0 {
+            return;
+        }
+        self.calls_left -= 1;
+        let wait = pause.sample(&mut self.random);
+        let (tokens, output) = (result.sample(&mut self.random), lengths.sample(&mut self.random).1);
+        if max_context.is_none_or(|most| total(self, tokens, output) <= u64::from(most)) {
+            self.call = Some((wait, tokens, output));
+            arrival.pause = Some(self.texts);
+        }
     }
 }
 

@@ -86,6 +86,9 @@ impl World<'_> {
                 )
             })?;
         }
+        if let Some(what) = self.serving.audit() {
+            return Err(RunError::Books { at, what });
+        }
         check(self.ledger.is_balanced(), &|| "the ledger's records do not add up to the spend".to_owned())
     }
 

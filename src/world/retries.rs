@@ -71,7 +71,9 @@ impl World<'_> {
         };
         // What was in its prompt is not kept for it: it finds nothing in a prefix cache.
         let (id, hashes, ends, answer) = (self.arrived, None, None, None);
-        let request = NewRequest { id, stream, prompt, output, session, attempt, hashes, ends, answer };
+        let pause = None;
+        let request =
+            NewRequest { id, stream, prompt, output, session, attempt, hashes, ends, answer, pause };
         self.enter(now, request);
     }
 }

@@ -329,6 +329,7 @@ impl<'a> World<'a> {
             hashes: arrival.blocks.map(|blocks| blocks.0),
             ends: arrival.ends,
             answer: arrival.answer,
+            pause: arrival.pause,
         };
         self.enter(now, request);
         Ok(())

@@ -9,10 +9,10 @@ use crate::fleet::PoolId;
 use crate::metrics::results::{
     DeploymentSummary, HandoverSummary, JobsSummary, PoolSummary, PrefixCacheSummary, RunResults,
     SCHEMA_VERSION, ScenarioInfo, SloLimits, SpendSummary, StabilitySummary, StreamSummary, Summary,
-    UtilizationSummary,
+    TierSummary, UtilizationSummary,
 };
 use crate::metrics::{JobSpan, RequestStats, Sketch, fairness, judge};
-use crate::serving::{DeploymentTotals, HandoverTotals, Role};
+use crate::serving::{DeploymentTotals, HandoverTotals, KvTiers, Role};
 use crate::units::{Duration, Flop, Instant, Usd};
 
 const NANOS_PER_HOUR: f64 = 3.6e12;
@@ -194,6 +194,11 @@ impl World<'_> {
                 found_blocks: totals.prefix.found,
                 hit_rate: totals.prefix.found as f64 / totals.prefix.asked as f64,
                 saved_prompt_tokens: totals.prefix.tokens,
+                tiers: plan.options.iter().any(has_tiers).then(|| TierSummary {
+                    host_blocks: totals.prefix.host,
+                    remote_blocks: totals.prefix.remote,
+                    load_s: totals.prefix.load.as_secs_f64(),
+                }),
             }),
             handover: matches!(plan.role, Role::Decode(_)).then(|| handover(&totals.handed)),
             engine: engine(totals, self.list_price(plan)),
@@ -369,6 +374,10 @@ impl World<'_> {
         summary.makespan_s = first.zip(last).map(|(first, last)| last.since(first).as_secs_f64());
         summary
     }
+}
+
+fn has_tiers(option: &crate::serving::ReplicaOption) -> bool {
+    option.links.is_some_and(|links| links.tiers != KvTiers::default())
 }
 
 fn handover(totals: &HandoverTotals) -> HandoverSummary {

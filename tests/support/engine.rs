@@ -4,10 +4,10 @@ use fleetsim::catalog::EgressPrices;
 use fleetsim::perf::{AffineStep, StepModel};
 use fleetsim::policies::request_order::{RequestOrder, TenantWeights};
 use fleetsim::serving::{
-    CacheHits, Draft, HostMemory, ImageTerms, Preemption, RateLimit, RequestKind, RequestTerms,
-    ResponseCache, Scheduler, Speculation, TenantLimits,
+    CacheHits, Draft, HostMemory, ImageTerms, KvTiers, PausedKv, Preemption, RateLimit, ReplicaLinks,
+    RequestKind, RequestTerms, ResponseCache, Scheduler, Speculation, TenantLimits, Tier,
 };
-use fleetsim::units::{Bytes, Duration, Ticks};
+use fleetsim::units::{Bytes, BytesPerSecond, Duration, Ticks};
 use fleetsim::world::{TenantPlan, WorldConfig};
 use proptest::prelude::*;
 
@@ -44,6 +44,8 @@ struct Front {
     limit: Option<(f64, u64)>,
     /// Everybody asks for images, of so many steps at least.
     images: Option<u32>,
+    /// Blocks of host memory and of storage below the KV cache, none where 0, and microseconds that one takes to come.
+    tiers: Option<(u64, u64, u64)>,
 }
 
 pub fn engine_dice() -> impl Strategy<Value = Option<EngineDice>> {
@@ -57,8 +59,10 @@ pub fn engine_dice() -> impl Strategy<Value = Option<EngineDice>> {
     let samples = prop_oneof![4 => Just(1u16), 1 => 2u16..5];
     let adapters = prop::option::weighted(0.3, (1u32..3, prop_oneof![Just(0u64), 1u64..60]));
     let images = prop::option::weighted(0.15, 1u32..12);
-    let front = (max_ttft, cache, any::<bool>(), limit, samples, adapters, images).prop_map(
-        |(max_ttft_ms, cache, embeds, limit, samples, adapters, images)| Front {
+    let below = (0u64..60, 0u64..60, prop_oneof![Just(0u64), 1u64..3_000]);
+    let below = (images, prop::option::weighted(0.4, below));
+    let front = (max_ttft, cache, any::<bool>(), limit, samples, adapters, below).prop_map(
+        |(max_ttft_ms, cache, embeds, limit, samples, adapters, (images, tiers))| Front {
             max_ttft_ms,
             cache,
             embeds,
@@ -66,6 +70,7 @@ pub fn engine_dice() -> impl Strategy<Value = Option<EngineDice>> {
             samples,
             adapters,
             images,
+            tiers,
         },
     );
     let some = (rules, rivals, draft, front).prop_map(
@@ -99,6 +104,14 @@ impl EngineDice {
             let copy = Ticks::from_duration(Duration::from_nanos(micros * 1_000));
             served.options[0].host = Some(HostMemory { blocks, copy });
         }
+        if let Some((host, remote, micros)) = self.front.tiers {
+            let copy = Ticks::from_duration(Duration::from_nanos(micros * 1_000));
+            let tier = |blocks, latency| (blocks > 0).then_some(Tier { blocks, copy, latency });
+            let tiers = KvTiers { host: tier(host, Ticks::ZERO), remote: tier(remote, copy) };
+            let none = BytesPerSecond(1.0);
+            served.options[0].links =
+                Some(ReplicaLinks { kv_per_token: Bytes(1000), scale_up: none, scale_out: none, tiers });
+        }
         served.tenants = TenantWeights::new(&[1.0, self.weight]);
         if let Some((tokens, acceptance, micros)) = self.draft {
             served.speculation = Some(Speculation { tokens, acceptance, spread: 0.2 });
@@ -125,6 +138,7 @@ impl EngineDice {
                 kind: RequestKind::Generate,
                 samples: if at == 0 { self.front.samples } else { 1 },
                 adapter: self.front.adapters.map(|_| at as u16),
+                paused_kv: PausedKv::ALL[self.max_wait_ms as usize % PausedKv::ALL.len()].1,
             };
         }
         if let Some((slots, ms)) = self.front.adapters {

@@ -12,6 +12,7 @@ impl PoolNodes {
         for zone in 0..self.zones.len() as u16 {
             self.draw_shock(ctx, id, zone);
         }
+        self.begin_failures(ctx, id);
         if let Some(maintenance) = &self.supply.maintenance {
             for node in 0..self.slots.len() as u32 {
                 let turn = maintenance.length * u64::from(node);
@@ -96,11 +97,56 @@ impl PoolNodes {
 
     /// Draws when a node that became ready will break.
     pub(super) fn draw_failure(&mut self, ctx: &mut Context<'_>, id: PoolId, node: u32) {
-        if let Some(failures) = &self.supply.failures {
-            let time = failures.life.sample(&mut self.draws.failure);
+        let failures = self.supply.failures.as_ref();
+        if let Some(time) = failures.and_then(|failures| failures.draw(&mut self.draws.failure)) {
             let run = self.slots[node as usize].run;
             ctx.after(time, Event::Break { pool: id, node, run });
         }
+    }
+
+    /// The first failure of each group, and the first that was recorded.
+    fn begin_failures(&mut self, ctx: &mut Context<'_>, id: PoolId) {
+        let Some(failures) = &self.supply.failures else { return };
+        if let Some(outage) = failures.recorded.first() {
+            ctx.at(outage.at, Event::Outage { pool: id, place: 0 });
+        }
+        let Some(together) = failures.together else { return };
+        for group in 0..(self.slots.len() as u32).div_ceil(together.nodes.max(1)) {
+            self.draw_group(ctx, id, group);
+        }
+    }
+
+    fn draw_group(&mut self, ctx: &mut Context<'_>, id: PoolId, group: u32) {
+        let failures = self.supply.failures.as_ref();
+        if let Some(time) = failures.and_then(|failures| failures.draw_together(&mut self.draws.together)) {
+            ctx.after(time, Event::BreakGroup { pool: id, group });
+        }
+    }
+
+    /// All nodes of a group that are there break.
+    pub(super) fn group_broken(&mut self, ctx: &mut Context<'_>, id: PoolId, group: u32) {
+        self.draw_group(ctx, id, group);
+        let Some(together) = self.supply.failures.as_ref().and_then(|failures| failures.together) else {
+            return;
+        };
+        let first = group * together.nodes;
+        for node in first..(first + together.nodes).min(self.slots.len() as u32) {
+            let run = self.slots[node as usize].run;
+            self.broken(ctx, id, node, run);
+        }
+    }
+
+    /// A node breaks as was recorded, if it is there.
+    pub(super) fn outage(&mut self, ctx: &mut Context<'_>, id: PoolId, place: u32) {
+        let Some(failures) = &self.supply.failures else { return };
+        let (outage, next) = (failures.recorded[place as usize], failures.recorded.get(place as usize + 1));
+        if let Some(next) = next {
+            ctx.at(next.at, Event::Outage { pool: id, place: place + 1 });
+        }
+        let run = self.slots[outage.node as usize].run;
+        self.recorded_repair = outage.repair;
+        self.broken(ctx, id, outage.node, run);
+        self.recorded_repair = None;
     }
 
     pub(super) fn broken(&mut self, ctx: &mut Context<'_>, id: PoolId, node: u32, run: u32) {
@@ -194,7 +240,7 @@ impl PoolNodes {
             _ if !self.supply.committed => None,
             Why::Broken => {
                 let repair = self.supply.failures.as_ref().map(|failures| failures.repair);
-                repair.map(|repair| repair.sample(&mut self.draws.repair))
+                self.recorded_repair.or_else(|| repair.map(|repair| repair.sample(&mut self.draws.repair)))
             }
             Why::Maintenance => self.supply.maintenance.as_ref().map(|maintenance| maintenance.length),
             _ => None,

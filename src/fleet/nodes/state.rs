@@ -105,6 +105,7 @@ pub(super) struct Draws {
     pub(super) victim: RandomStream,
     pub(super) failure: RandomStream,
     pub(super) repair: RandomStream,
+    pub(super) together: RandomStream,
 }
 
 /// The nodes of one pool.
@@ -123,6 +124,8 @@ pub(super) struct PoolNodes {
     /// Stopped machines that can be started.
     pub(super) warm: u32,
     pub(super) tally: Tally,
+    /// How long the next node that breaks is down, where that was recorded.
+    pub(super) recorded_repair: Option<Duration>,
     counts: [u32; STAGES],
     settled: Instant,
 }
@@ -169,8 +172,10 @@ impl PoolNodes {
                 victim: stream("victim"),
                 failure: stream("failure"),
                 repair: stream("repair"),
+                together: stream("failures-together"),
             },
             initial: config.nodes,
+            recorded_repair: None,
             blocked: None,
             warm: supply.provisioning.warm.as_ref().map_or(0, |warm| warm.nodes),
             tally: Tally {

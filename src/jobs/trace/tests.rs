@@ -216,3 +216,47 @@ fn alibaba_of_both_years() {
     let trace = read_for("T4", JobTraceFormat::OpenB, text).expect("it is right");
     assert_eq!(needs_of(&trace), [("p".to_owned(), 427_061.0, 90.0, 1, with(460, 6000, 12_288))]);
 }
+
+/// Two of Gavel's lines with a table of throughputs: steps over steps a second, on each accelerator that the table
+/// knows for so many cards; what it does not know is named with its line.
+#[test]
+fn gavels_own_lines_go_by_the_table_of_throughputs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("it can be written");
+        path
+    };
+    let table = r#"{"v100": {"('ResNet', 2)": {"null": 10.0, "('ResNet', 2)": [6.0, 6.0]}, "('LM', 1)": {"null": 4.0}},
+                    "k80": {"('ResNet', 2)": {"null": 2.5}, "('LM', 1)": {"null": 0.0}}}"#;
+    let lines = "ResNet\tpython3 main.py\timages\t--steps\t1\t1000\t2\t1\t-1.0\t30\n\
+                 LM\tpython3 main.py\ttext\t--steps\t1\t800\t1\t1\t-1.0\t5.5\n\
+                 LM\tpython3 main.py\ttext\t--steps\t1\t800\t4\t1\t-1.0\t60\n";
+    let pool = |id: u16, accelerator: &str| TracePool {
+        accelerator: accelerator.to_owned(),
+        ..TracePool::of_cards(PoolId(id), 8)
+    };
+    let mut config = JobTraceConfig {
+        file: write("gavel.trace", lines),
+        format: JobTraceFormat::Gavel,
+        queues: Vec::new(),
+        throughputs: Some(write("throughputs.json", table)),
+        pools: vec![pool(0, "K80"), pool(1, "V100-SXM2-16GB")],
+        skip_bad_rows: true,
+    };
+    let trace = JobTrace::read(&config).expect("two lines are right");
+    assert_eq!((trace.jobs.len(), trace.left_out), (2, 1));
+    assert_eq!(trace.examples, ["line 3: no throughput is known of `LM` on 4 cards"]);
+    let seconds = |job, option| trace.jobs.duration(job, option).as_secs_f64();
+    // By submission; the language model runs on the V100 alone.
+    assert_eq!((trace.jobs.queue(0), trace.jobs.pools(0), seconds(0, 0)), ("LM", &[PoolId(1)][..], 200.0));
+    assert_eq!(
+        (trace.jobs.pools(1), seconds(1, 0), seconds(1, 1)),
+        (&[PoolId(0), PoolId(1)][..], 400.0, 100.0)
+    );
+    assert_eq!(trace.jobs.facts(1).cards, 2);
+    config.file = write("short.trace", "ResNet\tpython3\t2\n");
+    config.skip_bad_rows = false;
+    let error = JobTrace::read(&config).expect_err("it has too few fields").to_string();
+    assert!(error.contains("line 1: it has 3 fields parted by tabs, not ten"), "{error}");
+}

@@ -13,6 +13,20 @@ pub struct PrefixCacheSummary {
     pub hit_rate: f64,
     /// Prompt tokens that were not processed again.
     pub saved_prompt_tokens: u64,
+    /// Of those found, what tiers below the cards gave; absent where there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tiers: Option<TierSummary>,
+}
+
+/// What tiers below a KV cache gave.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct TierSummary {
+    /// Hashed blocks from host memory.
+    pub host_blocks: u64,
+    /// Hashed blocks from storage.
+    pub remote_blocks: u64,
+    /// How long loading them held up replicas, in seconds.
+    pub load_s: f64,
 }
 
 /// What went from prefill to decode replicas.

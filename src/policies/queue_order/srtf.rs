@@ -11,7 +11,8 @@ use super::{Cluster, JobFacts, Order, Step};
 use crate::policies::Reason;
 use crate::units::{Duration, Instant};
 
-/// The order's indices. What is left of a running job is its end less now, so ends order the running.
+/// The order's indices. What is left of a running job is its end less now, as if it ran on its first pool, so ends
+/// order the running.
 #[derive(Debug)]
 pub(super) struct Srtf {
     expect: Expect,
@@ -61,10 +62,12 @@ impl Order for Srtf {
         self.wait(job, facts, expected);
     }
 
-    fn started(&mut self, now: Instant, job: u32, facts: &JobFacts, end: Instant) {
+    fn started(&mut self, now: Instant, job: u32, facts: &JobFacts, _end: Instant) {
         let left = Duration::from_nanos(self.left[job as usize]);
         self.waiting.remove(&(left, facts.submit, job));
-        let end = if self.expect.is_true() { end } else { now.saturating_add(left) };
+        // By what is left on its first pool, as for those that wait: by its own end a job on a slow pool, or one
+        // that restores its state first, would be stopped for another and go before it again, without an end.
+        let end = now.saturating_add(left);
         self.running.insert((end, job));
         self.left[job as usize] = end.as_nanos();
     }

@@ -9,6 +9,7 @@ use super::batching::{self, RawSwap};
 use super::disaggregated::{RawDisaggregated, read as disaggregated};
 use super::lifecycle::{self, RawStart, Replicas};
 use super::speculative::{RawSpeculative, speculative};
+use super::tiers::{self, RawTiers};
 use super::weights::{self, RawWeights};
 use crate::perf::{AffineStep, ParallelismPlan};
 use crate::policies::router::RouterKind;
@@ -46,6 +47,7 @@ pub struct RawDeployment {
     pub max_queued_requests: Option<u32>,
     pub max_context: Option<u32>,
     pub prefix_caching: bool,
+    pub kv_tiers: Option<RawTiers>,
     pub block_tokens_place: Place,
     pub step_time: Option<StepTime>,
     /// A correction of the performance model for this card and engine: the file's name as given, and its path.
@@ -215,6 +217,7 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>, clock: Start) -> 
     let block_tokens = t.or("block_tokens", &kinds::COUNT, "16", "Tokens in a KV block.");
     let doc = "Keep the KV blocks of prompts for later prompts that begin alike, where a trace tells by its hashes.";
     let prefix_caching = t.or("prefix_caching", &kinds::BOOL, "true", doc);
+    let kv_tiers = tiers::tiers(t);
     let doc = "The share of a card's memory that the engine may take.";
     let memory_utilization = t.or("memory_utilization", &UTILIZATION, "0.9", doc);
     let doc = "A draft proposes tokens, and the model checks them in one iteration.";
@@ -281,6 +284,7 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>, clock: Start) -> 
         weights: weights.unwrap_or_default(),
         kv_blocks: kv_blocks.map(|blocks| *blocks),
         prefix_caching: prefix_caching.as_ref().is_none_or(|keep| keep.value),
+        kv_tiers,
         block_tokens_place: block_tokens.as_ref().map_or(t.place, |tokens| tokens.place),
         block_tokens: block_tokens.map_or(16, |tokens| *tokens),
         memory_utilization: memory_utilization.map_or(0.9, |share| *share),

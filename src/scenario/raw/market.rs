@@ -4,8 +4,9 @@
 use std::path::PathBuf;
 
 use super::Surroundings;
+use super::failures::{self, RawFailures};
 use super::supply::delay;
-use crate::fleet::{Delay, Failures, Maintenance, ZoneChoice};
+use crate::fleet::{Delay, Maintenance, ZoneChoice};
 use crate::scenario::dom::Value;
 use crate::scenario::kinds;
 use crate::scenario::problem::Problem;
@@ -87,7 +88,7 @@ pub struct RawMarket {
     pub stock: Option<RawStock>,
     pub spot: Option<Sited<RawSpot>>,
     pub price_path: Vec<(Duration, f64)>,
-    pub failures: Option<Failures>,
+    pub failures: Option<RawFailures>,
     pub maintenance: Option<Maintenance>,
     pub block: Option<RawBlock>,
     pub commitment: Option<RawCommitment>,
@@ -153,14 +154,7 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> RawMarket {
         let problem = Problem::error(pair[1].0.place, "the times of price_path do not ascend");
         t.problem(problem.help("each must be later than the one before"));
     }
-    let failures = t.table("failures", "How nodes break.", |t| {
-        let doc = "From ready to broken; \"weibull\" has a hazard that changes with age.";
-        let life = needed_delay(t, "life", doc);
-        let doc =
-            "From broken to ready, where a node is kept; one that is not committed is replaced instead.";
-        let repair = needed_delay(t, "repair", doc);
-        Some(Failures { life: life?, repair: repair? })
-    });
+    let failures = t.table("failures", "How nodes break.", |t| failures::read(t, around));
     let doc = "Nodes are taken out one after the other.";
     let maintenance = t.table("maintenance", doc, |t| {
         let first = t.required("first", &kinds::TIME, "When the first node is taken out.");
@@ -194,7 +188,7 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>) -> RawMarket {
     }
 }
 
-fn needed_delay(t: &mut TableReader<'_>, key: &'static str, doc: &'static str) -> Option<Delay> {
+pub(super) fn needed_delay(t: &mut TableReader<'_>, key: &'static str, doc: &'static str) -> Option<Delay> {
     if !t.has(key) && !t.is_describing() {
         t.missing(key, doc, "a time such as \"1000h\", or a table with a distribution");
     }

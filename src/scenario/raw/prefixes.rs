@@ -2,11 +2,12 @@
 
 use super::Surroundings;
 use super::lengths;
-use super::traffic::think;
+use super::traffic::{pause, think};
 use crate::scenario::kinds;
 use crate::scenario::problem::Problem;
 use crate::scenario::reader::TableReader;
-use crate::traffic::{Length, PrefixedConfig, Sessions, SharedPart, SharedPrompt, Source};
+use crate::serving::PausedKv;
+use crate::traffic::{Length, PrefixedConfig, Sessions, SharedPart, SharedPrompt, Source, Tools};
 
 /// What the file says of sessions.
 #[derive(Debug)]
@@ -14,6 +15,34 @@ pub struct RawSessions {
     turns: Option<Length>,
     think: Option<crate::traffic::Think>,
     max_context: Option<u32>,
+    tools: Option<(Tools, PausedKv)>,
+}
+
+/// `sessions.tools`.
+fn tools(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<(Tools, PausedKv)> {
+    let doc = "Tools that are called within a turn: the session thinks, waits for the result, and comes back with it \
+               behind all that was said.";
+    t.table("tools", doc, |t| {
+        let doc = "Calls of a turn, one after another, before its last answer: a number, or a distribution.";
+        let calls = lengths::length(t, "calls", doc, around);
+        let pause = pause(t, "pause", "From the answer that calls a tool to its result.");
+        let doc = "Tokens of a result: a number, or a distribution.";
+        let result = lengths::length(t, "result_tokens", doc, around);
+        let doc = "What becomes of the session's KV cache meanwhile: it stays while nobody needs its room (\"cache\"); \
+                   it is the last to go (\"keep\"); it goes to host memory and comes back (\"swap\", with kv_tiers.host); \
+                   it is computed again (\"drop\").";
+        let kv = t.choice("kv", &PausedKv::ALL, &[], Some("cache"), doc);
+        for (key, there, what) in [
+            ("calls", calls.is_some(), "how many tools a turn calls, as in calls = 3"),
+            ("pause", pause.is_some(), "how long a tool takes, as in pause = \"5s\""),
+            ("result_tokens", result.is_some(), "how many tokens a result has, as in result_tokens = 400"),
+        ] {
+            if !there && !t.has(key) {
+                t.missing(key, what, "");
+            }
+        }
+        Some((Tools { calls: calls?, pause: pause?, result: result? }, kv.map_or(PausedKv::Cache, |kv| *kv)))
+    })
 }
 
 /// `sessions`.
@@ -28,8 +57,16 @@ pub fn sessions(t: &mut TableReader<'_>, around: Surroundings<'_>) -> Option<Raw
         let doc =
             "A session ends before the turn that would be longer than this, prompt and output together.";
         let max_context = t.optional("max_context", &kinds::TOKENS, doc);
-        Some(RawSessions { turns, think, max_context: max_context.map(|tokens| *tokens) })
+        let tools = tools(t, around);
+        Some(RawSessions { turns, think, max_context: max_context.map(|tokens| *tokens), tools })
     })
+}
+
+impl RawSessions {
+    /// What becomes of KV caches while tools are called.
+    pub fn paused_kv(&self) -> PausedKv {
+        self.tools.as_ref().map_or(PausedKv::Cache, |(_, kv)| *kv)
+    }
 }
 
 /// `shared_prompt`.
@@ -82,16 +119,23 @@ pub fn prefixed(
             forbid(raw.turns.is_some(), "turns", why);
             forbid(raw.think.is_some(), "think", why);
             forbid(raw.max_context.is_some(), "max_context", why);
+            forbid(raw.tools.is_some(), "tools", why);
             Sessions::OfTrace
         }
         Source::Closed(_) => {
             forbid(raw.think.is_some(), "think", "users of a closed loop have the think time of `arrivals`");
+            forbid(
+                raw.tools.is_some(),
+                "tools",
+                "users of a closed loop ask again after the think time of `arrivals`",
+            );
             Sessions::OfUsers { turns: raw.turns.unwrap_or_else(stand_in), max_context: raw.max_context }
         }
         _ => Sessions::Begun {
             turns: raw.turns.unwrap_or_else(stand_in),
             think: raw.think.unwrap_or(crate::traffic::Think::None),
             max_context: raw.max_context,
+            tools: raw.tools.map(|(tools, _)| tools),
         },
     });
     if matches!(sessions, Some(Sessions::Begun { .. } | Sessions::OfUsers { .. }))

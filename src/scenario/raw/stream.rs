@@ -10,7 +10,7 @@ use crate::scenario::kinds;
 use crate::scenario::problem::Problem;
 use crate::scenario::reader::TableReader;
 use crate::scenario::reading::{Kind, Sited, Unfit};
-use crate::serving::{ImageTerms, RequestKind, RequestTerms, ResponseCache};
+use crate::serving::{ImageTerms, PausedKv, RequestKind, RequestTerms, ResponseCache};
 use crate::sim::Seed;
 use crate::traffic::{
     ArrivalProcess, ClosedConfig, Length, Lengths, OpenConfig, Source, Start, Stream, StreamConfig,
@@ -182,6 +182,7 @@ pub fn read(
             lengths,
         }),
     };
+    let paused_kv = sessions.as_ref().map_or(PausedKv::Cache, |sessions| sessions.paused_kv());
     let source = prefixed(t, source, shared, sessions);
     let name = name?;
     let slo = slo.unwrap_or_default();
@@ -193,6 +194,7 @@ pub fn read(
         kind,
         samples: samples.or(beams).map_or(1, |samples| *samples),
         adapter: None,
+        paused_kv,
     };
     let traffic = StreamConfig { name: name.value.clone(), source };
     check(t, &traffic, window);

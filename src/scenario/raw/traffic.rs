@@ -179,7 +179,12 @@ fn closed(t: &mut TableReader<'_>) -> Option<Arrivals> {
 
 /// A think time.
 pub fn think(t: &mut TableReader<'_>, doc: &'static str) -> Option<Think> {
-    t.short_or_table("think", &kinds::POSITIVE_TIME, doc, Think::Exponential, |t| {
+    pause(t, "think", doc)
+}
+
+/// A time between two requests of the same source, under a key.
+pub fn pause(t: &mut TableReader<'_>, key: &'static str, doc: &'static str) -> Option<Think> {
+    t.short_or_table(key, &kinds::POSITIVE_TIME, doc, Think::Exponential, |t| {
         let dists = [("constant", 0), ("exponential", 1), ("lognormal", 2)];
         t.tagged("dist", &dists, "The distribution of the think time.", |t, dist| {
             let mean = t.required("mean", &kinds::POSITIVE_TIME, "The mean.");

@@ -12,7 +12,7 @@ use super::lifecycle::{self, Comes};
 use super::links;
 use super::names::{dangling, not_found, unknown};
 use super::pools::{Pool, Resolved};
-use super::{step_time, weights};
+use super::{step_time, tiers, weights};
 use crate::catalog::{Catalog, Model, ParsePrecisionError, Precision};
 use crate::fleet::PoolId;
 use crate::perf::constants::{Constants, Engine};
@@ -129,6 +129,7 @@ fn deployment(
     let drafter = engine::drafter(raw, dims.as_ref(), catalog, reading)?;
     let known = dims.as_ref();
     adapters::check(raw, scenario, catalog, known, reading)?;
+    tiers::check(raw, known.is_some(), reading)?;
     let choice = Choice {
         raw,
         scenario,
@@ -406,7 +407,7 @@ impl Choice<'_> {
             window: dims.window.map(|window| window.tokens),
             adapters: self.adapters(replica.plan.cards(), pool)?,
             draft: self.drafter.draft(self.raw, Some(&replica)).map_err(Misfit::Plan)?,
-            links: self.links(replica.plan.cards(), pool),
+            links: self.links(replica.plan.cards(), pool)?,
             host: self.host(replica.plan, pool)?,
             label: self.label(replica.plan, pool),
             loads: serving_loads(&replica),
@@ -451,7 +452,7 @@ impl Choice<'_> {
             window: None,
             adapters: self.adapters(plan.cards(), pool)?,
             draft: self.drafter.draft(self.raw, None).map_err(Misfit::Plan)?,
-            links: self.links(plan.cards(), pool),
+            links: self.links(plan.cards(), pool)?,
             host: self.host(plan, pool)?,
             label: self.label(plan, pool),
             loads: Vec::new(),
@@ -469,19 +470,23 @@ impl Choice<'_> {
     }
 
     /// What bulk transfers need to know, where it is known.
-    fn links(&self, cards: u32, pool: &Resolved) -> Option<ReplicaLinks> {
+    fn links(&self, cards: u32, pool: &Resolved) -> Result<Option<ReplicaLinks>, Misfit> {
         let of_model = |dims: &ModelDims| {
             // What heads are copied to several cards is sent once.
             self.kv.bytes_of(dims.kv_values_per_layer(1) * u64::from(dims.layers))
         };
-        let kv_per_token = self.raw.kv_per_token.or_else(|| self.known.map(of_model))?;
+        let Some(kv_per_token) = self.raw.kv_per_token.or_else(|| self.known.map(of_model)) else {
+            return Ok(None);
+        };
         // A network that nobody knows carries nothing; who needs it asks for it.
         let (scale_up, scale_out) = match &pool.node {
             Ok(node) => (node.card.card_link.unwrap_or(node.card.pcie), node.scale_out),
             Err(_) => (BytesPerSecond(0.0), None),
         };
         let scale_up = BytesPerSecond(scale_up.as_f64() * f64::from(cards));
-        Some(ReplicaLinks { kv_per_token, scale_up, scale_out: scale_out.unwrap_or_default() })
+        let card = pool.node.as_ref().ok().map(|node| &node.card);
+        let tiers = tiers::tiers(self.raw, kv_per_token, cards, card).map_err(Misfit::Plan)?;
+        Ok(Some(ReplicaLinks { kv_per_token, scale_up, scale_out: scale_out.unwrap_or_default(), tiers }))
     }
 
     fn adapters(&self, cards: u32, pool: &Resolved) -> Result<Vec<Ticks>, Misfit> {

@@ -87,7 +87,7 @@ fn pool(
         reading.problem(Problem::error(raw.offer.place, message));
         return None;
     }
-    let supply = supply(raw, offer, catalog, duration, reading, ledger);
+    let supply = supply(raw, (offer, cards), catalog, duration, reading, ledger);
     let power = power(raw, card, cards, reading, ledger);
     let (nodes, supply) = supply?;
     let most = nodes.max(supply.as_ref().map_or(0, |supply| supply.max));

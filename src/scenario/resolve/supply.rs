@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::assumptions::Ledger;
 use crate::billing::Purchase;
 use crate::catalog::{Catalog, Offer, SPOT_ZONES_SOURCE, spot_zones};
-use crate::fleet::{Delay, Provisioning, Spot, Stock, StockTrace, Supply, Zone, ZoneChoice};
+use crate::fleet::{
+    Delay, Failures, Provisioning, Spot, Stock, StockTrace, Supply, Together, Zone, ZoneChoice,
+};
 use crate::metrics::results::Assumption;
 use crate::scenario::problem::{Problem, nearest};
 use crate::scenario::raw::{Count, RawPool, RawProvisioning, RawStock};
@@ -22,7 +24,7 @@ const IMAGE_PULL: (Duration, Duration) = (Duration::from_secs(60), Duration::fro
 /// Nodes at the beginning, and where others come from. `None` after errors.
 pub fn supply(
     raw: &RawPool,
-    offer: &Offer,
+    (offer, cards): (&Offer, u32),
     catalog: &Catalog,
     duration: Duration,
     reading: &mut Reading,
@@ -73,7 +75,7 @@ pub fn supply(
         zones: zones.unwrap_or_default(),
         zone_choice: market.zone_choice.as_ref().map_or(ZoneChoice::Listed, |choice| choice.value),
         spot,
-        failures: market.failures.clone(),
+        failures: failures(raw, (max, cards), reading),
         maintenance: market.maintenance.clone(),
         committed: purchase.is_committed(),
         block,
@@ -81,6 +83,38 @@ pub fn supply(
         ..Supply::new(min, max)
     };
     (reading.problems.len() == errors).then_some((initial, Some(supply)))
+}
+
+/// How the nodes break. `None` where they do not, or after errors.
+fn failures(raw: &RawPool, (nodes, cards): (u32, u32), reading: &mut Reading) -> Option<Failures> {
+    let given = raw.market.failures.as_ref()?;
+    let together = match &given.together {
+        None => None,
+        Some((share, own)) => match own.or(raw.nodes_per_switch) {
+            Some(nodes) => Some(Together { share: share.value, nodes }),
+            None => {
+                let message = format!("pool `{}`: nobody says which nodes fail together", *raw.name);
+                let help = "give `nodes` of a group here, or the pool `nodes_per_switch`";
+                reading.problem(Problem::error(share.place, message).help(help));
+                None
+            }
+        },
+    };
+    let recorded = match &given.trace {
+        // A file that is not there has been reported.
+        Some(file) => match Failures::read_recorded(&std::fs::read_to_string(&file.value).ok()?, nodes) {
+            Ok(recorded) => recorded,
+            Err(why) => {
+                let message = format!("{} cannot be used: {why}", file.value.display());
+                let help = "it needs the columns time_s,node and may have repair_s";
+                reading.problem(Problem::error(file.place, message).help(help));
+                return None;
+            }
+        },
+        None => Arc::from([]),
+    };
+    let parts = if given.by_card { cards } else { 1 };
+    Some(Failures { life: given.life, repair: given.repair, parts, together, recorded })
 }
 
 /// Tables that belong to a purchase option stand under it, and the others do not.

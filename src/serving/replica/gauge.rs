@@ -25,6 +25,7 @@ impl Replica {
 
     /// Output tokens made so far, those of requests that were lost included.
     pub(crate) fn tokens_made(&self, now: Instant) -> u64 {
-        self.totals.tokens + u64::from(self.batch.shape.decode_requests) * self.ahead_decoding(now)
+        let decoding = if self.batch.shape.pixels > 0 { 0 } else { self.batch.shape.decode_requests };
+        self.totals.tokens + u64::from(decoding) * self.ahead_decoding(now)
     }
 }

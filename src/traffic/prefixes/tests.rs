@@ -25,6 +25,7 @@ fn begun(turns: u32) -> Sessions {
         turns: Length::constant(turns),
         think: Think::Constant(Duration::from_secs(1)),
         max_context: None,
+        tools: None,
     }
 }
 
