@@ -5,9 +5,9 @@
 
 mod claim;
 mod config;
-mod delay;
 mod ends;
 mod failures;
+mod held;
 mod inventory;
 mod network;
 mod nodes;
@@ -19,11 +19,11 @@ mod supply;
 mod usage;
 mod what_if;
 
+pub use crate::sim::Delay;
 pub use claim::{
     Claim, ClaimId, ClaimResult, Grant, Holder, Lease, LeaseId, LeasePhase, PendingReason, Shape, Waiting,
 };
 pub use config::{Host, PoolConfig, PoolId};
-pub use delay::Delay;
 pub use failures::{Failures, Outage, Together};
 pub use inventory::Inventory;
 pub use network::{LinkUse, Patterns};

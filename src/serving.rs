@@ -34,7 +34,7 @@ pub use adapters::AdapterTotals;
 pub use config::{
     Batching, DeploymentConfig, Drain, Handover, HostConfig, HostMemory, ImageTerms, Leftover, Lifecycle,
     PausedKv, Preemption, ReplicaLinks, ReplicaOption, RequestKind, RequestTerms, Role, Scheduler,
-    SharedCards, StartUp, StreamRoute, WeightSource,
+    SharedCards, StartDraws, StartUp, StreamRoute, WeightSource,
 };
 pub(crate) use front::Gate;
 pub use front::{CacheHits, CacheTotals, RateLimit, ResponseCache, TenantLimits};

@@ -23,6 +23,7 @@ mod retries;
 mod run;
 mod scale;
 mod sent;
+mod spend;
 mod summary;
 mod tables;
 mod yields;

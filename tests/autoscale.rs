@@ -189,6 +189,32 @@ fn a_short_queue_serves_more_within_limits() {
 }
 
 #[test]
+fn spot_nodes_come_and_go_in_measured_zones() {
+    let sets = ["duration=12h", "streams.chat.rate=3/s", "deployments.chat.autoscaler.target=8"];
+    let results = simulate("spot-heavy.toml", &sets);
+    let counts = results.summary.requests;
+    assert_eq!(counts.arrived, counts.completed + counts.timed_out + counts.failed + counts.in_flight);
+    let spot = results.summary.pools[0].supply.expect("spot nodes come and go");
+    assert!(spot.preempted > 0 && spot.share_without_stock.is_some(), "{spot:?}");
+    // What a zone that took a node back gave next, another gave: most requests are answered all the same.
+    assert!(counts.completed as f64 > 0.99 * counts.arrived as f64, "{counts:?}");
+}
+
+#[test]
+fn the_api_takes_what_the_cards_cannot() {
+    let spend = |replicas: u32| {
+        let set = format!("deployments.chat.replicas={replicas}");
+        let results = simulate("overflow-to-api.toml", &["duration=4h", "streams.chat.rate=16/s", &set]);
+        let api = results.summary.apis[0].clone();
+        assert!(results.summary.pools[0].nodes == replicas, "nodes follow replicas");
+        (api.requests.arrived, api.spend_usd, results.summary.spend.total_usd)
+    };
+    let (one, two) = (spend(1), spend(2));
+    assert!(one.0 > 4 * two.0.max(1) && one.1 > two.1, "{one:?} {two:?}");
+    assert!(one.2 > 0.0 && two.2 > one.2 - one.1, "the cards of two cost more than those of one");
+}
+
+#[test]
 fn the_cloud_takes_the_burst() {
     let results = simulate(
         "own-with-burst.toml",

@@ -146,7 +146,8 @@ fn the_summary_has_its_fields() {
     ] {
         assert_eq!(keys(&summary[field]), wanted, "{field}");
     }
-    let spend = "{by_cause{busy,committed-unused,idle},total_usd,usd_per_1m_output_tokens}";
+    let spend = "{by_cause{busy,committed-unused,idle},by_model{jobs,llama-3.1-8b,mistral-7b,unallocated},\
+             by_provider{aws,lambda},by_stream{agents,chat,jobs,unallocated},total_usd,usd_per_1m_output_tokens}";
     assert_eq!(keys(&summary["spend"]), spend);
     for (list, fields) in [
         ("streams", vec!["name", "requests", "latency", "slo", "tokens"]),

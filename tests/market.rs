@@ -478,6 +478,41 @@ fn purchase_options_agree_with_a_hand_calculation() {
     close(spend(&spot).0, 15.0);
 }
 
+/// Two streams of two tiers on one deployment, a job beside them, a pool of another provider that nobody uses: each
+/// split adds up to the total, and streams pay by their tokens.
+#[test]
+fn spend_by_whom() {
+    let text = SOUND.replace(
+        "[[pools]]",
+        "tenant = \"paid\"\n[[streams]]\nname = \"free\"\nmodel = \"llama-3.1-8b\"\nrate = \"3/s\"\nprompt_tokens = 100\n\
+         output_tokens = 20\n[[tenants]]\nname = \"paid\"\n[[pools]]\nname = \"spare\"\noffer = \"lambda/gpu_8x_h100_sxm5\"\n\
+         nodes = 1\nprice = 10.0\n[[jobs]]\nname = \"tune\"\nwork = \"30m\"\naccelerators = 4\n\
+         pools = [\"base\"]\n[[pools]]",
+    );
+    let loaded = scenario::load_text(&text, std::path::Path::new("market.toml"), &[], None)
+        .unwrap_or_else(|problems| panic!("{problems}"));
+    let results = done(&loaded.config);
+    let spend = &results.summary.spend;
+    let of = |split: &Option<Vec<(String, f64)>>, name: &str| {
+        let rows = split.as_ref().expect("there is more than one");
+        rows.iter().find(|(key, _)| key == name).map_or(0.0, |(_, usd)| *usd)
+    };
+    for split in [&spend.by_provider, &spend.by_model, &spend.by_stream, &spend.by_tier] {
+        let sum: i64 =
+            split.as_ref().expect("there is more than one").iter().map(|(_, usd)| micros(*usd)).sum();
+        assert_eq!(sum, micros(spend.total_usd));
+    }
+    assert!((of(&spend.by_provider, "lambda") - 10.0).abs() < 1e-9);
+    // Three times as many requests alike: three times the money, within what the arrivals of an hour vary by.
+    let (paid, free) = (of(&spend.by_stream, "chat"), of(&spend.by_stream, "free"));
+    assert!((free / paid / 3.0 - 1.0).abs() < 0.1, "{free} {paid}");
+    assert_eq!((of(&spend.by_tier, "paid"), of(&spend.by_tier, "no tier")), (paid, free));
+    // Four of 16 cards for half an hour.
+    let jobs = of(&spend.by_model, "jobs");
+    assert_eq!(jobs, of(&spend.by_tier, "jobs"));
+    assert!((jobs - 55.04 / 4.0).abs() < 0.01, "{jobs}");
+}
+
 #[test]
 fn what_is_wrong_with_a_market() {
     let mut all = String::new();

@@ -27,7 +27,7 @@ use fleetsim::serving::{
     DeploymentConfig, Drain, Handover, HostConfig, Leftover, ReplicaLinks, Role, Scheduler, SharedCards,
     WeightSource,
 };
-use fleetsim::sim::Seed;
+use fleetsim::sim::{Delay, Seed};
 use fleetsim::traffic::{
     ArrivalProcess, ClosedConfig, Cv, Length, LengthDist, Lengths, PrefixedConfig, Sessions, SharedPart,
     SharedPrompt, Source, StreamConfig, Think, Tools, TraceConfig,
@@ -414,7 +414,9 @@ fn share(config: &mut WorldConfig, (units, spare, pinned, load_ms, patience_ms):
 fn scale(config: &mut WorldConfig, changes: &[(u64, u32)], start: u64, drain: u64, then: Leftover) {
     let ms = |ms: u64| Duration::from_nanos(ms * 1_000_000);
     for served in &mut config.deployments {
-        served.lifecycle.start.weight_load = ms(start);
+        let start_up = &mut served.lifecycle.start;
+        start_up.weight_load = Delay::Uniform { low: ms(start), high: ms(2 * start) };
+        start_up.cached_load = drain.is_multiple_of(2).then_some(Delay::Fixed(ms(start / 2)));
         served.lifecycle.drain = Drain { timeout: ms(drain), then };
     }
     let mut changes: Vec<(Duration, u32)> = changes.iter().map(|(at, n)| (ms(*at), *n)).collect();

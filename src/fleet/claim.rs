@@ -15,6 +15,16 @@ pub enum Holder {
     Job(u32),
 }
 
+impl Holder {
+    /// The deployment whose replica it is; `None` for a job.
+    pub const fn deployment(self) -> Option<u32> {
+        match self {
+            Self::Replica(deployment, _) => Some(deployment),
+            Self::Job(_) => None,
+        }
+    }
+}
+
 /// How the cards of a claim must lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {

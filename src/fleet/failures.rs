@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::delay::Delay;
+use crate::sim::Delay;
 use crate::sim::RandomStream;
 use crate::units::{Duration, Instant};
 

@@ -24,11 +24,13 @@ pub struct Inventory {
     scorer: Option<Scorer>,
     /// Whether claims are weighed over all their pools, whatever the placement.
     together: bool,
-    leases: Vec<Option<Lease>>,
+    pub(super) leases: Vec<Option<Lease>>,
     /// Places in `leases` that can be used again.
     vacant: Vec<u32>,
     pending: BTreeMap<(std::cmp::Reverse<i32>, ClaimId), (Claim, Instant)>,
     next_claim: u64,
+    /// Card-nanoseconds that leases which have ended were held for: by pool and deployment, `None` for jobs.
+    pub(super) held: BTreeMap<(PoolId, Option<u32>), u128>,
     /// How gangs' nodes talk to each other.
     pub(super) patterns: Patterns,
 }
@@ -49,6 +51,7 @@ impl Inventory {
             vacant: Vec::new(),
             pending: BTreeMap::new(),
             next_claim: 0,
+            held: BTreeMap::new(),
             patterns: Patterns::default(),
         }
     }
@@ -244,6 +247,7 @@ impl Inventory {
             return Vec::new();
         };
         self.vacant.push(id.0);
+        *self.held.entry((lease.pool, lease.holder.deployment())).or_default() += lease.card_nanos(now);
         let pool = &mut self.pools[lease.pool.index()];
         if let Some(ends) = &mut pool.ends {
             ends.remove(&lease.nodes, id);
@@ -328,16 +332,6 @@ impl Inventory {
     pub fn withdraw(&mut self, id: ClaimId) -> bool {
         let key = self.pending.keys().find(|(_, other)| *other == id).copied();
         key.is_some_and(|key| self.pending.remove(&key).is_some())
-    }
-
-    /// A lease that is held.
-    pub fn lease(&self, id: LeaseId) -> Option<&Lease> {
-        self.leases.get(id.0 as usize)?.as_ref()
-    }
-
-    /// All leases that are held.
-    pub fn leases(&self) -> impl Iterator<Item = (LeaseId, &Lease)> {
-        (0u32..).zip(&self.leases).filter_map(|(id, lease)| Some((LeaseId(id), lease.as_ref()?)))
     }
 
     /// Cards by state, and the integrals, of a pool.

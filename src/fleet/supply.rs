@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::delay::Delay;
 use super::failures::Failures;
+use crate::sim::Delay;
 use crate::units::{Duration, Instant, UsdPerHour};
 
 /// Where the nodes of a pool come from. A pool without one has its nodes from the first instant to the last.

@@ -220,6 +220,18 @@ pub struct SpendSummary {
     /// By cause, largest first; causes without spend are left out.
     #[serde(serialize_with = "as_map")]
     pub by_cause: Vec<(String, f64)>,
+    /// By who is paid; these four stand only in the summary of the whole run, and only where they name more than one.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_known_map")]
+    pub by_provider: Option<Vec<(String, f64)>>,
+    /// By the model that the cards were held for; `jobs`, and `unallocated` for what nobody held.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_known_map")]
+    pub by_model: Option<Vec<(String, f64)>>,
+    /// By the stream that was served: a deployment's spend by the tokens of the requests completed there.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_known_map")]
+    pub by_stream: Option<Vec<(String, f64)>>,
+    /// By the tenant of the stream, where the scenario has tenants.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_known_map")]
+    pub by_tier: Option<Vec<(String, f64)>>,
     /// The total, of a pool its own, ÷ million output tokens of the requests completed there; null without any.
     pub usd_per_1m_output_tokens: Option<f64>,
     /// The total ÷ images made; absent where none were, and of pools.
@@ -560,6 +572,13 @@ pub struct RunResults {
     pub defaults: Vec<DefaultTaken>,
     /// All requests, in a form that can be merged with those of other runs.
     pub requests: RequestStats,
+}
+
+fn as_known_map<S: serde::Serializer>(
+    pairs: &Option<Vec<(String, f64)>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    as_map(pairs.as_deref().unwrap_or_default(), serializer)
 }
 
 fn as_map<S: serde::Serializer>(pairs: &[(String, f64)], serializer: S) -> Result<S::Ok, S::Error> {

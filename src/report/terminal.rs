@@ -126,6 +126,20 @@ fn pools(text: &mut String, results: &RunResults) {
     });
     table(text, &["pool", "offer", "cards", "allocated", "busy", "spend"], rows.collect(), 2);
     left_out(text, pools.len(), "pools");
+    let apis = &results.summary.apis;
+    let rows = apis.iter().take(MOST_ROWS).map(|api| {
+        vec![
+            api.name.clone(),
+            count(api.requests.arrived),
+            count(api.refused),
+            or_nothing(api.latency.ttft_s.p99, seconds),
+            format!("{} + {}", si(api.tokens.prompt as f64), si(api.tokens.output as f64)),
+            money(api.spend_usd),
+        ]
+    });
+    let header = ["hosted API", "requests", "refused", "TTFT p99", "tokens in + out", "spend"];
+    table(text, &header, rows.collect(), 1);
+    left_out(text, apis.len(), "APIs");
 }
 
 fn apis(text: &mut String, results: &RunResults) {

@@ -7,6 +7,7 @@ use crate::fleet::PoolId;
 use crate::perf::{LinkLoad, OnLinks, StepModel};
 use crate::policies::request_order::{RequestOrder, TenantWeights};
 use crate::policies::router::RouterKind;
+use crate::sim::{Delay, RandomStream, Seed};
 use crate::units::{Bytes, BytesPerSecond, Duration, Ticks};
 
 /// A model served somewhere.
@@ -283,7 +284,7 @@ pub struct ReplicaLinks {
 }
 
 /// How a replica starts and ends. Replicas of the first instant are ready then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Lifecycle {
     /// From the cards to the first request.
     pub start: StartUp,
@@ -291,21 +292,50 @@ pub struct Lifecycle {
     pub drain: Drain,
 }
 
-/// The stages between a replica's cards and its first request, one after the other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// The stages between a replica's cards and its first request, one after the other, each drawn for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct StartUp {
     /// Pulling the image.
-    pub image_pull: Duration,
+    pub image_pull: Delay,
     /// Loading the weights: their bytes over the bandwidth of the link that they come by.
-    pub weight_load: Duration,
+    pub weight_load: Delay,
     /// The engine's own preparations: compilation, graph capture, memory profiling.
-    pub warm_up: Duration,
+    pub warm_up: Delay,
+    /// Loading the weights on a node that has started such a replica before and has kept image and weights since;
+    /// `None` where nodes keep nothing.
+    pub cached_load: Option<Delay>,
+}
+
+/// The random streams of the stages of a start, one for each.
+#[derive(Debug)]
+pub struct StartDraws {
+    image_pull: RandomStream,
+    weight_load: RandomStream,
+    warm_up: RandomStream,
+}
+
+impl StartDraws {
+    /// Those of a deployment.
+    pub fn new(seed: Seed, deployment: &str) -> Self {
+        let stream = |stage: &str| seed.stream(&format!("start/{deployment}/{stage}"));
+        Self {
+            image_pull: stream("image-pull"),
+            weight_load: stream("weight-load"),
+            warm_up: stream("warm-up"),
+        }
+    }
 }
 
 impl StartUp {
-    /// All stages.
-    pub fn total(&self) -> Duration {
-        self.image_pull + self.weight_load + self.warm_up
+    /// All stages of one start, on a node that has the image and weights or has not.
+    pub fn draw(&self, cached: bool, draws: &mut StartDraws) -> Duration {
+        let from_node = self.cached_load.filter(|_| cached);
+        let image = match from_node {
+            Some(_) => Duration::ZERO,
+            None => self.image_pull.sample(&mut draws.image_pull),
+        };
+        let weights = from_node.unwrap_or(self.weight_load).sample(&mut draws.weight_load);
+        image + weights + self.warm_up.sample(&mut draws.warm_up)
     }
 }
 
@@ -438,4 +468,28 @@ pub struct HostMemory {
     pub blocks: u64,
     /// How long it takes to copy one block there, or back: each card moves its own part over its own link.
     pub copy: Ticks,
+}
+
+#[cfg(test)]
+mod start_tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_kept_the_weights_starts_faster() {
+        let s = Duration::from_secs;
+        let mut start = StartUp {
+            image_pull: Delay::Fixed(s(60)),
+            weight_load: Delay::Uniform { low: s(100), high: s(200) },
+            warm_up: Delay::Fixed(s(30)),
+            cached_load: Some(Delay::Fixed(s(20))),
+        };
+        let mut draws = StartDraws::new(Seed(3), "chat");
+        let fresh = start.draw(false, &mut draws);
+        assert!(fresh >= s(190) && fresh <= s(290), "{fresh}");
+        // No image, weights from local disks; and where nodes keep nothing, it makes no difference.
+        assert_eq!(start.draw(true, &mut draws), s(50));
+        start.cached_load = None;
+        start.weight_load = Delay::Fixed(s(150));
+        assert_eq!(start.draw(true, &mut draws), s(240));
+    }
 }

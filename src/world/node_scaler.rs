@@ -7,6 +7,7 @@
 //! marked as not to be moved.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::events::Event;
 use super::run::World;
@@ -146,6 +147,11 @@ impl World<'_> {
         }
         scaler.next = None;
         let changed = std::mem::take(&mut scaler.changed);
+        if changed && self.may_rest(now, &scaler) {
+            self.node_scaler = Some(scaler);
+            self.look_at(now + KARPENTER_POLL);
+            return;
+        }
         let observation = self.observe_nodes(now, &scaler);
         let (decision, Reason(reason)) = match &mut scaler.law {
             Law::ClusterAutoscaler(law) => law.decide(now, &observation),
@@ -173,6 +179,18 @@ impl World<'_> {
         }
     }
 
+    /// Whether a look now could do nothing, so that nobody has to describe all nodes and pods for it.
+    fn may_rest(&self, now: Instant, scaler: &NodeScaler) -> bool {
+        let Law::Karpenter(law) = &scaler.law else { return false };
+        let waits = self.inventory.pending().next().is_some() || self.jobs.waiting().next().is_some();
+        if waits || !scaler.held.is_empty() {
+            return false;
+        }
+        let pools = (0..self.config.pools.len() as u16).map(PoolId);
+        let oldest = pools.flat_map(|pool| self.nodes.of(pool)).map(|view| view.ordered).min();
+        law.rests(now, oldest)
+    }
+
     /// When a node will have been quiet for as long as its `NodePool` wants, or will be too old.
     fn next_ripe(&self, now: Instant, scaler: &NodeScaler, seen: &NodeObservation) -> Option<Instant> {
         let Law::Karpenter(law) = &scaler.law else { return None };
@@ -189,6 +207,7 @@ impl World<'_> {
         let mut seen = NodeObservation { clock: now.since(Instant::ZERO), ..NodeObservation::default() };
         let leaving: BTreeSet<&String> = scaler.held.iter().flat_map(|(_, nodes, _)| nodes).collect();
         let labels = node_labels(self.config.pools.len(), &self.config.deployments, self.jobs.list());
+        let labels: Vec<_> = labels.into_iter().map(Arc::new).collect();
         for (pool, plan) in (0u16..).map(PoolId).zip(&self.config.pools) {
             let Some(supply) = &plan.fleet.supply else { continue };
             let fleet = &plan.fleet;
@@ -200,6 +219,7 @@ impl World<'_> {
                 _ => "on-demand",
             };
             let mut staying = 0;
+            let cards = Arc::new(card_resources(fleet.cards_per_node));
             for view in self.nodes.of(pool) {
                 let ready = view.stage == Stage::Ready;
                 let deleting = view.stage == Stage::Draining;
@@ -219,8 +239,8 @@ impl World<'_> {
                     capacity_type: capacity_type.to_owned(),
                     zone: view.zone.to_owned(),
                     price: Some(price),
-                    allocatable: card_resources(fleet.cards_per_node),
-                    labels: labels[pool.index()].clone(),
+                    allocatable: Arc::clone(&cards),
+                    labels: Arc::clone(&labels[pool.index()]),
                     created: view.ordered,
                     last_pod_event: ready.then(|| self.inventory.touched(pool, view.node)),
                     ready,
@@ -239,7 +259,7 @@ impl World<'_> {
             seen.instance_types.push(InstanceType {
                 name: instance.to_owned(),
                 allocatable: card_resources(fleet.cards_per_node),
-                labels: labels[pool.index()].clone(),
+                labels: BTreeMap::clone(&labels[pool.index()]),
                 offerings: vec![Offering {
                     capacity_type: capacity_type.to_owned(),
                     zone,
@@ -261,40 +281,54 @@ impl World<'_> {
             }
             Holder::Job(job) => list.name(job).to_owned(),
         };
-        let selector = |holder: Holder| {
+        // What many pods have alike is made once and shared.
+        let mut of_deployments: BTreeMap<u32, Arc<BTreeMap<String, String>>> = BTreeMap::new();
+        let mut of_cards: BTreeMap<u32, Arc<Resources>> = BTreeMap::new();
+        let make_selector = |holder: Holder| {
             let pools: Vec<PoolId> = match holder {
                 Holder::Replica(deployment, _) => {
                     self.config.deployments[deployment as usize].options.iter().map(|o| o.pool).collect()
                 }
                 Holder::Job(job) => list.pools(job).to_vec(),
             };
-            BTreeMap::from([(label(pools.into_iter()), "true".to_owned())])
+            Arc::new(BTreeMap::from([(label(pools.into_iter()), "true".to_owned())]))
         };
-        let pod = |holder: Holder, name: String, node: Option<String>, count: u32, created: Instant| Pod {
-            name,
-            node,
-            requests: card_resources(count),
-            selector: selector(holder),
-            created,
-            controlled: true,
-            keep: matches!(holder, Holder::Job(_)),
-            ..Pod::default()
+        let mut selector = |holder: Holder| match holder.deployment() {
+            Some(deployment) => {
+                let made = of_deployments.entry(deployment);
+                Arc::clone(made.or_insert_with(|| make_selector(holder)))
+            }
+            None => make_selector(holder),
         };
+        let mut requests =
+            |count: u32| Arc::clone(of_cards.entry(count).or_insert_with(|| Arc::new(card_resources(count))));
+        let mut pod =
+            |holder: Holder, name: String, node: Option<String>, count: u32, created: Instant| Pod {
+                name,
+                node,
+                requests: requests(count),
+                selector: selector(holder),
+                created,
+                controlled: true,
+                keep: matches!(holder, Holder::Job(_)),
+                ..Pod::default()
+            };
         let mut pods = Vec::new();
-        let mut runs: BTreeMap<(PoolId, u32), u32> = BTreeMap::new();
+        let mut names: BTreeMap<(PoolId, u32), String> = BTreeMap::new();
         for pool in (0..self.config.pools.len() as u16).map(PoolId) {
-            runs.extend(self.nodes.of(pool).map(|view| ((pool, view.node), view.run)));
+            let fleet = &self.config.pools[pool.index()].fleet.name;
+            let named =
+                |view: crate::fleet::NodeView<'_>| ((pool, view.node), node_name(fleet, view.node, view.run));
+            names.extend(self.nodes.of(pool).map(named));
         }
         for (_, lease) in self.inventory.leases() {
-            let fleet = &self.config.pools[lease.pool.index()].fleet;
             for (part, (node, mask)) in lease.nodes.iter().enumerate() {
-                let Some(run) = runs.get(&(lease.pool, *node)) else { continue };
+                let Some(node) = names.get(&(lease.pool, *node)) else { continue };
                 let mut name = name(lease.holder);
                 if lease.nodes.len() > 1 {
                     name = format!("{name}/{part}");
                 }
-                let node = node_name(&fleet.name, *node, *run);
-                let mut running = pod(lease.holder, name, Some(node), mask.count_ones(), lease.since);
+                let mut running = pod(lease.holder, name, Some(node.clone()), mask.count_ones(), lease.since);
                 running.deleting = lease.phase == crate::fleet::LeasePhase::Draining;
                 pods.push(running);
             }

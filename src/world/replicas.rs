@@ -4,6 +4,9 @@
 //! ready → it drains → it is gone. A replica that is revoked or lost is replaced while it is still desired, as a
 //! ReplicaSet replaces a pod.
 
+use std::collections::BTreeSet;
+
+use super::config::WorldConfig;
 use super::error::RunError;
 use super::events::Event;
 use super::run::World;
@@ -11,6 +14,7 @@ use crate::fleet::{
     Claim, ClaimId, ClaimResult, Grant, Holder, LeaseId, LeasePhase, NodeCards, PoolId, Shape,
 };
 use crate::metrics::ReplicaCounts;
+use crate::serving::StartDraws;
 use crate::sim::Ctx;
 use crate::units::{Duration, Instant};
 
@@ -62,12 +66,17 @@ pub(super) struct Replicas {
     pub(super) groups: Vec<Group>,
     /// The seat of each replica of the serving room.
     of_replica: Vec<u32>,
+    /// How long starts take, for each deployment.
+    draws: Vec<StartDraws>,
+    /// Nodes (pool, number, how many had the number before) that have kept a deployment's image and weights.
+    cached: BTreeSet<(PoolId, u32, u32, u32)>,
 }
 
 impl Replicas {
-    pub(super) fn new(deployments: usize) -> Self {
-        let groups = (0..deployments).map(|_| Group::default()).collect();
-        Self { seats: Vec::new(), groups, of_replica: Vec::new() }
+    pub(super) fn new(config: &WorldConfig) -> Self {
+        let groups = config.deployments.iter().map(|_| Group::default()).collect();
+        let draws = config.deployments.iter().map(|plan| StartDraws::new(config.seed, &plan.name)).collect();
+        Self { seats: Vec::new(), groups, of_replica: Vec::new(), draws, cached: BTreeSet::new() }
     }
 
     /// A new seat of a deployment, and its number there.
@@ -344,11 +353,28 @@ impl World<'_> {
     fn start_replica(&mut self, now: Instant, seat: u32, lease: LeaseId) {
         let state = &mut self.replicas.seats[seat as usize];
         state.lease = Some(lease);
-        let takes = self.config.deployments[state.deployment as usize].lifecycle.start.total();
+        let deployment = state.deployment;
+        let start = &self.config.deployments[deployment as usize].lifecycle.start;
+        let cached = start.cached_load.is_some() && self.keeps_weights(deployment, lease);
+        let takes = start.draw(cached, &mut self.replicas.draws[deployment as usize]);
         self.replicas.set_stage(now, seat, Stage::Starting);
         self.record_leased(now, lease);
         self.inventory.set_phase(now, lease, LeasePhase::Starting);
         self.queue.push(now.saturating_add(takes), Event::ReplicaUp { seat });
+    }
+
+    /// Whether all nodes of a lease have started a replica of the deployment before; from now on they have.
+    fn keeps_weights(&mut self, deployment: u32, lease: LeaseId) -> bool {
+        let Some(lease) = self.inventory.lease(lease) else { return false };
+        let run = |node: u32| {
+            let view = self.nodes.of(lease.pool).find(|view| view.node == node);
+            view.map_or(0, |view| view.run)
+        };
+        let keys: Vec<_> =
+            lease.nodes.iter().map(|(node, _)| (lease.pool, *node, run(*node), deployment)).collect();
+        let known = keys.iter().all(|key| self.replicas.cached.contains(key));
+        self.replicas.cached.extend(keys);
+        known
     }
 
     /// A replica has started: it takes requests.

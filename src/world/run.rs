@@ -161,7 +161,7 @@ impl<'a> World<'a> {
             egress,
             decisions: Vec::new(),
             node_scaler: config.node_scaler.as_ref().map(NodeScaler::new),
-            replicas: Replicas::new(config.deployments.len()),
+            replicas: Replicas::new(config),
             elastic: config.pools.iter().any(|pool| pool.fleet.supply.is_some()),
             buys_at: None,
             looks_at: None,

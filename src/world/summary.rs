@@ -92,6 +92,7 @@ impl World<'_> {
         let images: u64 = totals.iter().map(|totals| totals.images).sum();
         // Behind the pools stand the hosted APIs.
         let mut spend = self.spend_of(0..config.pools.len() + config.apis.len(), output);
+        self.split_spend(&mut spend);
         spend.usd_per_image = (images > 0).then(|| spend.total_usd / images as f64);
         Summary {
             schema_version: SCHEMA_VERSION,
@@ -278,7 +279,7 @@ impl World<'_> {
             total_usd: total.as_f64(),
             by_cause: by_cause.iter().map(|(cause, usd)| (cause.name().to_owned(), usd.as_f64())).collect(),
             usd_per_1m_output_tokens: (output > 0).then(|| total.as_f64() / (output as f64 / 1e6)),
-            usd_per_image: None,
+            ..SpendSummary::default()
         }
     }
 

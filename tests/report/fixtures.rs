@@ -231,7 +231,7 @@ pub fn run(shape: &Shape) -> RunResults {
                 total_usd: total,
                 by_cause,
                 usd_per_1m_output_tokens: Some(total / (tokens.output as f64 / 1e6)),
-                usd_per_image: None,
+                ..SpendSummary::default()
             },
             energy: EnergySummary { kwh: Some(412.7), kg_co2e: None },
             stability: stability(shape.stable),
@@ -293,7 +293,7 @@ pub fn run(shape: &Shape) -> RunResults {
                         total_usd: cards * (3.9 - index as f64 * 0.07) * shape.seconds as f64 / 3600.0,
                         by_cause: Vec::new(),
                         usd_per_1m_output_tokens: None,
-                        usd_per_image: None,
+                        ..SpendSummary::default()
                     },
                     energy: EnergySummary::default(),
                     supply: None,

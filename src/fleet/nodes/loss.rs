@@ -1,9 +1,9 @@
 //! Losing a node: preemption, failure, maintenance, the end of a reservation, and giving it back.
 
 use super::super::config::PoolId;
-use super::super::delay::Delay;
 use super::state::PoolNodes;
 use super::{Context, Effect, Event, Stage, Why};
+use crate::sim::Delay;
 use crate::units::Duration;
 
 impl PoolNodes {

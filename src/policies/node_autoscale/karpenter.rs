@@ -22,11 +22,13 @@
 mod disrupt;
 mod provision;
 mod read;
+mod seen;
 
 #[cfg(test)]
 mod tests;
 
 pub use read::read;
+use seen::Seen;
 
 use std::collections::BTreeMap;
 
@@ -167,6 +169,14 @@ impl Karpenter {
         self.batch.is_none() && self.proposal.is_none() && self.bought.is_empty()
     }
 
+    /// True when a look now could do nothing, as long as no pod waits: nothing is under way, it is too early to poll
+    /// for what could be disrupted, and no node is as old as `oldest` allows.
+    pub fn rests(&self, now: Instant, oldest: Option<Instant>) -> bool {
+        let expires = self.config.pools.iter().filter_map(|pool| pool.expire).min();
+        let old = oldest.zip(expires).is_some_and(|(created, age)| now.since(created) >= age);
+        self.is_settled() && !old && self.last_poll.is_some_and(|last| now.since(last) < POLL)
+    }
+
     /// When a node will have been quiet for as long as its pool wants, and when it will be too old.
     pub fn ripe_at(&self, node: &Node) -> impl Iterator<Item = Instant> {
         let pool = self.config.pools.iter().find(|pool| pool.name == node.group);
@@ -182,6 +192,7 @@ impl Policy for Karpenter {
     type Decision = NodeDecision;
 
     fn decide(&mut self, now: Instant, observation: &NodeObservation) -> (NodeDecision, Reason) {
+        let observation = &Seen::new(observation);
         let mut decision = NodeDecision::default();
         let batch = self.provision(now, observation, &mut decision);
         let expired = self.expire(now, observation, &mut decision);

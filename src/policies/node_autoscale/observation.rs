@@ -1,6 +1,7 @@
 //! What a node autoscaler may look at.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::{Requirement, Taint, Toleration};
 use crate::units::{Duration, Instant};
@@ -43,9 +44,9 @@ pub struct Node {
     /// Dollars per hour, where known.
     pub price: Option<f64>,
     /// What pods can have.
-    pub allocatable: Resources,
+    pub allocatable: Arc<Resources>,
     /// Its labels.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Arc<BTreeMap<String, String>>,
     /// What keeps pods off it.
     pub taints: Vec<Taint>,
     /// When it was created.
@@ -70,9 +71,9 @@ pub struct Pod {
     /// Where it runs; none while it waits.
     pub node: Option<String>,
     /// What it requests.
-    pub requests: Resources,
+    pub requests: Arc<Resources>,
     /// Labels that its node must have (`nodeSelector`).
-    pub selector: BTreeMap<String, String>,
+    pub selector: Arc<BTreeMap<String, String>>,
     /// The same with operators (required node affinity).
     pub requirements: Vec<Requirement>,
     /// Taints that it bears.
@@ -168,7 +169,7 @@ impl NodeObservation {
 
     /// What is free on a node.
     pub fn free(&self, node: &Node) -> Resources {
-        let mut free = node.allocatable.clone();
+        let mut free = Resources::clone(&node.allocatable);
         for pod in self.on(&node.name) {
             take(&pod.requests, &mut free);
         }

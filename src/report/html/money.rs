@@ -6,7 +6,7 @@ use super::plot;
 use super::pools::grouped;
 use super::sheet::{Cell, PageError, Section, Table, figures, heading, paragraph};
 use crate::metrics::results::RunResults;
-use crate::report::format::{hours, money, percent, si};
+use crate::report::format::{hours, money, percent, seconds, si};
 
 /// Causes that bought no work.
 const UNUSED: [&str; 7] =
@@ -33,6 +33,7 @@ pub(super) fn section(results: &RunResults) -> Result<Section, PageError> {
         by_provider(results),
         by_model(results)
     );
+    html += &by_api(results);
     html += &by_pool(results);
     Ok(Section { id: "money", title: "Money", html })
 }
@@ -74,6 +75,41 @@ fn unused(results: &RunResults) -> String {
         ]);
     }
     heading("What bought no work") + &table.html("Every hour that was paid for was used.")
+}
+
+/// What was bought by the token; nothing without a hosted API.
+fn by_api(results: &RunResults) -> String {
+    let apis = &results.summary.apis;
+    if apis.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(
+        "Hosted APIs",
+        &[
+            "API",
+            "provider",
+            "#requests",
+            "#refused",
+            "#TTFT p99",
+            "#prompt tokens",
+            "#output tokens",
+            "#amount",
+        ],
+    );
+    for api in apis {
+        let counted = |number: u64| Cell::number(number as f64, si(number as f64));
+        table.row(vec![
+            Cell::text(&api.name),
+            Cell::text(&api.provider),
+            counted(api.requests.arrived),
+            counted(api.refused),
+            Cell::maybe(api.latency.ttft_s.p99, seconds),
+            counted(api.tokens.prompt),
+            counted(api.tokens.output),
+            usd(api.spend_usd),
+        ]);
+    }
+    heading("By the token") + &table.html("")
 }
 
 fn by_provider(results: &RunResults) -> String {

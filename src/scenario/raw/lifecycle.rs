@@ -1,12 +1,14 @@
 //! How replicas of a deployment come and go: `replicas`, `start`, `drain`.
 
+use super::supply::delay;
 use crate::scenario::dom::Value;
 use crate::scenario::kinds;
 use crate::scenario::problem::Problem;
 use crate::scenario::reader::TableReader;
 use crate::scenario::reading::{Kind, Sited, Unfit};
 use crate::serving::{Drain, Leftover};
-use crate::units::{BytesPerSecond, Duration};
+use crate::sim::Delay;
+use crate::units::BytesPerSecond;
 
 /// How many replicas there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,11 +22,13 @@ pub struct Replicas {
 /// The stages of a start, as far as they are given.
 #[derive(Debug, Clone, Default)]
 pub struct RawStart {
-    pub image_pull: Option<Duration>,
+    pub image_pull: Option<Delay>,
     pub weights_from: Option<Sited<String>>,
     pub weight_bandwidth: Option<BytesPerSecond>,
-    pub weight_load: Option<Duration>,
-    pub warm_up: Option<Duration>,
+    pub weight_load: Option<Delay>,
+    pub warm_up: Option<Delay>,
+    pub node_cache: bool,
+    pub cached_load: Option<Delay>,
 }
 
 /// A bandwidth above zero.
@@ -102,14 +106,25 @@ pub fn start(t: &mut TableReader<'_>) -> Option<RawStart> {
     let doc = "From a replica's cards to its first request; replicas of the first instant are ready then. The \
                catalogue's frictions when absent.";
     t.table("start", doc, |t| {
-        let image_pull = t.optional("image_pull", &kinds::TIME, "Pulling the image.");
-        let doc = "Where the weights come from: \"object-store\" or \"nvme\".";
+        let image_pull = delay(t, "image_pull", "Pulling the image.");
+        let doc = "Where the weights come from: \"object-store\", \"nvme\", or as measured \"s3-streamed\", \
+                   \"ssd-safetensors\", \"ssd-streamed\", \"network-40g\".";
         let weights_from = t.optional("weights_from", &kinds::TEXT, doc);
         let doc = "The bandwidth at which they come, instead.";
         let weight_bandwidth = t.optional("weight_bandwidth", &BANDWIDTH, doc);
-        let weight_load = t.optional("weight_load", &kinds::TIME, "How long that takes, instead.");
+        let weight_load = delay(t, "weight_load", "How long that takes, instead.");
         let doc = "The engine's own preparations: compilation, graph capture, memory profiling.";
-        let warm_up = t.optional("warm_up", &kinds::TIME, doc);
+        let warm_up = delay(t, "warm_up", doc);
+        let doc = "Nodes keep image and weights: the next replica of the deployment on the same node pulls nothing and \
+                   loads from local disks.";
+        let node_cache = t.optional("node_cache", &kinds::BOOL, doc);
+        let doc = "Under `node_cache`: how long the weights take from there; the published time from local NVMe when absent.";
+        let cached_load = delay(t, "cached_load", doc);
+        let node_cache = node_cache.is_some_and(|keeps| *keeps);
+        if cached_load.is_some() && !node_cache {
+            let message = format!("{} has `cached_load`, but nodes keep nothing", t.noun());
+            t.problem(Problem::error(t.place_of("cached_load"), message).help("add node_cache = true"));
+        }
         let given = ["weights_from", "weight_bandwidth", "weight_load"].map(|key| t.has(key));
         if given.iter().filter(|given| **given).count() > 1 {
             let message = format!("{} says more than once how long weights take", t.noun());
@@ -117,11 +132,13 @@ pub fn start(t: &mut TableReader<'_>) -> Option<RawStart> {
             t.problem(Problem::error(t.place, message).help(help));
         }
         Some(RawStart {
-            image_pull: image_pull.map(|time| *time),
+            image_pull,
             weights_from,
             weight_bandwidth: weight_bandwidth.map(|bandwidth| *bandwidth),
-            weight_load: weight_load.map(|time| *time),
-            warm_up: warm_up.map(|time| *time),
+            weight_load,
+            warm_up,
+            node_cache,
+            cached_load,
         })
     })
 }

@@ -38,6 +38,7 @@ pub struct RawProvisioning {
     pub quota: Option<Delay>,
     pub boot: Option<Delay>,
     pub image_pull: Option<Delay>,
+    pub image_streaming: f64,
     pub failure: Option<f64>,
     pub give_up: Option<Duration>,
     pub retry_after: Option<Duration>,
@@ -51,13 +52,18 @@ impl RawProvisioning {
         Provisioning {
             quota: self.quota.unwrap_or(usual.quota),
             boot: self.boot.unwrap_or(boot),
-            image_pull: self.image_pull.unwrap_or(image_pull),
+            image_pull: streamed(self.image_pull.unwrap_or(image_pull), self.image_streaming),
             failure: self.failure.unwrap_or(usual.failure),
             give_up: self.give_up.unwrap_or(usual.give_up),
             retry_after: self.retry_after.unwrap_or(usual.retry_after),
             warm: self.warm.clone(),
         }
     }
+}
+
+/// A pull of which a share is fetched when it is asked for.
+fn streamed(pull: Delay, share: f64) -> Delay {
+    if share == 0.0 { pull } else { pull.scaled(1.0 - share) }
 }
 
 /// A whole number from zero to a million.
@@ -114,6 +120,9 @@ pub fn provisioning(t: &mut TableReader<'_>) -> Option<RawProvisioning> {
         let boot = delay(t, "boot", doc);
         let doc = "From there to the container's image being on the node; an assumption when absent.";
         let image_pull = delay(t, "image_pull", doc);
+        let doc = "Image streaming: the share of the image that is not waited for, because it comes when it is asked \
+                   for; 0 when absent.";
+        let image_streaming = t.optional("image_streaming", &kinds::SHARE, doc);
         let doc = "The share of starts that come to nothing after their boot; 0 when absent.";
         let failure = t.optional("failure", &kinds::SHARE, doc);
         let doc = "An order that has got nothing for so long is given up; \"15m\" when absent.";
@@ -136,6 +145,7 @@ pub fn provisioning(t: &mut TableReader<'_>) -> Option<RawProvisioning> {
             quota,
             boot,
             image_pull,
+            image_streaming: image_streaming.map_or(0.0, |share| *share),
             failure: failure.map(|share| *share),
             give_up: time(give_up),
             retry_after: time(retry_after),

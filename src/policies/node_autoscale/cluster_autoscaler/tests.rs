@@ -33,7 +33,7 @@ fn node(name: &str, group: &str, cpu: f64) -> Node {
         capacity_type: String::new(),
         zone: String::new(),
         price: None,
-        allocatable: amounts(cpu, 4.0 * cpu),
+        allocatable: amounts(cpu, 4.0 * cpu).into(),
         ready: true,
         ..Node::default()
     }
@@ -43,7 +43,7 @@ fn pod(name: &str, on: Option<&str>, cpu: f64) -> Pod {
     Pod {
         name: name.to_owned(),
         node: on.map(str::to_owned),
-        requests: amounts(cpu, cpu),
+        requests: amounts(cpu, cpu).into(),
         controlled: true,
         ..Pod::default()
     }
@@ -158,7 +158,7 @@ fn unneeded() {
     }
     // On GPU nodes only the cards count.
     let mut cards = nodes();
-    cards[0].allocatable.insert("nvidia.com/gpu".to_owned(), 8.0);
+    std::sync::Arc::make_mut(&mut cards[0].allocatable).insert("nvidia.com/gpu".to_owned(), 8.0);
     let mut ca = law("");
     let observation = seen(cards, vec![pod("x", Some("a"), 2.5), pod("y", Some("b"), 1.5)]);
     ca.decide(at(0), &observation);
@@ -231,7 +231,7 @@ fn unhealthy() {
     nodes.iter_mut().skip(1).for_each(|node| node.ready = true);
     let pods: Vec<Pod> = (0..8).map(|i| pod(&format!("p{i}"), Some(&format!("n{i}")), 3.0)).collect();
     let mut pods = pods;
-    pods[0].requests = amounts(0.5, 0.5);
+    pods[0].requests = amounts(0.5, 0.5).into();
     let observation = seen(nodes, pods);
     let mut ca = law("");
     ca.decide(at(0), &observation);
@@ -316,7 +316,7 @@ fn places() {
         let mut law = ClusterAutoscaler::new(read(&parse_yaml(&yaml).unwrap()[0], &problems).unwrap());
         let mut pods = waiting(&[1.0; 20]);
         for (i, pod) in pods.iter_mut().enumerate() {
-            pod.requests.insert("pods".to_owned(), 1.0);
+            std::sync::Arc::make_mut(&mut pod.requests).insert("pods".to_owned(), 1.0);
             pod.tolerations =
                 vec![Toleration { key: "gpu".to_owned(), exists: true, ..Toleration::default() }];
             change(i, pod);
@@ -326,7 +326,9 @@ fn places() {
     };
     assert_eq!(asked(&|_, _| {}), 2);
     // A port of the node: one pod a node.
-    let port = |pod: &mut Pod| pod.requests.extend([("host-port/5555".to_owned(), 1.0)]);
+    let port = |pod: &mut Pod| {
+        std::sync::Arc::make_mut(&mut pod.requests).extend([("host-port/5555".to_owned(), 1.0)])
+    };
     assert_eq!(asked(&|_, pod| port(pod)), 20);
     // Half of them do not bear the taint.
     assert_eq!(

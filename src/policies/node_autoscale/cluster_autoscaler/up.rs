@@ -115,7 +115,7 @@ impl ClusterAutoscaler {
     ) -> Vec<&'a Pod> {
         let ready = observation.nodes.iter().filter(|node| node.ready && !node.deleting);
         let mut rooms: Vec<(Resources, _, &[Taint])> =
-            ready.map(|node| (observation.free(node), &node.labels, &node.taints[..])).collect();
+            ready.map(|node| (observation.free(node), &*node.labels, &node.taints[..])).collect();
         for group in &self.config.groups {
             let here = Self::registered(observation, &group.name);
             let coming = self.size(observation, &group.name) - here;

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::super::observation::{Node, Pod};
-use super::super::{Action, NodeDecision, NodeObservation};
+use super::super::{Action, NodeDecision};
 use super::provision::{pack, purchase, varied};
+use super::seen::Seen;
 use super::{Budget, BudgetNodes, Karpenter, NodePool, POLL, Proposal, VALIDATION};
 use crate::units::{Duration, Instant};
 
@@ -47,12 +48,7 @@ impl Karpenter {
     }
 
     /// Deletes nodes that are too old, whatever the budgets say.
-    pub(super) fn expire(
-        &self,
-        now: Instant,
-        observation: &NodeObservation,
-        decision: &mut NodeDecision,
-    ) -> bool {
+    pub(super) fn expire(&self, now: Instant, observation: &Seen<'_>, decision: &mut NodeDecision) -> bool {
         let old = observation.nodes.iter().filter(|node| {
             let expire = self.pool(node).and_then(|pool| pool.expire);
             !node.deleting && expire.is_some_and(|age| now.since(node.created) >= age)
@@ -63,7 +59,7 @@ impl Karpenter {
     }
 
     /// How many more nodes of a pool may be disrupted for a reason.
-    fn allowed(&self, pool: &NodePool, observation: &NodeObservation, reason: &str) -> usize {
+    fn allowed(&self, pool: &NodePool, observation: &Seen<'_>, reason: &str) -> usize {
         let own = observation.nodes.iter().filter(|node| node.group == pool.name);
         let (total, gone) = own
             .fold((0, 0), |(total, gone), node| (total + 1, gone + u32::from(node.deleting || !node.ready)));
@@ -81,7 +77,7 @@ impl Karpenter {
     }
 
     /// Nodes that may go, those that save most for what they disturb first.
-    fn candidates<'a>(&'a self, now: Instant, observation: &'a NodeObservation) -> Vec<Candidate<'a>> {
+    fn candidates<'a>(&'a self, now: Instant, observation: &'a Seen<'a>) -> Vec<Candidate<'a>> {
         let mut candidates = Vec::new();
         for node in &observation.nodes {
             let Some(pool) = self.pool(node) else { continue };
@@ -90,8 +86,7 @@ impl Karpenter {
             if node.deleting || node.keep || !node.ready || !quiet {
                 continue;
             }
-            let pods: Vec<&Pod> =
-                observation.on(&node.name).filter(|pod| !pod.daemon && !pod.deleting).collect();
+            let pods: Vec<&Pod> = observation.movable(&node.name).collect();
             if pods.iter().any(|pod| pod.keep) || (!pods.is_empty() && !pool.underutilized) {
                 continue;
             }
@@ -107,7 +102,7 @@ impl Karpenter {
     pub(super) fn disrupt(
         &mut self,
         now: Instant,
-        observation: &NodeObservation,
+        observation: &Seen<'_>,
         decision: &mut NodeDecision,
     ) -> Option<&'static str> {
         if let Some(proposal) = &self.proposal {
@@ -146,7 +141,7 @@ impl Karpenter {
     fn find(
         &self,
         now: Instant,
-        observation: &NodeObservation,
+        observation: &Seen<'_>,
         limits: &mut Vec<String>,
     ) -> Option<(Vec<Action>, &'static str)> {
         let candidates = self.candidates(now, observation);
@@ -184,13 +179,12 @@ impl Karpenter {
 
     /// Nodes that have drifted: the empty ones together, or else the first whose pods have places, with nodes for
     /// those that need new ones.
-    fn drift(&self, observation: &NodeObservation, limits: &mut Vec<String>) -> Option<Vec<Action>> {
+    fn drift(&self, observation: &Seen<'_>, limits: &mut Vec<String>) -> Option<Vec<Action>> {
         let mut left: BTreeMap<&str, usize> = BTreeMap::new();
         let (mut empty, mut replaced) = (Vec::new(), None);
         for node in observation.nodes.iter().filter(|node| node.drifted && !node.deleting && !node.keep) {
             let Some(pool) = self.pool(node) else { continue };
-            let pods: Vec<&Pod> =
-                observation.on(&node.name).filter(|pod| !pod.daemon && !pod.deleting).collect();
+            let pods: Vec<&Pod> = observation.movable(&node.name).collect();
             if pods.iter().any(|pod| pod.keep) {
                 continue;
             }
@@ -218,7 +212,7 @@ impl Karpenter {
     /// Whether each `Balanced` pool gains enough for what it is disturbed (`ScoreMove`): its share of the savings
     /// over the pool's cost, over its share of the pool's disruption, is at least 1/k. A pool whose policy is
     /// another agrees to everything.
-    fn is_worth(&self, candidates: &[Candidate<'_>], savings: f64, observation: &NodeObservation) -> bool {
+    fn is_worth(&self, candidates: &[Candidate<'_>], savings: f64, observation: &Seen<'_>) -> bool {
         let disturbed = |pods: &mut dyn Iterator<Item = &Pod>| -> f64 {
             1.0 + pods.map(|pod| eviction_cost(pod).max(0.0)).sum::<f64>()
         };
@@ -230,7 +224,7 @@ impl Karpenter {
             for node in observation.nodes.iter().filter(|node| node.group == pool.name) {
                 if let Some(price) = price_of(node, observation).filter(|price| *price > 0.0) {
                     cost += price;
-                    let mut pods = observation.on(&node.name).filter(|pod| !pod.daemon && !pod.deleting);
+                    let mut pods = observation.movable(&node.name);
                     disruption += disturbed(&mut pods);
                 }
             }
@@ -245,7 +239,7 @@ impl Karpenter {
     fn several(
         &self,
         candidates: &[Candidate<'_>],
-        observation: &NodeObservation,
+        observation: &Seen<'_>,
     ) -> Option<(Vec<Action>, &'static str)> {
         let mut best = None;
         let (mut low, mut high) = (1, candidates.len().checked_sub(1)?);
@@ -263,11 +257,7 @@ impl Karpenter {
     }
 
     /// What the candidates' pods come to without them: nothing new, or one cheaper node.
-    fn consolidate(
-        &self,
-        candidates: &[Candidate<'_>],
-        observation: &NodeObservation,
-    ) -> Option<Vec<Action>> {
+    fn consolidate(&self, candidates: &[Candidate<'_>], observation: &Seen<'_>) -> Option<Vec<Action>> {
         let names: Vec<&str> = candidates.iter().map(|candidate| candidate.node.name.as_str()).collect();
         let nodes: Vec<&Node> = candidates.iter().map(|candidate| candidate.node).collect();
         let pods: Vec<&Pod> =
@@ -329,7 +319,7 @@ impl Karpenter {
 }
 
 /// What a node costs: as observed, or as its offering says.
-fn price_of(node: &Node, observation: &NodeObservation) -> Option<f64> {
+fn price_of(node: &Node, observation: &Seen<'_>) -> Option<f64> {
     node.price.or_else(|| {
         let kind = observation.instance_types.iter().find(|kind| kind.name == node.instance_type)?;
         let same = kind.offerings.iter().filter(|offering| {
@@ -340,9 +330,9 @@ fn price_of(node: &Node, observation: &NodeObservation) -> Option<f64> {
     })
 }
 
-fn delete(nodes: &[&Node], observation: &NodeObservation, why: &'static str) -> Action {
+fn delete(nodes: &[&Node], observation: &Seen<'_>, why: &'static str) -> Action {
     let moving = |node: &&Node| {
-        let pods = observation.on(&node.name).filter(|pod| !pod.daemon && !pod.deleting);
+        let pods = observation.movable(&node.name);
         pods.map(|pod| pod.name.clone()).collect::<Vec<_>>()
     };
     Action::Delete {

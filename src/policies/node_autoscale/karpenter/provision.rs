@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::observation::{InstanceType, Node, Pod, fits, take};
-use super::super::{Action, NodeDecision, NodeObservation, Resources, Taint};
+use super::super::{Action, NodeDecision, NodeObservation, Resources};
+use super::seen::Seen;
 use super::{CAPACITY_TYPE, Coming, INSTANCE_TYPE, Karpenter, NodePool, POOL, ZONE};
 use crate::units::{Duration, Instant};
 
@@ -90,25 +91,11 @@ fn within(kind: &InstanceType, limits: &Resources) -> bool {
     limits.iter().all(|(name, limit)| kind.allocatable.get(name).copied().unwrap_or(0.0) <= *limit)
 }
 
-/// The labels of a node, those that Karpenter sets included.
-fn node_labels(node: &Node) -> BTreeMap<String, String> {
-    let mut labels = node.labels.clone();
-    for (key, value) in [
-        (INSTANCE_TYPE, &node.instance_type),
-        (CAPACITY_TYPE, &node.capacity_type),
-        (ZONE, &node.zone),
-        (POOL, &node.group),
-    ] {
-        labels.entry(key.to_owned()).or_insert_with(|| value.clone());
-    }
-    labels
-}
-
 /// Packs pods, the largest by cpu and then memory first: onto nodes, onto claims (the emptiest first), onto
 /// a new claim of the heaviest pool that has room in its limits.
 pub(super) fn pack<'a>(
     pools: &'a [NodePool],
-    observation: &'a NodeObservation,
+    observation: &'a Seen<'a>,
     coming: &mut [Coming],
     mut pods: Vec<&'a Pod>,
     without: &[&str],
@@ -119,30 +106,31 @@ pub(super) fn pack<'a>(
         by("cpu").then(by("memory")).then(a.created.cmp(&b.created)).then_with(|| a.name.cmp(&b.name))
     });
     let stays = |node: &&Node| !node.deleting && !without.contains(&node.name.as_str());
-    let mut rooms: Vec<(Resources, BTreeMap<String, String>, &[Taint])> = observation
-        .nodes
-        .iter()
-        .filter(stays)
-        .map(|node| (observation.free(node), node_labels(node), &node.taints[..]))
-        .collect();
+    // What is free where something was put; elsewhere it is as observed.
+    let mut taken: BTreeMap<usize, Resources> = BTreeMap::new();
+    let rooms = observation.rooms();
+    let open: Vec<usize> = (0..rooms.len()).filter(|place| !without.contains(&rooms[*place].name)).collect();
     let mut left: BTreeMap<&str, Resources> = BTreeMap::new();
     for pool in pools {
         let mut limits = pool.limits.clone();
-        for node in observation.nodes.iter().filter(|node| node.group == pool.name && stays(node)) {
+        for node in observation.all().nodes.iter().filter(|node| node.group == pool.name && stays(node)) {
             for (name, limit) in &mut limits {
                 *limit -= node.allocatable.get(name).copied().unwrap_or(0.0);
             }
         }
         left.insert(&pool.name, limits);
     }
-    let kinds = &observation.instance_types;
+    let kinds = &observation.all().instance_types;
     let mut packing = Packing::default();
     for pod in pods {
-        let room = rooms
-            .iter_mut()
-            .find(|(free, labels, taints)| pod.suits(labels, taints) && fits(&pod.requests, free));
-        if let Some((free, ..)) = room {
-            take(&pod.requests, free);
+        let room = open.iter().copied().find(|place| {
+            let room = &rooms[*place];
+            fits(&pod.requests, taken.get(place).unwrap_or(&room.free))
+                && pod.tolerates(room.taints)
+                && pod.wants(|key| room.labels.get(key).copied())
+        });
+        if let Some(place) = room {
+            take(&pod.requests, taken.entry(place).or_insert_with(|| rooms[place].free.clone()));
             continue;
         }
         let room = coming.iter_mut().find(|node| {
@@ -158,7 +146,7 @@ pub(super) fn pack<'a>(
         packing.claims.sort_by_key(|claim| claim.pods.len());
         let joined = packing.claims.iter_mut().any(|claim| {
             let mut requests = claim.requests.clone();
-            for (name, wanted) in &pod.requests {
+            for (name, wanted) in pod.requests.iter() {
                 *requests.entry(name.clone()).or_insert(0.0) += wanted;
             }
             let mut together = claim.pods.clone();
@@ -181,7 +169,7 @@ pub(super) fn pack<'a>(
             let mut offers = offers(pool, kinds, &[pod], &pod.requests);
             // A pool's limits leave out types that would exceed them.
             offers.retain(|offer| within(&kinds[offer.kind], limits));
-            let requests = pod.requests.clone();
+            let requests = Resources::clone(&pod.requests);
             let room = limits.clone();
             (!offers.is_empty()).then(|| Claim { pool, pods: vec![pod], requests, room, offers })
         });
@@ -236,10 +224,11 @@ impl Karpenter {
     pub(super) fn provision(
         &mut self,
         now: Instant,
-        observation: &NodeObservation,
+        observation: &Seen<'_>,
         decision: &mut NodeDecision,
     ) -> Option<&'static str> {
         let waiting: Vec<&Pod> = observation
+            .all()
             .pods
             .iter()
             .filter(|pod| pod.node.is_none() && !pod.daemon && !pod.deleting)

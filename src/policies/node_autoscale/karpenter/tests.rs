@@ -56,7 +56,7 @@ fn node(name: &str, cpu: f64, capacity_type: &str) -> Node {
         capacity_type: capacity_type.to_owned(),
         zone: "z".to_owned(),
         price: None,
-        allocatable: amounts(cpu),
+        allocatable: amounts(cpu).into(),
         ready: true,
         ..Node::default()
     }
@@ -66,7 +66,7 @@ fn pod(name: &str, on: Option<&str>, cpu: f64) -> Pod {
     Pod {
         name: name.to_owned(),
         node: on.map(str::to_owned),
-        requests: amounts(cpu),
+        requests: amounts(cpu).into(),
         controlled: true,
         ..Pod::default()
     }
@@ -139,7 +139,7 @@ fn provisions() {
     assert_eq!(held, ["buy c4 on-demand for a"]);
     // The selector of a pod is a requirement too.
     let mut picky = pod("a", None, 1.0);
-    picky.selector.insert(CAPACITY_TYPE.to_owned(), "spot".to_owned());
+    std::sync::Arc::make_mut(&mut picky.selector).insert(CAPACITY_TYPE.to_owned(), "spot".to_owned());
     assert_eq!(buy("limits: {}", "expireAfter: Never", vec![picky.clone()]), ["buy c2 spot for a"]);
     assert_eq!(buy("limits: {}", ON_DEMAND, vec![picky]), Vec::<String>::new());
     // The heavier pool first.

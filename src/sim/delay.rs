@@ -1,6 +1,6 @@
 //! How long something takes, as a distribution.
 
-use crate::sim::RandomStream;
+use super::RandomStream;
 use crate::units::Duration;
 
 /// A time that is drawn anew each time.
@@ -39,6 +39,12 @@ pub enum Delay {
 /// The 99th percentile of the standard normal distribution.
 const Z99: f64 = 2.326_347_874_040_841;
 
+impl Default for Delay {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
 impl Delay {
     /// No time at all.
     pub const NONE: Self = Self::Fixed(Duration::ZERO);
@@ -61,6 +67,19 @@ impl Delay {
             Self::Exponential { mean } => times(mean, random.exponential()),
             Self::LogNormal { median, sigma } => times(median, libm::exp(sigma * random.normal())),
             Self::Weibull { scale, shape } => times(scale, libm::pow(random.exponential(), 1.0 / shape)),
+        }
+    }
+
+    /// The same, so many times as long.
+    #[must_use]
+    pub fn scaled(self, factor: f64) -> Self {
+        let times = |time: Duration| Duration::from_secs_f64((time.as_secs_f64() * factor).clamp(0.0, 1e10));
+        match self {
+            Self::Fixed(time) => Self::Fixed(times(time)),
+            Self::Uniform { low, high } => Self::Uniform { low: times(low), high: times(high) },
+            Self::Exponential { mean } => Self::Exponential { mean: times(mean) },
+            Self::LogNormal { median, sigma } => Self::LogNormal { median: times(median), sigma },
+            Self::Weibull { scale, shape } => Self::Weibull { scale: times(scale), shape },
         }
     }
 
