@@ -1,6 +1,6 @@
 //! What the money paid for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::plot;
 use super::pools::grouped;
@@ -27,11 +27,12 @@ pub(super) fn section(results: &RunResults) -> Result<Section, PageError> {
         ));
     }
     html += &format!(
-        "<div class=\"tables\"><div>{}</div><div>{}</div><div>{}</div><div>{}</div></div>\n",
+        "<div class=\"tables\"><div>{}</div><div>{}</div><div>{}</div><div>{}</div>{}</div>\n",
         by_cause(results),
         unused(results),
         by_provider(results),
-        by_model(results)
+        by_model(results),
+        by_stream_and_tier(results)
     );
     html += &by_api(results);
     html += &by_pool(results);
@@ -136,54 +137,57 @@ fn by_provider(results: &RunResults) -> String {
     heading("By provider and purchase") + &table.html("There is no pool.")
 }
 
-/// The spend of each pool, shared out by who held its cards for how long.
+/// A split of the whole spend, with the output tokens that it made where they are known.
+fn split(
+    label: &'static str,
+    who: &str,
+    parts: &[(String, f64)],
+    tokens: impl Fn(&str) -> Option<u64>,
+) -> String {
+    let total: f64 = parts.iter().map(|part| part.1).sum();
+    let mut table = Table::new(label, &[who, "#amount", "#share", "#per 1M output tokens"]);
+    for (name, amount) in parts {
+        let each = tokens(name).filter(|made| *made > 0).map(|made| amount / (made as f64 / 1e6));
+        table.row(vec![Cell::text(name), usd(*amount), share(*amount, total), Cell::maybe(each, money)]);
+    }
+    table.html("Nothing was billed.")
+}
+
+/// By the model that cards were held for.
 fn by_model(results: &RunResults) -> String {
-    let model = |holder: &str| -> String {
-        let deployments = &results.summary.deployments;
-        let served = deployments.iter().find(|deployment| deployment.name == holder);
-        served.map_or_else(|| "jobs".to_owned(), |deployment| deployment.model.clone())
+    let summary = &results.summary;
+    let total = summary.spend.total_usd;
+    let models: BTreeSet<&str> = summary.deployments.iter().map(|of| of.model.as_str()).collect();
+    // Where there is only one name, all of it is its.
+    let only = match models.first() {
+        Some(model) => (*model).to_owned(),
+        None if summary.jobs.submitted > 0 => "jobs".to_owned(),
+        None => "nobody".to_owned(),
     };
-    // A pool with more cards than are recorded one by one cannot be shared out.
-    let mut left_out = Vec::new();
-    let mut sums: BTreeMap<String, (f64, f64)> = BTreeMap::new();
-    for pool in &results.summary.pools {
-        let cards: Vec<_> = results.cards.iter().filter(|card| card.pool == pool.name).collect();
-        let mut held: BTreeMap<String, f64> = BTreeMap::new();
-        for (from, to, holder) in cards.iter().flat_map(|card| &card.leases) {
-            *held.entry(model(holder)).or_default() += to.since(*from).as_secs_f64() / 3600.0;
-        }
-        let leased: f64 = held.values().sum();
-        let told = pool.utilization.allocated.map_or(0.0, |share| share * pool.card_hours);
-        if (leased - told).abs() > 0.01 * told.max(1e-9) {
-            left_out.push(pool.name.as_str());
-            continue;
-        }
-        let free = pool.card_hours - leased;
-        if free > 1e-6 * pool.card_hours {
-            held.insert("nobody (free cards)".to_owned(), free);
-        }
-        for (who, card_hours) in held {
-            let sum = sums.entry(who).or_default();
-            sum.0 += card_hours;
-            sum.1 += pool.spend.total_usd * card_hours / pool.card_hours;
-        }
+    let parts = summary.spend.by_model.clone().unwrap_or_else(|| vec![(only, total)]);
+    let tokens = |model: &str| {
+        let made =
+            summary.streams.iter().filter(|stream| stream.model == model).map(|stream| stream.tokens.output);
+        Some(made.sum()).filter(|_| models.contains(model))
+    };
+    heading("By model") + &split("Spend by model", "cards held for", &parts, tokens)
+}
+
+/// By stream and by tier, where there is more than one of them.
+fn by_stream_and_tier(results: &RunResults) -> String {
+    let summary = &results.summary;
+    let mut html = String::new();
+    if let Some(parts) = &summary.spend.by_stream {
+        let tokens =
+            |name: &str| Some(summary.streams.iter().find(|stream| stream.name == name)?.tokens.output);
+        let table = split("Spend by stream", "stream", parts, tokens);
+        html += &format!("<div>{}{table}</div>", heading("By stream"));
     }
-    let mut table = Table::new("Spend by model", &["cards held for", "#card-hours", "#amount", "#share"]);
-    for (who, (card_hours, amount)) in sums {
-        table.row(vec![
-            Cell::text(who),
-            Cell::number(card_hours, hours(card_hours)),
-            usd(amount),
-            share(amount, results.summary.spend.total_usd),
-        ]);
-    }
-    let mut html =
-        heading("By model") + &table.html("No pool is small enough to be shared out by its cards.");
-    if !left_out.is_empty() {
-        html += &paragraph(&format!(
-            "Not shared out, because not each of their cards is recorded: {}.",
-            crate::report::format::shorten(&left_out.join(", "), 120)
-        ));
+    if let Some(parts) = &summary.spend.by_tier {
+        let tokens =
+            |name: &str| Some(summary.tenants.iter().find(|tenant| tenant.name == name)?.tokens.output);
+        let table = split("Spend by tier", "tier", parts, tokens);
+        html += &format!("<div>{}{table}</div>", heading("By tier"));
     }
     html
 }
