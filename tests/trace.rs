@@ -466,7 +466,7 @@ fn bad_usage_exits_with_2() {
         &["trace", "describe", "small.csv", "--format", "mooncak"],
         &["trace", "describe", "small.csv", "--format", "mooncake"],
         &["trace", "describe", "small.csv", "--out", "blocked/plots"],
-        &["trace", "fit", "small.csv"],
+        &["trace", "fit", "not-there.csv"],
     ] {
         let output = fleetsim(args, dir.path());
         assert_eq!(output.status.code(), Some(2), "{args:?}");
