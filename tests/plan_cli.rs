@@ -71,6 +71,8 @@ fn nothing_is_good_enough() {
     assert_eq!((&told["best"], &told["feasible"]), (&Value::Null, &false.into()));
     assert_eq!(told["relaxation"]["constraint"], "streams.chat.slo.attainment");
     assert_eq!(told["relaxation"]["to"], 0.0);
+    let why = told["relaxation"]["why"].as_str().expect("words");
+    assert!(why.contains("would be kept: TTFT p99 "), "{why}");
     // A budget that is too small is told with what would do.
     let told = json(folder.path(), &["--set", "plan.require.budget_usd_month=100"], 1);
     assert_eq!(told["relaxation"]["constraint"], "budget_usd_month", "{told}");

@@ -10,7 +10,7 @@
 //!    when the load there is one that it can bear.
 //! 4. Some worlds are simulated after all, from the least to the most loaded, and it is told how often that agrees.
 //!
-//! Where no load says so, each finalist is simulated in each world ([`direct`]).
+//! Where no load says so, as for efficiencies, each finalist is simulated in each world ([`direct`]).
 //!
 //! Draws are Latin hypercubes: each input has one draw in each of as many equal slices of its probability (McKay,
 //! Beckman, Conover, Technometrics 21(2), 1979).
@@ -178,6 +178,9 @@ struct Finalist {
 /// # Errors
 /// When a run fails.
 pub fn judge(question: &Question<'_>, found: &Found) -> Result<Option<Uncertainty>, PlanError> {
+    if !question.inputs.iter().all(|input| is_load_or_price(&input.path)) {
+        return direct::judge(question, found);
+    }
     let finalists: Vec<_> = finalists(found)
         .into_par_iter()
         .map(|candidate| question.finalist(candidate, found))
@@ -230,6 +233,13 @@ pub fn judge(question: &Question<'_>, found: &Found) -> Result<Option<Uncertaint
         agreeing,
         method: METHOD,
     }))
+}
+
+/// Whether an input changes what is asked, or what is billed. Others, such as efficiencies and limits, also change how
+/// well a fleet does under the same load.
+fn is_load_or_price(path: &str) -> bool {
+    let asked = path.starts_with("streams.") && !path.contains(".slo");
+    asked || path.starts_with("prices") || path.rsplit('.').next().is_some_and(|last| last.ends_with("price"))
 }
 
 /// Candidates of which no other costs as little and can do as much, in order of spend.

@@ -117,7 +117,7 @@ pub fn short(values: &[String]) -> String {
     plain.join(" · ")
 }
 
-/// What a month costs over the horizon: the best as it is, what is cheapest then, and a hosted API.
+/// What a month costs over the horizon: today's best, the cheapest that keeps its promises then, and a hosted API.
 fn horizon(course: &Course) -> Result<String, PlotError> {
     let seconds = |month: f64| month * HOURS_PER_MONTH * 3600.0;
     let line = |name: &str, of: &dyn Fn(&Window) -> Option<f64>| {
@@ -129,8 +129,10 @@ fn horizon(course: &Course) -> Result<String, PlotError> {
         (name.to_owned(), points.collect::<Vec<_>>())
     };
     let lines: Vec<(String, Vec<(f64, f64)>)> = [
-        line("the best as it is", &|window| Some(window.spend_usd_month)),
-        line("the cheapest then", &|window| Some(window.cheapest.as_ref()?.spend_usd_month)),
+        line("today's best, kept as it is", &|window| Some(window.spend_usd_month)),
+        line("the cheapest that keeps its promises then", &|window| {
+            Some(window.cheapest.as_ref()?.spend_usd_month)
+        }),
         line("hosted API", &|window| window.hosted_usd_month),
     ]
     .into_iter()

@@ -150,11 +150,11 @@ pub fn break_even(point: &BreakEven) -> String {
     let text = match (point.of.as_str(), point.measure) {
         ("owned", "months until it is paid back") => match point.at {
             Some(_) => format!("is paid back after {at} months of {now}"),
-            None => format!("is not paid back in {now} months"),
+            None => format!("is not paid back in its {now} months, at the prices to come"),
         },
         ("spot", _) => format!("{pays} below {at} preemptions an hour of a node; it has {now}"),
         ("own-replicas", _) => format!("{pays}: it does above {at} requests a month; there are {now}"),
-        _ => format!("{pays}: it does above {at} of the time; nodes are needed for {now}"),
+        _ => format!("{pays} at today's prices: it does above {at} of the time; nodes are needed for {now}"),
     };
     format!("{} against {} (`{}`) {text}", point.of, point.against, point.subject)
 }

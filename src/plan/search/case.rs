@@ -27,6 +27,11 @@ impl Case {
         self.values.iter().map(|values| values[promise]).sum::<f64>() / self.values.len() as f64
     }
 
+    /// What was billed on average over the replications so far, in US dollars.
+    pub fn mean_spend(&self) -> f64 {
+        self.spend.iter().map(|spend| spend.as_f64()).sum::<f64>() / self.spend.len().max(1) as f64
+    }
+
     /// The first promise that is broken, and by how much.
     pub fn broken(&self, promises: &[Promise]) -> Option<(usize, f64)> {
         let broken = |(index, promise): (usize, &Promise)| {

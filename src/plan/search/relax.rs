@@ -2,6 +2,7 @@
 
 use super::{Case, Found, PlanError, Search, State, Terms, facts, spend};
 use crate::metrics::Goals;
+use crate::metrics::results::{Quantiles, StreamSummary};
 
 /// What would help.
 #[derive(Debug, Clone, PartialEq)]
@@ -126,16 +127,34 @@ impl Search<'_> {
         let months = (self.resolve)(candidate.point).map(|r| facts::months(r.config.duration)).unwrap_or(0.0);
         // Rounded the way that the candidate still keeps it.
         let thousandths = if promise.at_least { (mean * 1e3).floor() } else { (mean * 1e3).ceil() };
-        let ttft = Case::latency(&case.ttft_p99);
-        let late =
-            ttft.map_or(String::new(), |p99| format!("; its TTFT has a 99th percentile of {p99:.3} s"));
+        let reached = reached(&case, &promise.name, promise.limit);
         Ok(Some(Relaxation {
             constraint: promise.name.clone(),
             from: Some(promise.limit),
             to: Some(thousandths / 1e3),
             point: candidate.point,
-            spend_usd_month: candidate.floor.as_f64() * months,
-            why: format!("the candidate that comes nearest reaches {mean:.4}{late}"),
+            spend_usd_month: case.mean_spend() * months,
+            why: format!("the candidate that comes nearest reaches {mean:.4}{reached}"),
         }))
+    }
+}
+
+/// The latencies that the candidate does reach for as many requests as were promised: limits that would be kept.
+fn reached(case: &Case, promise: &str, share: f64) -> String {
+    let Some(first) = &case.first else { return String::new() };
+    let of = |stream: &&StreamSummary| promise == format!("streams.{}.slo.attainment", stream.name);
+    let Some(stream) = first.streams.iter().find(of) else { return String::new() };
+    let latency = &stream.latency;
+    let one = |(name, quantiles): (&str, &Quantiles)| {
+        let (word, value) = if share <= 0.99 { ("p99", quantiles.p99) } else { ("max", quantiles.max) };
+        value.map(|seconds| format!("{name} {word} {:.1} ms", 1e3 * seconds))
+    };
+    let told: Vec<String> = [("TTFT", &latency.ttft_s), ("TPOT", &latency.tpot_s), ("E2E", &latency.e2e_s)]
+        .into_iter()
+        .filter_map(one)
+        .collect();
+    match told.as_slice() {
+        [] => String::new(),
+        told => format!("; limits above what it does reach would be kept: {}", told.join(", ")),
     }
 }

@@ -52,6 +52,8 @@ pub struct RawDeployment {
     pub step_time: Option<StepTime>,
     /// A correction of the performance model for this card and engine: the file's name as given, and its path.
     pub correction: Option<(Sited<String>, PathBuf)>,
+    /// What its cards reach of what the performance model expects: 0.1 to 10.
+    pub efficiency: f64,
     pub weights: RawWeights,
     pub kv_blocks: Option<u64>,
     pub block_tokens: u32,
@@ -128,6 +130,15 @@ const UTILIZATION: Kind<f64> = Kind {
     read: |value| match (kinds::SHARE.read)(value)? {
         0.0 => Err(Unfit::Value("with no memory nothing fits; the usual value is 0.9".to_owned())),
         share => Ok(share),
+    },
+};
+
+/// What cards reach of what the performance model expects; draws of an uncertain one must fit in too.
+const EFFICIENCY: Kind<f64> = Kind {
+    what: "a number from 0.1 to 10, 1 being what the performance model expects",
+    read: |value| match (kinds::POSITIVE.read)(value)? {
+        share if (0.1..=10.0).contains(&share) => Ok(share),
+        share => Err(Unfit::Value(format!("it is {share}; it must be from 0.1 to 10"))),
     },
 };
 
@@ -211,6 +222,15 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>, clock: Start) -> 
         t.file_exists(&file, &path, &[]);
         path.is_file().then_some((file, path))
     });
+    let doc = "What the cards reach, as a share of what the performance model expects; it may be uncertain.";
+    let efficiency = t.or("efficiency", &EFFICIENCY, "1", doc);
+    if let Some(share) = &efficiency
+        && step_time.is_some()
+        && share.value != 1.0
+    {
+        let message = format!("{} states its times, which `efficiency` cannot change", t.noun());
+        t.problem(Problem::error(share.place, message).help("leave out `efficiency` or `step_time`"));
+    }
     let weights = weights::read(t);
     let doc = "KV blocks of a replica, instead of what memory leaves.";
     let kv_blocks = t.optional("kv_blocks", &kinds::LARGE_COUNT, doc);
@@ -281,6 +301,7 @@ pub fn read(t: &mut TableReader<'_>, around: Surroundings<'_>, clock: Start) -> 
         max_context: max_context.map(|tokens| *tokens),
         step_time,
         correction,
+        efficiency: efficiency.map_or(1.0, |share| *share),
         weights: weights.unwrap_or_default(),
         kv_blocks: kv_blocks.map(|blocks| *blocks),
         prefix_caching: prefix_caching.as_ref().is_none_or(|keep| keep.value),

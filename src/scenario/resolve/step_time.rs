@@ -49,13 +49,20 @@ pub fn measured(
     }
 }
 
-/// The performance model's constants: the published ones, or those of the correction that a deployment names.
-/// `None` after an error has been recorded.
+/// The performance model's constants, at the deployment's efficiency. `None` after an error has been recorded.
 pub fn corrected(
     raw: &RawDeployment,
     pools: &[Found<'_>],
     reading: &mut Reading,
 ) -> Option<(Constants, Engine)> {
+    let (mut constants, engine) = named(raw, pools, reading)?;
+    constants.kernels /= raw.efficiency;
+    Some((constants, engine))
+}
+
+/// The published constants, or those of the correction that a deployment names. `None` after an error has been
+/// recorded.
+fn named(raw: &RawDeployment, pools: &[Found<'_>], reading: &mut Reading) -> Option<(Constants, Engine)> {
     let Some((file, path)) = &raw.correction else { return Some((Constants::PUBLISHED, Engine::Other)) };
     let mut refused = |why: String, help: &str| {
         let message = format!("the correction of deployment `{}` can't be used: {why}", *raw.name);
